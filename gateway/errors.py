@@ -1,0 +1,292 @@
+"""Every refusal the gateway can give: a stable code, a status, and two French sentences that reveal nothing.
+
+`because` stays in the record and in the log; it is written by us, never copied from a request or a dossier.
+Codes are a contract: they are never reused. The hundreds tell the family: 1 identity, 2 request, 3 policy,
+4 backend, 5 the gateway itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+
+class Refusal(Exception):
+    """A request is refused. `code` is what the record keeps, `shown` what goes out."""
+
+    code: ClassVar[str]
+    shown: ClassVar[str]
+    status: ClassVar[int]
+    title: ClassVar[str]
+    said: ClassVar[str]
+
+    def __init__(self, because: str = "", headers: Sequence[tuple[str, str]] = ()) -> None:
+        super().__init__(self.code, because)
+        self.because = because
+        self.headers = tuple(headers)
+
+    def __init_subclass__(cls) -> None:
+        if "code" in cls.__dict__ and "shown" not in cls.__dict__:
+            cls.shown = cls.code
+
+
+class Unauthenticated(Refusal):
+    """401: we do not know who asks. Every backend address gives an anonymous caller this same answer."""
+
+    status = 401
+    title = "Authentification requise"
+    said = "Connectez-vous à Cafpro pour continuer."
+
+    def __init__(self, because: str = "", headers: Sequence[tuple[str, str]] = ()) -> None:
+        super().__init__(because, (("WWW-Authenticate", 'Bearer realm="cafpro"'), *headers))
+
+
+class NotSignedIn(Unauthenticated):
+    code = "GW101"
+
+
+class SessionEnded(Unauthenticated):
+    """The token is malformed, unknown, expired or signed out."""
+
+    code = "GW102"
+    title = "Session terminée"
+    said = "Votre session est terminée. Connectez-vous de nouveau."
+
+
+class WrongPassword(Unauthenticated):
+    """One answer for an unknown identifier, a wrong password and a suspended account."""
+
+    code = "GW103"
+    title = "Connexion refusée"
+    said = "L'identifiant ou le mot de passe est incorrect."
+
+
+class TwoProofs(Unauthenticated):
+    """The cookie and the bearer token name two sessions."""
+
+    code = "GW104"
+    said = "Deux sessions différentes sont présentées. Connectez-vous de nouveau."
+
+
+class AccountSuspended(Refusal):
+    code = "GW110"
+    status = 403
+    title = "Compte suspendu"
+    said = "Votre compte est suspendu. Adressez-vous à votre correspondant Cafpro."
+
+
+class ForeignOrigin(Refusal):
+    """A request that changes something came with a cookie but without our origin or its token."""
+
+    code = "GW111"
+    status = 403
+    title = "Demande refusée"
+    said = "Cette demande ne vient pas d'une page de Cafpro."
+
+
+class ProfileNotHeld(Refusal):
+    """Log-in with a profile the account does not hold, or with none where it holds several."""
+
+    code = "GW112"
+    status = 422
+    title = "Profil à préciser"
+    said = "Indiquez l'un des profils attribués à votre compte."
+
+
+class BadRequest(Refusal):
+    code = "GW201"
+    status = 400
+    title = "Demande non comprise"
+    said = "La demande n'est pas écrite comme Cafpro l'attend."
+
+
+class UndeclaredParameter(Refusal):
+    code = "GW202"
+    status = 400
+    title = "Paramètre inconnu"
+    said = "La demande contient un paramètre que cette adresse n'accepte pas."
+
+
+class NoSuchRoute(Refusal):
+    code = "GW203"
+    status = 404
+    title = "Adresse inconnue"
+    said = "Cette adresse n'existe pas dans Cafpro."
+
+
+class MethodNotAllowed(Refusal):
+    code = "GW204"
+    status = 405
+    title = "Méthode refusée"
+    said = "Cette adresse n'accepte pas cette méthode."
+
+    def __init__(self, allowed: Sequence[str]) -> None:
+        super().__init__("", [("Allow", ", ".join(allowed))])
+
+
+class BodyTooLarge(Refusal):
+    code = "GW205"
+    status = 413
+    title = "Demande trop volumineuse"
+    said = "Le contenu envoyé dépasse ce que cette adresse accepte."
+
+
+class UnsupportedBody(Refusal):
+    code = "GW206"
+    status = 415
+    title = "Type de contenu refusé"
+    said = "Le contenu envoyé n'est pas d'un type que cette adresse accepte."
+
+
+class MalformedNumber(Refusal):
+    code = "GW207"
+    status = 422
+    title = "Numéro allocataire incorrect"
+    said = "Un numéro allocataire s'écrit avec sept chiffres."
+
+
+class BodyLate(Refusal):
+    code = "GW208"
+    status = 408
+    title = "Demande incomplète"
+    said = "Le contenu annoncé n'est pas arrivé à temps."
+
+
+class Busy(Refusal):
+    code = "GW209"
+    status = 503
+    title = "Service momentanément occupé"
+    said = "Trop de demandes arrivent en même temps. Réessayez dans quelques secondes."
+
+    def __init__(self, because: str = "") -> None:
+        super().__init__(because, [("Retry-After", "2")])
+
+
+class NotOpen(Refusal):
+    """The facts are in order and yet nothing of what is asked is open to this profile."""
+
+    code = "GW301"
+    status = 403
+    title = "Accès non ouvert"
+    said = "Cette information n'est pas ouverte à votre profil."
+
+
+class ConventionAbsent(NotOpen):
+    code = "GW311"
+    title = "Convention absente"
+    said = "Aucune convention de votre organisme n'ouvre ce profil."
+
+
+class ConventionSuspended(NotOpen):
+    code = "GW312"
+    title = "Convention suspendue"
+    said = "La convention de votre organisme est suspendue."
+
+
+class ConventionExpired(NotOpen):
+    code = "GW313"
+    title = "Convention échue"
+    said = "La convention de votre organisme est échue."
+
+
+class EngagementMissing(NotOpen):
+    code = "GW314"
+    title = "Engagement à signer"
+    said = "Vous devez accepter l'engagement personnel avant de consulter un dossier."
+
+
+class EngagementOutdated(NotOpen):
+    code = "GW315"
+    title = "Engagement à renouveler"
+    said = "Le texte de l'engagement personnel a changé. Vous devez l'accepter de nouveau."
+
+
+class AssuranceTooLow(NotOpen):
+    code = "GW316"
+    title = "Connexion insuffisante"
+    said = "Cette consultation demande une connexion renforcée."
+
+
+class NotEntrusted(NotOpen):
+    """No mandate on this dossier."""
+
+    code = "GW320"
+    title = "Dossier non accessible"
+    said = "Ce dossier ne vous est pas accessible."
+
+
+class Objected(NotEntrusted):
+    """The person objected to sharing. Outwardly nothing tells it from a missing mandate."""
+
+    code = "GW321"
+    shown = NotEntrusted.code
+
+
+class NoSuchDossier(Refusal):
+    """The backend has nothing there, and the agent may know it."""
+
+    code = "GW401"
+    status = 404
+    title = "Dossier introuvable"
+    said = "Aucun document ne correspond à cette demande."
+
+
+class UpstreamUnreachable(Refusal):
+    code = "GW402"
+    status = 502
+    title = "Service des dossiers injoignable"
+    said = "Le service des dossiers ne répond pas. Réessayez plus tard."
+
+
+class UpstreamNotUnderstood(Refusal):
+    """The backend's answer is not what the route table declares: nothing of it is passed on."""
+
+    code = "GW403"
+    status = 502
+    title = "Réponse du service des dossiers non comprise"
+    said = "La réponse du service des dossiers n'a pas pu être vérifiée ; elle n'est pas transmise."
+
+
+class UpstreamLate(Refusal):
+    code = "GW404"
+    status = 504
+    title = "Service des dossiers trop lent"
+    said = "Le service des dossiers n'a pas répondu à temps. Réessayez plus tard."
+
+
+class PolicyUnavailable(Refusal):
+    code = "GW501"
+    status = 503
+    title = "Règles d'accès indisponibles"
+    said = "Les règles d'accès ne peuvent pas être appliquées pour le moment."
+
+
+class StoreUnavailable(Refusal):
+    code = "GW502"
+    status = 503
+    title = "Annuaire indisponible"
+    said = "L'annuaire des comptes est momentanément indisponible."
+
+
+class RecordUnavailable(Refusal):
+    code = "GW503"
+    status = 503
+    title = "Journal indisponible"
+    said = "La consultation ne peut pas être enregistrée ; elle n'est donc pas possible."
+
+
+class Fault(Refusal):
+    """A defect of the gateway itself."""
+
+    code = "GW500"
+    status = 500
+    title = "Erreur interne"
+    said = "Une erreur interne empêche de répondre. Signalez l'identifiant de la demande."
+
+
+class Misconfigured(Exception):
+    """What an operator or a policy author wrote cannot be used. Holds every problem found, one sentence each."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)

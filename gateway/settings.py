@@ -1,0 +1,229 @@
+"""The settings: one TOML file, overridden by the environment, read once, frozen, complaining all together.
+
+A key `size_limit` of the section `[upstream]` is overridden by `CAFPRO_UPSTREAM__SIZE_LIMIT`. Relative paths start
+from the configuration file's folder. No secret has a default, and none is ever printed.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+import msgspec
+from msgspec import Meta, Struct
+
+from gateway.errors import Misconfigured
+
+ENVIRONMENT_PREFIX: Final = "CAFPRO_"
+
+Positive = Annotated[int, Meta(ge=1)]
+Seconds = Annotated[float, Meta(gt=0, le=600)]
+Text = Annotated[str, Meta(min_length=1)]
+
+
+class Server(Struct, frozen=True, kw_only=True):
+    """`[server]`: where the gateway listens and how many hands it has."""
+
+    bind: Annotated[str, Meta(pattern=r"^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}$")] = "127.0.0.1:8080"
+    public_url: Text = "http://127.0.0.1:8080"
+    hosts: list[Text] = []
+    workers: Annotated[int, Meta(ge=1, le=64)] = 1
+    threads: Annotated[int, Meta(ge=4, le=1024)] = 64
+    body_seconds: Seconds = 5.0
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+
+
+class Upstream(Struct, frozen=True, kw_only=True):
+    """`[upstream]`: the existing backend."""
+
+    url: Text
+    deadline_seconds: Seconds = 10.0
+    connect_seconds: Seconds = 2.0
+    size_limit: Positive = 32 * 1024 * 1024
+    ca: Path | None = None
+    client_certificate: Path | None = None
+    client_key: Path | None = None
+
+
+class Policies(Struct, frozen=True, kw_only=True):
+    """`[policies]`: the folder in force. Without `path`, the policies that travel with the package."""
+
+    path: Path | None = None
+
+
+class Store(Struct, frozen=True, kw_only=True):
+    """`[store]`: accounts, conventions, mandates, objections and sessions."""
+
+    url: Text = "sqlite:///cafpro.db"
+
+
+class Record(Struct, frozen=True, kw_only=True):
+    """`[record]`: the log of consultations, in a database of its own, and the key that hides dossier numbers."""
+
+    key_file: Path
+    url: Text = "sqlite:///record.db"
+
+
+class Identity(Struct, frozen=True, kw_only=True):
+    """`[identity]`: whose agents these are and how long their sessions last."""
+
+    caisse: Annotated[str, Meta(pattern=r"^[0-9]{3}$")]
+    engagement_version: Text = "2012-07"
+    timezone: Text = "Europe/Paris"
+    idle_minutes: Annotated[int, Meta(ge=1, le=720)] = 30
+    session_hours: Annotated[int, Meta(ge=1, le=24)] = 10
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """Everything the gateway was told. `folder` is the configuration file's."""
+
+    folder: Path
+    server: Server
+    upstream: Upstream
+    policies: Policies
+    store: Store
+    record: Record
+    identity: Identity
+
+
+SECTIONS: Final[Mapping[str, type[Struct]]] = {
+    "server": Server,
+    "upstream": Upstream,
+    "policies": Policies,
+    "store": Store,
+    "record": Record,
+    "identity": Identity,
+}
+
+
+def load(file: Path, environ: Mapping[str, str]) -> Settings:
+    """The settings of `file`, with the overrides of `environ`.
+
+    Raises `Misconfigured` with every problem found: a file that cannot be read, an unknown section or key, a missing
+    or unusable value. A value is never quoted in a problem, since it may be a secret.
+    """
+    try:
+        written: dict[str, Any] = tomllib.loads(file.read_text("utf-8"))
+    except OSError as error:
+        raise Misconfigured([f"{file}: cannot be read ({error.strerror}). `cafpro init DIR` makes one."]) from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise Misconfigured([f"{file}: is not TOML: {error}"]) from None
+    problems: list[str] = []
+    tables: dict[str, dict[str, Any]] = {}
+    for name, table in written.items():
+        if name not in SECTIONS:
+            problems.append(f"{file}: unknown section [{name}]. {_known(name, list(SECTIONS))}")
+        elif not isinstance(table, dict):
+            problems.append(f"{file}: `{name}` must be a section, written [{name}].")
+        else:
+            tables[name] = dict(table)
+    _override(tables, environ, problems)
+    folder = file.resolve().parent
+    sections = {name: _section(name, kind, tables.get(name, {}), folder, problems) for name, kind in SECTIONS.items()}
+    if problems:
+        raise Misconfigured(problems)
+    settings = Settings(folder=folder, **sections)
+    problems = _inconsistencies(settings)
+    if problems:
+        raise Misconfigured(problems)
+    return settings
+
+
+def _override(tables: dict[str, dict[str, Any]], environ: Mapping[str, str], problems: list[str]) -> None:
+    for variable, value in environ.items():
+        if not variable.startswith(ENVIRONMENT_PREFIX) or "__" not in variable:
+            continue
+        section, _, key = variable.removeprefix(ENVIRONMENT_PREFIX).lower().partition("__")
+        if section not in SECTIONS:
+            problems.append(f"environment: {variable} names no section. {_known(section, list(SECTIONS))}")
+        else:
+            tables.setdefault(section, {})[key] = value.split(",") if key == "hosts" else value
+
+
+def _section(name: str, kind: type[Struct], table: dict[str, Any], folder: Path, problems: list[str]) -> Any:
+    fields = {field.name: field for field in msgspec.structs.fields(kind)}
+    values: dict[str, Any] = {}
+    before = len(problems)
+    for key, value in table.items():
+        if key not in fields:
+            problems.append(f"[{name}] unknown key `{key}`. {_known(key, list(fields))}")
+            continue
+        try:
+            converted = msgspec.convert(value, fields[key].type, strict=False)
+        except msgspec.ValidationError as error:
+            problems.append(f"[{name}] {key}: {error}.")
+            continue
+        values[key] = folder / converted if isinstance(converted, Path) else converted
+    for key, field in fields.items():
+        if field.required and key not in table:
+            problems.append(f"[{name}] {key} is missing.")
+    if len(problems) > before:
+        return None
+    for key, value in {field: getattr(kind(**values), field) for field in fields}.items():
+        if key == "url" and isinstance(value, str) and value.startswith("sqlite:///"):
+            values[key] = "sqlite:///" + str(folder / value.removeprefix("sqlite:///"))
+    return kind(**values)
+
+
+def _inconsistencies(settings: Settings) -> list[str]:
+    problems: list[str] = []
+    for name, url in (("server.public_url", settings.server.public_url), ("upstream.url", settings.upstream.url)):
+        problem = _url_problem(url)
+        if problem:
+            problems.append(f"{name}: {problem}")
+    if urlsplit(settings.server.public_url).path not in ("", "/"):
+        problems.append("server.public_url: must be an origin such as https://cafpro.example, without a path.")
+    for first, second in (
+        ("server.tls_certificate", "server.tls_key"),
+        ("upstream.client_certificate", "upstream.client_key"),
+    ):
+        if (_value(settings, first) is None) != (_value(settings, second) is None):
+            problems.append(f"{first} and {second} go together: give both or neither.")
+    for name in (
+        "server.tls_certificate",
+        "server.tls_key",
+        "upstream.ca",
+        "upstream.client_certificate",
+        "upstream.client_key",
+        "record.key_file",
+    ):
+        path = _value(settings, name)
+        if path is not None and not path.is_file():
+            problems.append(f"{name}: there is no file {path}.")
+    try:
+        ZoneInfo(settings.identity.timezone)
+    except (KeyError, ValueError, OSError):
+        problems.append("identity.timezone: unknown time zone. Write it like Europe/Paris.")
+    return problems
+
+
+def _value(settings: Settings, name: str) -> Path | None:
+    section, _, key = name.partition(".")
+    value: Path | None = getattr(getattr(settings, section), key)
+    return value
+
+
+def _url_problem(url: str) -> str | None:
+    try:
+        parts = urlsplit(url)
+        port_is_a_number = parts.port is None or parts.port > 0
+    except ValueError:
+        return "is not a URL."
+    if parts.scheme not in ("http", "https") or not parts.hostname or not port_is_a_number:
+        return "must look like http://host:port or https://host."
+    if parts.username is not None or parts.password is not None:
+        return "must not contain a user or a password."
+    if parts.query or parts.fragment:
+        return "must not contain a query or a fragment."
+    return None
+
+
+def _known(word: str, words: list[str]) -> str:
+    close = difflib.get_close_matches(word, words, n=1)
+    return f"Did you mean `{close[0]}`?" if close else f"Known: {', '.join(sorted(words))}."
