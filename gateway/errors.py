@@ -19,6 +19,8 @@ class Refusal(Exception):
     status: ClassVar[int]
     title: ClassVar[str]
     said: ClassVar[str]
+    proxy_error: ClassVar[str] = "http_request_error"
+    """The word of RFC 9209 for this kind of refusal."""
 
     def __init__(self, because: str = "", headers: Sequence[tuple[str, str]] = ()) -> None:
         super().__init__(self.code, because)
@@ -36,6 +38,7 @@ class Unauthenticated(Refusal):
     status = 401
     title = "Authentification requise"
     said = "Connectez-vous à Cafpro pour continuer."
+    proxy_error = "http_request_denied"
 
     def __init__(self, because: str = "", headers: Sequence[tuple[str, str]] = ()) -> None:
         super().__init__(because, (("WWW-Authenticate", 'Bearer realm="cafpro"'), *headers))
@@ -73,6 +76,7 @@ class AccountSuspended(Refusal):
     status = 403
     title = "Compte suspendu"
     said = "Votre compte est suspendu. Adressez-vous à votre correspondant Cafpro."
+    proxy_error = "http_request_denied"
 
 
 class ForeignOrigin(Refusal):
@@ -82,6 +86,7 @@ class ForeignOrigin(Refusal):
     status = 403
     title = "Demande refusée"
     said = "Cette demande ne vient pas d'une page de Cafpro."
+    proxy_error = "http_request_denied"
 
 
 class ProfileNotHeld(Refusal):
@@ -150,6 +155,7 @@ class BodyLate(Refusal):
     status = 408
     title = "Demande incomplète"
     said = "Le contenu annoncé n'est pas arrivé à temps."
+    proxy_error = "connection_read_timeout"
 
 
 class Busy(Refusal):
@@ -157,6 +163,7 @@ class Busy(Refusal):
     status = 503
     title = "Service momentanément occupé"
     said = "Trop de demandes arrivent en même temps. Réessayez dans quelques secondes."
+    proxy_error = "proxy_internal_response"
 
     def __init__(self, because: str = "") -> None:
         super().__init__(because, [("Retry-After", "2")])
@@ -169,6 +176,7 @@ class NotOpen(Refusal):
     status = 403
     title = "Accès non ouvert"
     said = "Cette information n'est pas ouverte à votre profil."
+    proxy_error = "http_request_denied"
 
 
 class ConventionAbsent(NotOpen):
@@ -236,6 +244,7 @@ class UpstreamUnreachable(Refusal):
     status = 502
     title = "Service des dossiers injoignable"
     said = "Le service des dossiers ne répond pas. Réessayez plus tard."
+    proxy_error = "destination_unavailable"
 
 
 class UpstreamNotUnderstood(Refusal):
@@ -245,6 +254,7 @@ class UpstreamNotUnderstood(Refusal):
     status = 502
     title = "Réponse du service des dossiers non comprise"
     said = "La réponse du service des dossiers n'a pas pu être vérifiée ; elle n'est pas transmise."
+    proxy_error = "http_protocol_error"
 
 
 class UpstreamLate(Refusal):
@@ -252,6 +262,7 @@ class UpstreamLate(Refusal):
     status = 504
     title = "Service des dossiers trop lent"
     said = "Le service des dossiers n'a pas répondu à temps. Réessayez plus tard."
+    proxy_error = "http_response_timeout"
 
 
 class PolicyUnavailable(Refusal):
@@ -259,6 +270,7 @@ class PolicyUnavailable(Refusal):
     status = 503
     title = "Règles d'accès indisponibles"
     said = "Les règles d'accès ne peuvent pas être appliquées pour le moment."
+    proxy_error = "proxy_internal_error"
 
 
 class StoreUnavailable(Refusal):
@@ -266,6 +278,7 @@ class StoreUnavailable(Refusal):
     status = 503
     title = "Annuaire indisponible"
     said = "L'annuaire des comptes est momentanément indisponible."
+    proxy_error = "proxy_internal_error"
 
 
 class RecordUnavailable(Refusal):
@@ -273,6 +286,7 @@ class RecordUnavailable(Refusal):
     status = 503
     title = "Journal indisponible"
     said = "La consultation ne peut pas être enregistrée ; elle n'est donc pas possible."
+    proxy_error = "proxy_internal_error"
 
 
 class Fault(Refusal):
@@ -282,6 +296,7 @@ class Fault(Refusal):
     status = 500
     title = "Erreur interne"
     said = "Une erreur interne empêche de répondre. Signalez l'identifiant de la demande."
+    proxy_error = "proxy_internal_error"
 
 
 class Misconfigured(Exception):

@@ -91,7 +91,7 @@ class Grant:
     denied: str = ""
 
 
-GATES: Final = ("fault", "convention", "engagement", "assurance", "profile", "dossier", "objection", "rubric")
+GATES: Final = ("fault", "profile", "convention", "engagement", "assurance", "dossier", "refusal", "rubric")
 """Why a grant is empty, in the order they are asked. `fault`: the policy failed, so nothing is open."""
 
 

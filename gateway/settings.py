@@ -155,7 +155,7 @@ def _section(name: str, kind: type[Struct], table: dict[str, Any], folder: Path,
             problems.append(f"[{name}] unknown key `{key}`. {_known(key, list(fields))}")
             continue
         try:
-            converted = msgspec.convert(value, fields[key].type, strict=False)
+            converted = msgspec.convert(value, fields[key].type, strict=False, dec_hook=_path)
         except msgspec.ValidationError as error:
             problems.append(f"[{name}] {key}: {error}.")
             continue
@@ -169,6 +169,12 @@ def _section(name: str, kind: type[Struct], table: dict[str, Any], folder: Path,
         if key == "url" and isinstance(value, str) and value.startswith("sqlite:///"):
             values[key] = "sqlite:///" + str(folder / value.removeprefix("sqlite:///"))
     return kind(**values)
+
+
+def _path(kind: type, value: Any) -> Any:
+    if kind is Path and isinstance(value, str) and value:
+        return Path(value)
+    raise ValueError("Expected a path")
 
 
 def _inconsistencies(settings: Settings) -> list[str]:

@@ -1,0 +1,55 @@
+# `make demo` and `make test` need nothing but Python 3.11 or 3.12.
+
+VENV := .venv
+BIN := $(VENV)/bin
+SHELL := /bin/bash
+
+.PHONY: demo test lint lock clean
+
+demo: $(VENV)/.demo
+	@exec $(BIN)/cafpro demo $(ARGS)
+
+test: $(VENV)/.test
+	$(BIN)/python -m coverage erase
+	$(BIN)/python -m coverage run -m pytest $(ARGS)
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# The exact versions that deployments and tests install. Run it on Python 3.11 after changing setup.cfg.
+lock: $(VENV)/.test
+	$(BIN)/python -m pip freeze --exclude-editable --exclude pip --exclude setuptools > requirements.lock
+
+clean:
+	rm -rf $(VENV) build *.egg-info .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+
+$(VENV)/.demo: setup.cfg pyproject.toml requirements.lock
+	@$(call environment)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e .
+	@touch $@
+
+$(VENV)/.test: setup.cfg pyproject.toml requirements.lock
+	@$(call environment)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e .[test]
+	@touch $@ $(VENV)/.demo
+
+# A virtual environment of a Python that oso has wheels for, or one sentence that says which one is missing.
+define environment
+	if [ ! -x $(BIN)/python ]; then \
+	  for python in $(PYTHON) python3.11 python3.12 python3 python; do \
+	    if $$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null; then \
+	      $$python -m venv $(VENV) && break; \
+	    fi; \
+	  done; \
+	fi; \
+	if [ ! -x $(BIN)/python ]; then \
+	  echo 'Cafpro needs Python 3.11 or 3.12 with venv (oso has no wheel for others): install one, or name it, as in make demo PYTHON=/usr/bin/python3.12' >&2; exit 1; \
+	fi; \
+	if ! $(BIN)/python -c 'import platform, sys; sys.exit(sys.platform == "linux" and platform.machine() != "x86_64")'; then \
+	  echo 'Cafpro needs a 64-bit Intel or AMD machine on Linux: oso has no wheel for this processor.' >&2; exit 1; \
+	fi
+endef

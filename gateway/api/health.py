@@ -1,0 +1,61 @@
+"""`/-/health/live` and `/-/health/ready`, for machines. They say nothing about anyone and are not recorded."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import msgspec
+from flask import Blueprint, Response
+
+from gateway.policy_files.folder import InForce
+from gateway.proxy.answers import ALWAYS_SENT
+
+REMEMBERED_SECONDS: Final = 0.5
+"""Being asked often must not keep the store busy."""
+
+
+class Health:
+    """Ready means: policies loaded, store writable, record writable."""
+
+    def __init__(self, *, policies: Callable[[], InForce], probes: Mapping[str, Callable[[], None]]) -> None:
+        self._policies = policies
+        self._probes = probes
+        self._lock = threading.Lock()
+        self._asked = float("-inf")
+        self._failing: list[str] = []
+
+    def blueprint(self) -> Blueprint:
+        """The Flask routes."""
+        routes = Blueprint("health", __name__)
+        routes.add_url_rule("/-/health/live", "live", self.live)
+        routes.add_url_rule("/-/health/ready", "ready", self.ready)
+        return routes
+
+    def live(self) -> Response:
+        """The process answers."""
+        return _json(200, {"status": "live"})
+
+    def ready(self) -> Response:
+        """200 when requests can be answered, else 503 with the names of what fails."""
+        with self._lock:
+            if time.monotonic() - self._asked > REMEMBERED_SECONDS:
+                self._failing = [name for name, probe in self._probes.items() if _fails(probe)]
+                self._asked = time.monotonic()
+            failing = self._failing
+        state = {"status": "not ready" if failing else "ready", "policy": self._policies().fingerprint}
+        return _json(503 if failing else 200, {**state, "failing": failing} if failing else state)
+
+
+def _fails(probe: Callable[[], None]) -> bool:
+    try:
+        probe()
+    except Exception:  # noqa: BLE001 - any failure at all means not ready
+        return True
+    return False
+
+
+def _json(status: int, shown: object) -> Response:
+    return Response(msgspec.json.encode(shown), status, [("Content-Type", "application/json"), *ALWAYS_SENT])

@@ -1,0 +1,133 @@
+"""`/-/session`: log in, who am I and what does my profile open, log out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+from flask import Blueprint, Response, request
+
+from gateway.api.bodies import Bodies
+from gateway.errors import BadRequest, UnsupportedBody
+from gateway.identity import sessions
+from gateway.identity.refusals import LogInRefused, ProfileRefused
+from gateway.policy.matrix import column
+from gateway.policy_files.folder import InForce
+from gateway.proxy.answers import Answer, Exit, new_entry
+from gateway.proxy.credentials import csrf_token
+from gateway.proxy.identify import Reception
+from gateway.record.entry import Entry
+
+LARGEST_LOG_IN: Final = 4096
+
+
+class LogIn(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of `POST /-/session`."""
+
+    identifier: str
+    password: str
+    profile: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionApi:
+    """What the three methods of `/-/session` need."""
+
+    reception: Reception
+    bodies: Bodies
+    policies: Callable[[], InForce]
+    exit: Exit
+
+    def blueprint(self) -> Blueprint:
+        """The Flask routes."""
+        routes = Blueprint("session", __name__)
+        for method, work in (("POST", self.log_in), ("GET", self.who), ("DELETE", self.log_out)):
+            routes.add_url_rule("/-/session", work.__name__, self._view(work), methods=[method])
+        return routes
+
+    def _view(self, work: Callable[[dict[str, Any], Entry], Answer]) -> Callable[[], Response]:
+        def view() -> Response:
+            environ = request.environ
+            return as_flask(self.exit.leave(new_entry(environ), lambda entry: work(environ, entry)))
+
+        return view
+
+    def log_in(self, environ: dict[str, Any], entry: Entry) -> Answer:
+        """201 with a fresh token, told once, and the cookie."""
+        entry.act = "log_in"
+        self.reception.door.check_host(environ)
+        self.reception.door.check_origin(environ)
+        if str(environ.get("CONTENT_TYPE", "")).partition(";")[0].strip().lower() != "application/json":
+            raise UnsupportedBody("a log-in that is not JSON")
+        try:
+            asked = msgspec.json.decode(self.bodies.read(environ, limit=LARGEST_LOG_IN), type=LogIn)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise BadRequest("a log-in that is not understood") from None
+        try:
+            opened = sessions.sign_in(
+                self.reception.store,
+                self.reception.rules,
+                identifier=asked.identifier,
+                password=asked.password,
+                profile=asked.profile,
+                now=entry.at,
+            )
+        except (LogInRefused, ProfileRefused) as refusal:
+            entry.agent = refusal.identifier
+            raise
+        agent = opened.agent
+        entry.known(agent)
+        shown = {
+            "token": opened.token,
+            "expires_at": _instant(opened.expires_at),
+            "profile": agent.profile or None,
+            "profiles": agent.profiles,
+            "csrf_token": csrf_token(opened.token),
+        }
+        seconds = max(0, opened.expires_at - int(entry.at.timestamp()))
+        return _json(201, shown, self.reception.door.set_cookie(opened.token, seconds))
+
+    def who(self, environ: dict[str, Any], entry: Entry) -> Answer:
+        """The agent behind the session, and what the table opens to its profile where every condition holds."""
+        entry.act = "session"
+        agent, credentials = self.reception.identify(environ, entry)
+        self.reception.door.check_host(environ)
+        policy = self.policies().policy
+        opened = column(policy, agent.profile)
+        shown = {
+            "identifier": agent.identifier,
+            "partner": agent.partner_name,
+            "profile": agent.profile or None,
+            "profiles": agent.profiles,
+            "convention": agent.convention,
+            "engagement": agent.engagement,
+            "rubrics": [{"slug": row.slug, "label": row.label} for row in policy.rows if row.slug in opened],
+            "expires_at": _instant(agent.expires_at),
+            "csrf_token": csrf_token(credentials.token),
+        }
+        return _json(200, shown)
+
+    def log_out(self, environ: dict[str, Any], entry: Entry) -> Answer:
+        """204; the token is worth nothing from now on."""
+        entry.act = "log_out"
+        _, credentials = self.reception.identify(environ, entry)
+        self.reception.door.check_host(environ)
+        self.reception.door.check_change(environ, credentials)
+        sessions.sign_out(self.reception.store, credentials.token)
+        return Answer(204, b"", (self.reception.door.set_cookie("", 0),))
+
+
+def as_flask(answer: Answer) -> Response:
+    """The answer as Flask sends it."""
+    return Response(answer.body, answer.status, list(answer.headers))
+
+
+def _instant(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _json(status: int, shown: object, *headers: tuple[str, str]) -> Answer:
+    return Answer(status, msgspec.json.encode(shown), (("Content-Type", "application/json"), *headers))

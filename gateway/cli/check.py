@@ -1,0 +1,38 @@
+"""`cafpro check`: everything that would stop a start, all at once."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+import msgspec
+
+from gateway import settings as settings_module
+from gateway.cli.serve import problems_at_start
+from gateway.cli.speaking import FOUND
+from gateway.errors import Misconfigured
+from gateway.proxy.fetch import Backend
+
+
+@click.command(epilog="\b\nExample:\n  cafpro check --config /etc/cafpro/gateway.toml")
+@click.option("--config", "-c", type=click.Path(path_type=Path), default=Path("gateway.toml"), show_default=True)
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def check(config: Path, form: str) -> None:
+    """Look at settings, policies, key, store, record and backend; exit 1 if anything is wrong."""
+    try:
+        settings = settings_module.load(config, os.environ)
+        problems = problems_at_start(settings)
+        trouble = Backend(settings.upstream).reachable()
+        if trouble:
+            problems.append(f"upstream.url: nothing answers at {settings.upstream.url} ({trouble}).")
+    except Misconfigured as error:
+        problems = list(error.problems)
+    if form == "json":
+        click.echo(msgspec.json.encode({"problems": problems}))
+    elif problems:
+        click.echo("\n".join(problems), err=True)
+    else:
+        click.echo(f"{config}: ready to serve.")
+    if problems:
+        raise SystemExit(FOUND)

@@ -1,0 +1,119 @@
+"""`cafpro init`: a folder that is ready to serve."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from pathlib import Path
+from typing import Final
+
+import click
+
+from gateway.cli.speaking import MISUSE, leave
+from gateway.errors import Misconfigured
+from gateway.identity.store import open_store
+from gateway.policy_files.folder import ROUTES, shipped
+from gateway.policy.lint import FILES
+from gateway.record.journal import open_journal
+
+CONFIGURATION: Final = "gateway.toml"
+KEY: Final = "record.key"
+
+TEMPLATE: Final = """\
+# The gateway's settings. Every key can be overridden by the environment: CAFPRO_SERVER__BIND for [server] bind.
+# Relative paths start from this folder. What stands behind # is the value in force when the line is left out.
+
+[server]
+bind = "{bind}"
+public_url = "{public_url}"   # what agents type; decides the cookie's name and flags, HSTS, origin and host checks
+# hosts = []                  # other names that requests may give in Host, such as ["cafpro.example"]
+# workers = 1                 # processes
+# threads = 64                # in each process; at least the backend's latency x requests per second
+# body_seconds = 5.0          # how long a log-in may take to arrive
+# tls_certificate = "server.pem"
+# tls_key = "server.key"
+
+[upstream]
+url = "{upstream}"            # the existing backend
+# deadline_seconds = 10.0     # for one whole exchange
+# connect_seconds = 2.0
+# size_limit = 33554432       # bytes of one answer
+# ca = "backend-ca.pem"       # otherwise the public authorities
+# client_certificate = "gateway.pem"
+# client_key = "gateway.key"
+
+[policies]
+path = "policies"
+
+[store]
+url = "sqlite:///cafpro.db"   # accounts, conventions, mandates, objections, sessions
+
+[record]
+key_file = "record.key"       # hides dossier numbers in the record; losing it makes old lines unsearchable
+# url = "sqlite:///record.db"
+
+[identity]
+caisse = "{caisse}"                # three digits; a convention with another caisse opens nothing
+# engagement_version = "2012-07"   # the wording agents must have accepted
+# timezone = "Europe/Paris"        # decides on which day conventions and mandates begin and end
+# idle_minutes = 30
+# session_hours = 10
+"""
+
+
+def furnish(
+    folder: Path,
+    *,
+    bind: str,
+    public_url: str,
+    upstream: str,
+    caisse: str,
+    policies: Path,
+) -> Path:
+    """Fill `folder` with settings, a fresh key (0600), a copy of the policies and empty databases.
+
+    Returns the settings' file. Raises `FileExistsError` where there is one already, `Misconfigured`, or `OSError`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    configuration = folder / CONFIGURATION
+    with configuration.open("x", encoding="utf-8") as file:
+        file.write(TEMPLATE.format(bind=bind, public_url=public_url, upstream=upstream, caisse=caisse))
+    descriptor = os.open(folder / KEY, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(secrets.token_hex(32) + "\n")
+    (folder / "policies").mkdir(exist_ok=True)
+    for name in (*FILES, ROUTES, "README.md"):
+        if (policies / name).is_file():
+            shutil.copyfile(policies / name, folder / "policies" / name)
+    open_store(f"sqlite:///{folder / 'cafpro.db'}").close()
+    open_journal(f"sqlite:///{folder / 'record.db'}").close()
+    return configuration
+
+
+@click.command(epilog="\b\nExample:\n  cafpro init /etc/cafpro --upstream http://10.0.0.5:9000 --caisse 851")
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--bind", default="127.0.0.1:8080", show_default=True, help="Address and port to listen on.")
+@click.option("--public-url", default="http://127.0.0.1:8080", show_default=True, help="What agents type.")
+@click.option("--upstream", default="http://127.0.0.1:9000", show_default=True, help="The existing backend.")
+@click.option("--caisse", default="851", show_default=True, help="Three digits: the caisse that is served.")
+def init(folder: Path, bind: str, public_url: str, upstream: str, caisse: str) -> None:
+    """Make FOLDER ready: settings explained, a fresh key, the policies, an empty directory and record."""
+    try:
+        configuration = furnish(
+            folder.absolute(),
+            bind=bind,
+            public_url=public_url,
+            upstream=upstream,
+            caisse=caisse,
+            policies=shipped(),
+        )
+    except FileExistsError as error:
+        leave([f"{error.filename} exists already: nothing was changed. Choose another folder."], status=MISUSE)
+    except OSError as error:
+        leave([f"{folder} cannot be filled ({error.strerror})."])
+    except Misconfigured as error:
+        leave(error.problems)
+    click.echo(f"{folder} is ready. Next:")
+    click.echo(f"  cafpro check --config {configuration}")
+    click.echo(f"  cafpro serve --config {configuration}")

@@ -1,0 +1,150 @@
+"""`cafpro policy check|matrix`: the security team's first two commands."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Callable, Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Final
+
+import click
+import msgspec
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from gateway import settings as settings_module
+from gateway.cli.speaking import FOUND, leave
+from gateway.errors import Misconfigured
+from gateway.policy.lint import Row
+from gateway.policy.matrix import matrix as asked_matrix
+from gateway.policy_files.folder import InForce, load_folder, shipped
+
+Cells = Mapping[str, frozenset[str]]
+
+
+@click.group()
+def policy() -> None:
+    """The policies: who sees what."""
+
+
+def _folder(policies: Path | None, config: Path | None) -> Path:
+    if policies is not None:
+        return policies
+    if config is not None:
+        return settings_module.load(config, os.environ).policies.path or shipped()
+    return shipped()
+
+
+@policy.command("check", epilog="\b\nExample:\n  cafpro policy check\n  cafpro policy check ./policies --format json")
+@click.argument("policies", type=click.Path(path_type=Path), required=False, metavar="[DIR]")
+@click.option("--config", "-c", type=click.Path(path_type=Path), help="Check the policies this configuration names.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def check_policy(policies: Path | None, config: Path | None, form: str) -> None:
+    """Read DIR as the gateway would and say everything that is wrong, with file and line; exit 1 if anything is."""
+    try:
+        folder = _folder(policies, config)
+        loaded: InForce | None = load_folder(folder)
+        problems: Sequence[str] = ()
+    except Misconfigured as error:
+        loaded, problems = None, error.problems
+    if form == "json":
+        click.echo(msgspec.json.encode({"problems": problems, "policy": loaded.fingerprint if loaded else None}))
+    elif loaded:
+        cells = asked_matrix(loaded.policy)
+        opened, rows = sum(map(len, cells.values())), loaded.policy.rows
+        click.echo(f"{folder}: no problem found.")
+        click.echo(f"{len(rows)} rubrics, {len(cells)} profiles, {opened} open cells of {len(rows) * len(cells)}.")
+        click.echo(f"fingerprint {loaded.fingerprint}")
+    else:
+        click.echo("\n".join(problems), err=True)
+    if problems:
+        raise SystemExit(FOUND)
+
+
+@policy.command(
+    "matrix",
+    epilog="\b\nExample:\n  cafpro policy matrix\n  cafpro policy matrix --format html > who-sees-what.html",
+)
+@click.option("--policies", type=click.Path(path_type=Path), help="The folder; otherwise the configuration's.")
+@click.option("--config", "-c", type=click.Path(path_type=Path), help="The configuration that names the folder.")
+@click.option("--format", "form", type=click.Choice(["table", "csv", "markdown", "html", "json"]), default="table")
+def matrix(policies: Path | None, config: Path | None, form: str) -> None:
+    """Who sees what, decided cell by cell by the policies themselves, where every condition holds."""
+    try:
+        loaded = load_folder(_folder(policies, config))
+    except Misconfigured as error:
+        leave(error.problems)
+    _SHAPES[form](loaded.policy.rows, asked_matrix(loaded.policy))
+
+
+def _table(rows: Sequence[Row], cells: Cells) -> None:
+    table = Table(box=box.SIMPLE_HEAD, caption=f"{sum(map(len, cells.values()))} open cells")
+    table.add_column("rubric", no_wrap=True)
+    for profile in cells:
+        table.add_column(profile, justify="center", no_wrap=True)
+    for row in rows:
+        table.add_row(row.label, *("X" if row.slug in opened else "" for opened in cells.values()))
+    console = Console()
+    Console(width=max(console.width, 120)).print(table)
+
+
+def _csv(rows: Sequence[Row], cells: Cells) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["rubric", "label", *cells])
+    for row in rows:
+        writer.writerow([row.slug, row.label, *("1" if row.slug in opened else "0" for opened in cells.values())])
+    click.echo(text.getvalue(), nl=False)
+
+
+def _markdown(rows: Sequence[Row], cells: Cells) -> None:
+    click.echo(f"| Rubrique | {' | '.join(cells)} |")
+    click.echo(f"|---|{':-:|' * len(cells)}")
+    for row in rows:
+        marks = " | ".join("X" if row.slug in opened else " " for opened in cells.values())
+        click.echo(f"| {row.label} | {marks} |")
+
+
+def _json(rows: Sequence[Row], cells: Cells) -> None:
+    shown = [
+        {
+            "rubric": row.slug,
+            "label": row.label,
+            "profiles": [profile for profile, opened in cells.items() if row.slug in opened],
+            "source": row.source,
+        }
+        for row in rows
+    ]
+    click.echo(msgspec.json.format(msgspec.json.encode(shown), indent=2))
+
+
+def _html(rows: Sequence[Row], cells: Cells) -> None:
+    head = "".join(f'<th scope="col">{escape(profile)}</th>' for profile in cells)
+    lines = [
+        f'<tr><th scope="row" title="{escape(row.source)}">{escape(row.label)}</th>'
+        + "".join(f"<td>{'X' if row.slug in opened else ''}</td>" for opened in cells.values())
+        + "</tr>"
+        for row in rows
+    ]
+    click.echo(_PAGE.format(head=head, body="\n".join(lines)))
+
+
+_PAGE: Final = """<!doctype html>
+<html lang="fr"><head><meta charset="utf-8"><title>Cafpro : qui voit quoi</title>
+<style>body{{font-family:sans-serif}}table{{border-collapse:collapse}}th,td{{border:1px solid #999;padding:.3em .6em}}
+td{{text-align:center}}th[scope=row]{{text-align:left}}tr:hover{{background:#eef}}</style></head>
+<body><h1>Qui voit quoi</h1><table><thead><tr><th scope="col">Rubrique</th>{head}</tr></thead><tbody>
+{body}
+</tbody></table></body></html>"""
+
+_SHAPES: Final[Mapping[str, Callable[[Sequence[Row], Cells], None]]] = {
+    "table": _table,
+    "csv": _csv,
+    "markdown": _markdown,
+    "html": _html,
+    "json": _json,
+}

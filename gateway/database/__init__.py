@@ -1,0 +1,1 @@
+"""Databases as the gateway uses them: SQLite files or a PostgreSQL server, opened, asked and changed alike."""

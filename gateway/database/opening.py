@@ -1,0 +1,145 @@
+"""Open a database: its file or server, its connections, its tables, all problems said in a sentence."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+import sqlalchemy
+from sqlalchemy import Inspector, MetaData, NullPool
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from gateway.errors import Misconfigured, StoreUnavailable
+from gateway.database.connections import BUSY_MS, Database
+
+_PRAGMAS: Final = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA trusted_schema = OFF",
+    "PRAGMA cache_size = -512",
+)
+_CREATION: Final = 0x0CAF
+"""Key of the PostgreSQL advisory lock under which one process at a time creates the tables."""
+
+
+def open_database(url: str, tables: MetaData, *, setting: str) -> Database:
+    """The database at `url`, with `tables` made where there are none. `setting` names the URL in problems.
+
+    `url` is `sqlite:///FILE` (the file is made, readable by its owner alone) or `postgresql+psycopg://…`. Open one
+    in each process, after any fork. Raises `Misconfigured` when it cannot be used; a password in `url` is not shown.
+    """
+    try:
+        parsed = sqlalchemy.make_url(url)
+        if parsed.drivername in ("sqlite", "sqlite+pysqlite"):
+            return _ready(_file(parsed), tables, name=str(parsed.database))
+        if parsed.drivername in ("postgresql", "postgresql+psycopg"):
+            server = parsed.set(drivername="postgresql+psycopg")
+            return _ready(_server(server), tables, name=server.render_as_string(hide_password=True))
+        raise _Unusable("must begin with sqlite:/// or postgresql+psycopg://.")
+    except (ArgumentError, ValueError):
+        raise Misconfigured([f"{setting}: is not a database URL such as sqlite:///cafpro.db."]) from None
+    except _Unusable as problem:
+        raise Misconfigured([f"{setting}: {problem}"]) from None
+
+
+class _Unusable(Exception):
+    """The end of a sentence that begins with the setting's name."""
+
+
+def _file(url: sqlalchemy.URL) -> Database:
+    if url.database in (None, "", ":memory:") or url.host or url.query:
+        raise _Unusable("must name one file, such as sqlite:///cafpro.db, without options.")
+    file = Path(str(url.database)).absolute()
+    try:
+        _make_private(file)
+    except OSError as error:
+        raise _Unusable(f"{file} cannot be opened ({error.strerror}).") from None
+    # `mode=rw`: a file that disappears while the gateway runs must be an error, never a new and empty directory.
+    address = f"file:{quote(str(file))}?mode=rw"
+
+    def connect() -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            address, uri=True, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False
+        )
+        try:
+            for pragma in _PRAGMAS:
+                connection.execute(pragma)
+        except sqlite3.Error:
+            connection.close()
+            raise
+        return connection
+
+    engine = sqlalchemy.create_engine(
+        "sqlite+pysqlite://",
+        creator=connect,
+        poolclass=NullPool,
+        isolation_level="AUTOCOMMIT",
+        hide_parameters=True,
+    )
+    return Database(engine, file)
+
+
+def _server(url: sqlalchemy.URL) -> Database:
+    try:
+        engine = sqlalchemy.create_engine(
+            url, paramstyle="format", pool_pre_ping=True, isolation_level="AUTOCOMMIT", hide_parameters=True
+        )
+    except ModuleNotFoundError:
+        raise _Unusable("PostgreSQL needs the package psycopg, which is not installed.") from None
+    except (SQLAlchemyError, TypeError, ValueError):
+        raise _Unusable("has an option that PostgreSQL does not know.") from None
+    return Database(engine, None)
+
+
+def _make_private(file: Path) -> None:
+    """Make `file` where there is none, and close it to everyone but its owner."""
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        status = os.fstat(descriptor)
+        if stat.S_IMODE(status.st_mode) != 0o600 and status.st_uid in (os.geteuid(), 0):
+            os.fchmod(descriptor, 0o600)
+    finally:
+        os.close(descriptor)
+
+
+def _ready(database: Database, tables: MetaData, *, name: str) -> Database:
+    try:
+        if _missing_tables(database, tables):
+            with database.change() as connection:
+                if database.file is None:
+                    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_CREATION})")
+                tables.create_all(connection)
+        problems = _missing_columns(database, tables)
+    except StoreUnavailable as failure:
+        database.close()
+        raise _Unusable(f"{name} cannot be used: {failure.because}.") from None
+    if problems:
+        database.close()
+        raise _Unusable(f"{name} holds other tables than Cafpro's: {' '.join(problems)}")
+    return database
+
+
+def _missing_tables(database: Database, tables: MetaData) -> bool:
+    with database.read() as connection:
+        return not set(tables.tables) <= set(_inspected(connection).get_table_names())
+
+
+def _missing_columns(database: Database, tables: MetaData) -> list[str]:
+    problems: list[str] = []
+    with database.read() as connection:
+        inspector = _inspected(connection)
+        for name, table in tables.tables.items():
+            missing = set(table.c.keys()) - {column["name"] for column in inspector.get_columns(name)}
+            if missing:
+                problems.append(f"table {name} lacks {', '.join(sorted(missing))}.")
+    return problems
+
+
+def _inspected(connection: Any) -> Inspector:
+    inspector: Inspector = sqlalchemy.inspect(connection)
+    return inspector

@@ -1,0 +1,90 @@
+"""What can be wrong with an entry, one sentence each. Nothing typed is quoted but names an administrator chose."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from typing import Final
+
+from sqlalchemy import Connection, select
+
+from gateway.errors import Misconfigured
+from gateway.identity.tables import account, partner
+from gateway.model import dossier_number
+
+PROFILES: Final = tuple(f"T{number}" for number in range(1, 17))
+"""The names a profile can have. Which of them open something is the policies' affair."""
+LONGEST_TEXT: Final = 200
+_CAISSE: Final = re.compile(r"[0-9]{3}")
+
+
+def refuse(problems: Sequence[str | None]) -> None:
+    """Raises `Misconfigured` with the problems there are."""
+    found = [problem for problem in problems if problem]
+    if found:
+        raise Misconfigured(found)
+
+
+def is_text(text: str) -> bool:
+    """Whether a column could hold `text`: no half characters, which a shell can pass, no controls, not too long."""
+    return text.isprintable() and len(text) <= LONGEST_TEXT
+
+
+def text_problem(name: str, text: str) -> str | None:
+    if is_text(text) and text.strip() and text.strip() == text:
+        return None
+    return f"The {name} must be 1 to {LONGEST_TEXT} printable characters, without blanks around them."
+
+
+def word_problem(name: str, word: str, words: Sequence[str]) -> str | None:
+    return None if word in words else f"The {name} must be one of {', '.join(words)}."
+
+
+def profiles_problem(profiles: Sequence[str]) -> str | None:
+    if all(profile in PROFILES for profile in profiles):
+        return None
+    return f"A profile is written {PROFILES[0]} to {PROFILES[-1]}."
+
+
+def caisse_problem(caisse: str) -> str | None:
+    return None if _CAISSE.fullmatch(caisse) else "The caisse must be three digits, such as 691."
+
+
+def dossier_problem(dossier: str) -> str | None:
+    return None if dossier_number(dossier) else "The dossier must be seven digits, such as 9990001."
+
+
+def days_problem(starts_on: date, ends_on: date | None) -> str | None:
+    return "The last day comes before the first." if ends_on is not None and ends_on < starts_on else None
+
+
+def written(profiles: Sequence[str]) -> str:
+    """Profiles as a column keeps them: each once, in the order of their numbers."""
+    return " ".join(profile for profile in PROFILES if profile in profiles)
+
+
+def seconds(now: datetime) -> int:
+    """An instant as a column keeps it."""
+    return int(now.timestamp())
+
+
+def instant(kept: int | None) -> datetime | None:
+    """A kept instant, in UTC."""
+    return None if kept is None else datetime.fromtimestamp(kept, UTC)
+
+
+def find_partner(connection: Connection, name: str) -> tuple[int | None, str | None]:
+    """The id of the partner called `name`, or what is wrong."""
+    query = select(partner.c.id).where(partner.c.name == name)
+    found: int | None = connection.execute(query).scalar() if is_text(name) else None
+    return found, None if found is not None else f"There is no partner called {name!r}."
+
+
+def find_account(connection: Connection, identifier: str) -> tuple[int | None, int | None, str | None]:
+    """The id and the partner's id of the account called `identifier`, or what is wrong."""
+    query = select(account.c.id, account.c.partner_id).where(account.c.identifier == identifier)
+    found = connection.execute(query).one_or_none() if is_text(identifier) else None
+    if found is None:
+        return None, None, f"There is no account called {identifier!r}."
+    return found[0], found[1], None

@@ -1,0 +1,161 @@
+"""What the store knows about an agent and a dossier, turned into the states that policies decide on.
+
+Two questions, one statement each, on every request and never cached: a change acts on the next request.
+Days are those of `rules.timezone`; a first and a last day both count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Final, NamedTuple
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Date, String, and_, bindparam, literal_column, or_, select, union_all
+
+from gateway.identity.database import Store
+from gateway.identity.tables import account, convention, mandate, objection, partner, session
+from gateway.model import Agent, DossierNumber
+from gateway.settings import Identity
+
+_TODAY: Final = bindparam("today", type_=Date())
+_DOSSIER: Final = bindparam("dossier", type_=String())
+
+
+class SessionRow(NamedTuple):
+    """A session, its account and partner, and one of the partner's conventions with this caisse, or None."""
+
+    profile: str
+    assurance: str
+    seen_at: int
+    expires_at: int
+    account_id: int
+    identifier: str
+    account_profiles: str
+    account_suspended: bool
+    engagement_version: str | None
+    partner_id: int
+    partner_name: str
+    partner_kind: str
+    convention_profiles: str | None
+    convention_suspended: bool | None
+    convention_begun: bool | None
+    convention_over: bool | None
+
+
+SESSION: Final = (
+    select(
+        session.c.profile,
+        session.c.assurance,
+        session.c.seen_at,
+        session.c.expires_at,
+        account.c.id,
+        account.c.identifier,
+        account.c.profiles,
+        account.c.suspended,
+        account.c.engagement_version,
+        partner.c.id,
+        partner.c.name,
+        partner.c.kind,
+        convention.c.profiles,
+        convention.c.suspended,
+        (convention.c.starts_on <= _TODAY),
+        (convention.c.ends_on < _TODAY),
+    )
+    .select_from(session)
+    .join(account, account.c.id == session.c.account_id)
+    .join(partner, partner.c.id == account.c.partner_id)
+    .outerjoin(
+        convention,
+        and_(
+            convention.c.partner_id == partner.c.id,
+            convention.c.caisse == bindparam("caisse", type_=String()),
+        ),
+    )
+    .where(session.c.token_hash == bindparam("token_hash", type_=String()))
+)
+"""One row for each of the partner's conventions with `caisse`, at least one for a session that exists."""
+
+ENTRUSTED: Final = union_all(
+    select(mandate.c.kind, literal_column("0")).where(
+        mandate.c.dossier == _DOSSIER,
+        mandate.c.partner_id == bindparam("partner"),
+        or_(mandate.c.account_id.is_(None), mandate.c.account_id == bindparam("account")),
+        mandate.c.starts_on <= _TODAY,
+        or_(mandate.c.ends_on.is_(None), mandate.c.ends_on >= _TODAY),
+        mandate.c.released_at.is_(None),
+    ),
+    select(literal_column("''"), literal_column("1")).where(
+        objection.c.dossier == _DOSSIER, objection.c.lifted_at.is_(None)
+    ),
+)
+"""A row (kind, 0) for each mandate in force, a row ("", 1) for each objection that is raised."""
+
+
+def dossier_facts(
+    store: Store, rules: Identity, agent: Agent, number: DossierNumber, *, now: datetime
+) -> tuple[frozenset[str], str]:
+    """The kinds of the agent's mandates on this dossier in force at `now`, and the dossier's objection state.
+
+    A mandate serves the whole partner it names, or one agent of that partner. An objection is raised before all.
+    Raises `StoreUnavailable`.
+    """
+    rows = store.ask(
+        ENTRUSTED,
+        dossier=number,
+        partner=agent.partner_id,
+        account=agent.account_id,
+        today=local_day(rules, now),
+    )
+    if not rows:
+        return _NOTHING_ENTRUSTED
+    raised = any(objected for _, objected in rows)
+    return frozenset(kind for kind, objected in rows if not objected), "raised" if raised else "none"
+
+
+_NOTHING_ENTRUSTED: Final[tuple[frozenset[str], str]] = (frozenset(), "none")
+
+
+def agent_of(rows: list[SessionRow], rules: Identity) -> Agent:
+    """The agent of a session. `rows` are one session's, not empty."""
+    first = rows[0]
+    return Agent(
+        account_id=first.account_id,
+        identifier=first.identifier,
+        partner_id=first.partner_id,
+        partner_name=first.partner_name,
+        partner_kind=first.partner_kind,
+        profile=first.profile,
+        profiles=tuple(first.account_profiles.split()),
+        convention=convention_state(rows, profile=first.profile),
+        engagement=engagement_state(first.engagement_version, asked=rules.engagement_version),
+        assurance=first.assurance,
+        expires_at=first.expires_at,
+    )
+
+
+def convention_state(rows: Iterable[SessionRow], *, profile: str) -> str:
+    """The best state among the conventions that open `profile`: in force, else suspended, else expired, else none."""
+    best = "none"
+    for row in rows:
+        if row.convention_profiles is None or profile not in row.convention_profiles.split():
+            continue
+        if row.convention_suspended:
+            best = "suspended"
+        elif row.convention_begun and not row.convention_over:
+            return "in_force"
+        elif row.convention_over and best == "none":
+            best = "expired"
+    return best
+
+
+def engagement_state(version: str | None, *, asked: str) -> str:
+    """Whether the version an agent signed is the one that is `asked` today."""
+    if version is None:
+        return "missing"
+    return "signed" if version == asked else "outdated"
+
+
+def local_day(rules: Identity, now: datetime) -> str:
+    """The civil day of `now`, which must know its time zone, as `YYYY-MM-DD`."""
+    return now.astimezone(ZoneInfo(rules.timezone)).date().isoformat()

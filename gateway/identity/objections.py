@@ -1,0 +1,69 @@
+"""Objections: dossiers whose person refused sharing, set and lifted by Caf staff."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Select, insert, select, update
+
+from gateway.identity.database import Store
+from gateway.identity.entries import dossier_problem, instant, refuse, seconds, text_problem
+from gateway.identity.tables import objection
+
+
+@dataclass(frozen=True, slots=True)
+class Objection:
+    """A person's refusal of sharing, raised until it is lifted."""
+
+    dossier: str
+    raised_at: datetime | None
+    lifted_at: datetime | None
+    reference: str
+
+
+def raise_objection(store: Store, *, dossier: str, reference: str, now: datetime) -> None:
+    """Withhold a dossier from external partners. `reference` is the letter's; one objection at a time."""
+    with store.change() as connection:
+        malformed = dossier_problem(dossier)
+        standing = None if malformed else connection.execute(_standing(dossier)).first()
+        refuse(
+            [
+                malformed,
+                text_problem("reference", reference),
+                "An objection is raised on this dossier already." if standing else None,
+            ]
+        )
+        connection.execute(insert(objection).values(dossier=dossier, raised_at=seconds(now), reference=reference))
+
+
+def lift_objection(store: Store, *, dossier: str, now: datetime) -> None:
+    """End what was raised on a dossier. It stays listed."""
+    refuse([dossier_problem(dossier)])
+    with store.change() as connection:
+        standing = connection.execute(_standing(dossier)).first()
+        refuse([None if standing else "No objection is raised on this dossier."])
+        connection.execute(
+            update(objection)
+            .where(objection.c.dossier == dossier, objection.c.lifted_at.is_(None))
+            .values(lifted_at=seconds(now))
+        )
+
+
+def objections(store: Store, *, dossier: str | None = None) -> list[Objection]:
+    """Every objection, lifted ones too, of a dossier where given, in the order of entry."""
+    query = select(objection.c.dossier, objection.c.raised_at, objection.c.lifted_at, objection.c.reference).order_by(
+        objection.c.id
+    )
+    if dossier is not None:
+        refuse([dossier_problem(dossier)])
+        query = query.where(objection.c.dossier == dossier)
+    with store.read() as connection:
+        return [
+            Objection(number, instant(raised_at), instant(lifted_at), reference)
+            for number, raised_at, lifted_at, reference in connection.execute(query)
+        ]
+
+
+def _standing(dossier: str) -> Select[tuple[int]]:
+    return select(objection.c.id).where(objection.c.dossier == dossier, objection.c.lifted_at.is_(None))

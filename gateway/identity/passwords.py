@@ -1,0 +1,147 @@
+"""Passwords: how strong, how kept, how checked.
+
+Strength is the CNIL's rule (deliberation 2022-100): 50 bits at least, because access is restricted otherwise.
+They are kept as argon2id with OWASP's parameters, and compared in Unicode's NFC form (RFC 8265), so that an accent
+typed on another keyboard is the same accent. One check holds a core for about 20 ms and 19 MiB of memory: few run
+at once and few wait.
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+import threading
+import unicodedata
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from gateway.errors import Busy
+
+BITS_ASKED: Final = 50
+LONGEST: Final = 128
+"""Characters, after normalisation."""
+CHECKS_AT_ONCE: Final = 2
+CHECKS_WAITING: Final = 16
+"""For each process. Beyond them a log-in is told to come back."""
+
+_HASHER: Final = PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1, hash_len=32, salt_len=16)
+_READABLE: Final = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
+
+
+def _hash_of_nothing() -> str:
+    """A hash as costly to check as a real one, which no password matches."""
+    salt, digest = (b64encode(secrets.token_bytes(length)).decode().rstrip("=") for length in (16, 32))
+    return f"$argon2id$v=19$m={_HASHER.memory_cost},t={_HASHER.time_cost},p={_HASHER.parallelism}${salt}${digest}"
+
+
+_NOTHING: Final = _hash_of_nothing()
+
+
+class Turns:
+    """Lets `at_once` callers through, keeps `waiting` more at the door and turns the others away with `Busy`."""
+
+    def __init__(self, *, at_once: int, waiting: int) -> None:
+        self._places = threading.BoundedSemaphore(at_once + waiting)
+        self._turns = threading.BoundedSemaphore(at_once)
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        if not self._places.acquire(blocking=False):
+            raise Busy("too many passwords are being checked")
+        try:
+            with self._turns:
+                yield
+        finally:
+            self._places.release()
+
+
+_CHECKS: Final = Turns(at_once=CHECKS_AT_ONCE, waiting=CHECKS_WAITING)
+
+
+def password_problem(password: str) -> str | None:
+    """Why `password` may not be chosen, as one sentence, or None.
+
+    Its entropy is its length × log2 of the alphabets it draws from: 26 small letters, 26 capitals, 10 digits and
+    37 for everything else.
+    """
+    text = unicodedata.normalize("NFC", password)
+    if len(text) > LONGEST:
+        return f"The password is longer than {LONGEST} characters."
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
+        return "The password holds a character that a keyboard cannot type."
+    if _entropy(text) < BITS_ASKED:
+        return (
+            f"The password is too easy to guess: {_entropy(text):.0f} bits, {BITS_ASKED} are asked. "
+            "Make it longer, or mix small letters, capitals, digits and signs."
+        )
+    return None
+
+
+def _entropy(text: str) -> float:
+    drawn_from = {_alphabet(character) for character in text}
+    return len(text) * math.log2(sum(size for _, size in drawn_from)) if drawn_from else 0.0
+
+
+def _alphabet(character: str) -> tuple[str, int]:
+    if "a" <= character <= "z":
+        return "small letters", 26
+    if "A" <= character <= "Z":
+        return "capitals", 26
+    if "0" <= character <= "9":
+        return "digits", 10
+    return "others", 37
+
+
+def hash_password(password: str) -> str:
+    """What is kept of `password`: an argon2id text. Raises `Busy` when too many are being checked."""
+    with _CHECKS.turn():
+        return _HASHER.hash(unicodedata.normalize("NFC", password))
+
+
+def password_matches(password: str, *, stored: str | None) -> bool:
+    """Whether `password` is the one kept as `stored`.
+
+    None, or a text that is no hash, takes as long as a real one and never matches. Raises `Busy` when too many are
+    being checked.
+    """
+    text = _comparable(password)
+    with _CHECKS.turn():
+        if text is None or stored is None:
+            return _verified(_NOTHING, text or b"")
+        try:
+            return _verified(stored, text)
+        except InvalidHashError:
+            return _verified(_NOTHING, text)
+
+
+def _verified(stored: str, text: bytes) -> bool:
+    try:
+        return _HASHER.verify(stored, text)
+    except VerificationError:
+        return False
+
+
+def _comparable(password: str) -> bytes | None:
+    """What is hashed, or None for what nobody's password can be: JSON can smuggle half characters, or megabytes."""
+    if len(password) > 4 * LONGEST:
+        return None
+    try:
+        return unicodedata.normalize("NFC", password).encode("utf-8")
+    except UnicodeEncodeError:
+        return None
+
+
+def is_outdated(stored: str) -> bool:
+    """Whether `stored` was made with other parameters than today's."""
+    return _HASHER.check_needs_rehash(stored)
+
+
+def new_password() -> str:
+    """A random password of four groups of five readable characters, about 115 bits."""
+    groups = ("".join(secrets.choice(_READABLE) for _ in range(5)) for _ in range(4))
+    return "-".join(groups)

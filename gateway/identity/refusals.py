@@ -1,0 +1,40 @@
+"""The refusals that know whom they refuse, so that the record can name the account. Nothing of it goes out."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gateway.errors import AccountSuspended, ProfileNotHeld, WrongPassword
+from gateway.model import Agent
+
+UNKNOWN_IDENTIFIER: Final = "unknown identifier"
+PASSWORD_WRONG: Final = "wrong password"  # noqa: S105  # a reason, not a secret
+ACCOUNT_SUSPENDED: Final = "suspended account"
+
+
+class LogInRefused(WrongPassword):
+    """`because` is one of the three reasons above. `identifier` is the known account's, or empty.
+
+    An unknown identifier is never kept: people type their password in the wrong field.
+    """
+
+    def __init__(self, because: str, *, identifier: str = "") -> None:
+        super().__init__(because)
+        self.identifier = identifier
+
+
+class ProfileRefused(ProfileNotHeld):
+    """The password was right. `profiles` are those that `identifier` may choose from."""
+
+    def __init__(self, because: str, *, identifier: str, profiles: tuple[str, ...]) -> None:
+        super().__init__(because)
+        self.identifier = identifier
+        self.profiles = profiles
+
+
+class AgentSuspended(AccountSuspended):
+    """`agent` holds a session that would be good if the account were not suspended."""
+
+    def __init__(self, agent: Agent) -> None:
+        super().__init__(ACCOUNT_SUSPENDED)
+        self.agent = agent

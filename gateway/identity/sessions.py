@@ -1,0 +1,177 @@
+"""Sessions: opened with a password, recognised by an opaque token, ended by its holder, by idleness or by time.
+
+A token is 256 random bits, made afresh at each log-in and kept only as its SHA-256. Instants are whole seconds
+since 1970, UTC; every `now` must know its time zone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import bindparam, delete, insert, select, update
+
+from gateway.errors import SessionEnded
+from gateway.identity import passwords
+from gateway.identity.database import Store
+from gateway.identity.facts import SESSION, SessionRow, agent_of, local_day
+from gateway.identity.refusals import (
+    ACCOUNT_SUSPENDED,
+    PASSWORD_WRONG,
+    UNKNOWN_IDENTIFIER,
+    AgentSuspended,
+    LogInRefused,
+    ProfileRefused,
+)
+from gateway.identity.tables import account, session
+from gateway.model import Agent
+from gateway.settings import Identity
+
+CLOCK_TOLERANCE: Final = 300
+"""Seconds a clock may step back, or two machines differ, before a session is no longer believed."""
+_SWEPT_AT_ONCE: Final = 100
+_IDENTIFIER: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{43}")
+_ACCOUNT: Final = select(account.c.id, account.c.password_hash, account.c.profiles, account.c.suspended).where(
+    account.c.identifier == bindparam("identifier")
+)
+_LOCKED_HASH: Final = select(account.c.password_hash).where(account.c.id == bindparam("account")).with_for_update()
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """A session just opened. `token` is told to the agent now and never again."""
+
+    token: str = field(repr=False)
+    expires_at: int
+    agent: Agent
+
+
+def is_identifier(text: str) -> bool:
+    """Whether an account could be called `text`: `[a-z0-9][a-z0-9._-]{0,63}`, capitals are other letters."""
+    return _IDENTIFIER.fullmatch(text) is not None
+
+
+def sign_in(
+    store: Store,
+    rules: Identity,
+    *,
+    identifier: str,
+    password: str,
+    profile: str | None = None,
+    now: datetime,
+) -> SignedIn:
+    """Open a session for the account `identifier` under one of its profiles.
+
+    `profile` may be None where the account holds one profile, or none (Caf staff: the session's profile is empty).
+    Raises `LogInRefused`, alike and in comparable time for an unknown identifier, a wrong password and a suspended
+    account; `ProfileRefused`, only to whoever knows the password; `Busy`; `StoreUnavailable`.
+    """
+    rows = store.ask(_ACCOUNT, identifier=identifier) if is_identifier(identifier) else []
+    if not rows:
+        passwords.password_matches(password, stored=None)
+        raise LogInRefused(UNKNOWN_IDENTIFIER)
+    account_id, stored, written, suspended = rows[0]
+    if not passwords.password_matches(password, stored=stored):
+        raise LogInRefused(PASSWORD_WRONG, identifier=identifier)
+    if suspended:
+        raise LogInRefused(ACCOUNT_SUSPENDED, identifier=identifier)
+    chosen = _chosen_profile(profile, held=tuple(written.split()), identifier=identifier)
+    renewed = passwords.hash_password(password) if passwords.is_outdated(stored) else None
+    token = secrets.token_urlsafe(32)
+    opened_at = int(now.timestamp())
+    with store.change() as connection:
+        # A password changed since it was checked has ended every session: none may slip in behind it.
+        if connection.execute(_LOCKED_HASH, {"account": account_id}).scalar() != stored:
+            raise LogInRefused(PASSWORD_WRONG, identifier=identifier)
+        connection.execute(_sweep(opened_at))
+        if renewed:
+            connection.execute(update(account).where(account.c.id == account_id).values(password_hash=renewed))
+        connection.execute(
+            insert(session).values(
+                token_hash=_digest(token),
+                account_id=account_id,
+                profile=chosen,
+                assurance="password",
+                opened_at=opened_at,
+                seen_at=opened_at,
+                expires_at=opened_at + rules.session_hours * 3600,
+            )
+        )
+    agent = identify(store, rules, token, now=now)
+    return SignedIn(token, agent.expires_at, agent)
+
+
+def identify(store: Store, rules: Identity, token: str, *, now: datetime) -> Agent:
+    """The agent whose session `token` names, with the facts of this instant.
+
+    The use is noted at most every twentieth of the idle time, so a session ends after 95 to 100 % of it without use.
+    Raises `SessionEnded` (`because` tells why), `AgentSuspended`, `StoreUnavailable`.
+    """
+    if not _TOKEN.fullmatch(token):
+        raise SessionEnded("malformed token")
+    token_hash = _digest(token)
+    found = store.ask(SESSION, token_hash=token_hash, caisse=rules.caisse, today=local_day(rules, now))
+    if not found:
+        raise SessionEnded("unknown token")
+    rows = [SessionRow._make(row) for row in found]
+    seconds = int(now.timestamp())
+    because = _why_ended(rows[0], rules, seconds)
+    if because:
+        raise SessionEnded(because)
+    agent = agent_of(rows, rules)
+    if rows[0].account_suspended:
+        raise AgentSuspended(agent)
+    if agent.profile not in (agent.profiles or ("",)):
+        raise SessionEnded("the profile is no longer held")
+    if seconds - rows[0].seen_at >= rules.idle_minutes * 60 // 20:
+        # Losing this note can only end the session sooner, so a busy store delays nobody.
+        store.note(
+            update(session)
+            .where(session.c.token_hash == token_hash, session.c.seen_at < seconds)
+            .values(seen_at=seconds)
+        )
+    return agent
+
+
+def sign_out(store: Store, token: str) -> bool:
+    """End the session that `token` names; False where there is none. Raises `StoreUnavailable`."""
+    if not _TOKEN.fullmatch(token):
+        return False
+    with store.change() as connection:
+        ended = connection.execute(delete(session).where(session.c.token_hash == _digest(token)))
+    return ended.rowcount > 0
+
+
+def _chosen_profile(asked: str | None, *, held: tuple[str, ...], identifier: str) -> str:
+    if not asked and len(held) <= 1:
+        return held[0] if held else ""
+    if not asked:
+        raise ProfileRefused("several profiles and none asked", identifier=identifier, profiles=held)
+    if asked not in held:
+        raise ProfileRefused("a profile that is not held", identifier=identifier, profiles=held)
+    return asked
+
+
+def _why_ended(row: SessionRow, rules: Identity, seconds: int) -> str:
+    if seconds >= row.expires_at:
+        return "expired"
+    if seconds - row.seen_at >= rules.idle_minutes * 60:
+        return "idle"
+    if row.seen_at - seconds > CLOCK_TOLERANCE:
+        # Otherwise a clock set back would give a session those hours once more.
+        return "used before its last use: the clock stepped back"
+    return ""
+
+
+def _sweep(seconds: int) -> Any:
+    expired = select(session.c.token_hash).where(session.c.expires_at <= seconds).limit(_SWEPT_AT_ONCE)
+    return delete(session).where(session.c.token_hash.in_(expired))
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode("ascii")).hexdigest()

@@ -1,0 +1,105 @@
+"""The directory's tables, the same on SQLite and on PostgreSQL.
+
+Dates are civil days of the configured time zone. Instants are whole seconds since 1970, UTC. Profiles are written
+separated by spaces, such as `T1 T9`. Nothing an administrator enters is ever deleted: it is released, lifted,
+suspended; only sessions go.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+METADATA: Final = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+partner: Final = Table(
+    "partner",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("kind", Text, nullable=False),
+)
+
+convention: Final = Table(
+    "convention",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("partner_id", ForeignKey(partner.c.id), nullable=False, index=True),
+    Column("number", Text, nullable=False, unique=True),
+    Column("caisse", String(3), nullable=False),
+    Column("starts_on", Date, nullable=False),
+    Column("ends_on", Date, nullable=False),
+    Column("suspended", Boolean, nullable=False),
+    Column("profiles", Text, nullable=False),
+)
+
+account: Final = Table(
+    "account",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("identifier", Text, nullable=False, unique=True),
+    Column("password_hash", Text, nullable=False),
+    Column("partner_id", ForeignKey(partner.c.id), nullable=False, index=True),
+    Column("profiles", Text, nullable=False),
+    Column("engagement_version", Text),
+    Column("engagement_signed_at", BigInteger),
+    Column("suspended", Boolean, nullable=False),
+)
+
+mandate: Final = Table(
+    "mandate",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("dossier", String(7), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("partner_id", ForeignKey(partner.c.id), nullable=False, index=True),
+    Column("account_id", ForeignKey(account.c.id), index=True),
+    Column("starts_on", Date, nullable=False),
+    Column("ends_on", Date),
+    Column("reference", Text, nullable=False),
+    Column("released_at", BigInteger),
+    Index(None, "dossier", "partner_id"),
+)
+
+objection: Final = Table(
+    "objection",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("dossier", String(7), nullable=False, index=True),
+    Column("raised_at", BigInteger, nullable=False),
+    Column("lifted_at", BigInteger),
+    Column("reference", Text, nullable=False),
+)
+
+session: Final = Table(
+    "session",
+    METADATA,
+    Column("token_hash", String(64), primary_key=True),
+    Column("account_id", ForeignKey(account.c.id), nullable=False, index=True),
+    Column("profile", Text, nullable=False),
+    Column("assurance", Text, nullable=False),
+    Column("opened_at", BigInteger, nullable=False),
+    Column("seen_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False, index=True),
+    sqlite_with_rowid=False,
+)

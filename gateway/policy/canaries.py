@@ -1,0 +1,79 @@
+"""What no policy may ever open, tried at every load on both axes of the table.
+
+A misspelt variable can make a rule match every rubric or every profile, and the table still looks right. Only asking
+for what does not exist shows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from polar.exceptions import OsoError
+
+from gateway.model import MANDATE_KINDS, Facts
+from gateway.policy.sandbox import PolicyDefect
+
+if TYPE_CHECKING:
+    from gateway.policy.engine import Policy
+
+STRANGERS: Final = ("", "T0", "T7", "T15", "t1", " T1", "T1,T9", "T", "*", "_", "__canary__", "Τ1")
+"""Profiles that are not: the gaps of the brochure, case, lists, wildcards, a Greek capital tau."""
+PHANTOMS: Final = ("", "*", "_", "__canary__", "Creances", "créances", "creances ", "always", "never")
+"""Rubrics that are not."""
+WORD: Final = "__canary__"
+
+MOST: Final = Facts(
+    profile=WORD,
+    partner_kind="external",
+    convention="in_force",
+    engagement="signed",
+    mandates=frozenset(MANDATE_KINDS),
+    objection="none",
+    assurance="second_factor",
+    action="consult",
+)
+"""The situation in which a profile sees the most."""
+LEAST: Final = replace(
+    MOST, convention="none", engagement="missing", mandates=frozenset(), objection="raised", assurance="password"
+)
+"""The situation in which nobody sees anything."""
+LACKING: Final[Mapping[str, Facts]] = {
+    "without a convention": replace(MOST, convention="none"),
+    "with an unknown convention state": replace(MOST, convention=WORD),
+    "without an engagement": replace(MOST, engagement="missing"),
+    "with an unknown engagement state": replace(MOST, engagement=WORD),
+    "with an unknown proof of identity": replace(MOST, assurance=WORD),
+    "for an unknown action": replace(MOST, action=WORD),
+    "on a dossier under objection": replace(MOST, objection="raised"),
+    "with nothing in order": LEAST,
+}
+
+
+def defects(policy: Policy) -> list[str]:
+    """A sentence for each canary that the policy opens, or for the defect that stopped the asking."""
+    try:
+        return list(_opened(policy))
+    except (OsoError, PolicyDefect) as defect:
+        return [f"the policy fails when it is asked ({type(defect).__name__}); nothing can be decided with it."]
+
+
+def _opened(policy: Policy) -> Iterator[str]:
+    slugs = [row.slug for row in policy.rows]
+    for profile in STRANGERS:
+        facts = replace(MOST, profile=profile)
+        if policy.evaluate(facts).rubrics or any(policy.opens(facts, slug) for slug in slugs):
+            yield f'the profile "{profile}" does not exist and yet it opens something.'
+    for profile in policy.profiles:
+        facts = replace(MOST, profile=profile)
+        for phantom in PHANTOMS:
+            if policy.opens(facts, phantom):
+                yield f'{profile} opens the rubric "{phantom}", which does not exist: a rule matches everything.'
+        opened = policy.evaluate(facts).rubrics
+        for slug in slugs:
+            if policy.opens(facts, slug) != (slug in opened):
+                yield f"{profile}: `allow_field` and `opens` disagree about the rubric `{slug}`."
+        for situation, lacking in LACKING.items():
+            if policy.evaluate(replace(lacking, profile=profile)).rubrics:
+                yield f"{profile} opens rubrics {situation}."

@@ -1,0 +1,137 @@
+"""The decision: facts in, grant out.
+
+`load` turns the texts of a folder into a `Policy`, or refuses them. `Policy.decide` is total: for any facts it
+answers with a grant, and whatever goes wrong inside is an empty grant.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from cachetools import LRUCache, cached
+from polar.exceptions import OsoError
+from polar.variable import Variable
+
+from gateway.errors import Misconfigured
+from gateway.model import Facts, Grant, vocabulary_faults
+from gateway.policy.canaries import defects
+from gateway.policy.lint import FILES, Folder, Row, read_folder
+from gateway.policy.sandbox import PolarAgent, PolarDossier, PolicyDefect, StrictOso
+
+DECISIONS_KEPT: Final = 16_384
+"""Grants remembered per process, over all policies: there are fewer distinct facts than that (`domain`)."""
+
+_decisions: LRUCache[tuple[str, Facts], Grant] = LRUCache(DECISIONS_KEPT)
+_deciding = threading.Condition()
+
+
+class Policy:
+    """One loaded policy folder. Immutable; several can live side by side and decide independently."""
+
+    def __init__(self, folder: Folder, engine: StrictOso, fingerprint: str) -> None:
+        self.fingerprint = fingerprint
+        self.profiles: Mapping[str, str] = folder.profiles
+        self.rows: tuple[Row, ...] = folder.rows
+        self.slugs = frozenset(row.slug for row in folder.rows)
+        self._engine = engine
+
+    def decide(self, facts: Facts) -> Grant:
+        """What these facts open. Never raises: a defect of the policy or of the facts opens nothing."""
+        try:
+            return self._decided(facts)
+        except Exception:  # noqa: BLE001 - whatever fails, nothing opens; oso's texts could quote the facts
+            return Grant(frozenset(), denied="fault")
+
+    @cached(_decisions, key=lambda self, facts: (self.fingerprint, facts), condition=_deciding)
+    def _decided(self, facts: Facts) -> Grant:
+        if vocabulary_faults(facts):
+            raise PolicyDefect("facts outside their vocabulary")
+        return self.evaluate(facts)
+
+    def evaluate(self, facts: Facts) -> Grant:
+        """The same decision, neither remembered nor checked against the vocabularies.
+
+        Raises `PolicyDefect` or an `OsoError` where the policy is defective.
+        """
+        agent, dossier = _nouns(facts)
+        rules = sorted(set(self._opened(agent, facts.action, dossier)))
+        if rules:
+            return Grant(frozenset(rule[0] for rule in rules), tuple(rules))
+        return Grant(frozenset(), denied=self._first_shut(agent, facts.action, dossier))
+
+    def opens(self, facts: Facts, slug: str) -> bool:
+        """Whether `allow_field` grants this one rubric: the ground question, for proofs. May raise like `evaluate`."""
+        agent, dossier = _nouns(facts)
+        return self._engine.holds("allow_field", agent, facts.action, dossier, slug)
+
+    def _opened(self, agent: PolarAgent, action: str, dossier: PolarDossier) -> Iterator[tuple[str, ...]]:
+        for found in self._engine.found("opens", agent, action, dossier, Variable("slug"), Variable("rules")):
+            slug, rules = found["slug"], tuple(_flat(found["rules"]))
+            if type(slug) is not str or slug not in self.slugs:
+                raise PolicyDefect("the policy opened something that is not a rubric")
+            yield (slug, *rules)
+
+    def _first_shut(self, agent: PolarAgent, action: str, dossier: PolarDossier) -> str:
+        holds = self._engine.holds
+        if agent.profile not in self.profiles:
+            return "profile"
+        if not holds("convention", agent, Variable("_")):
+            return "convention"
+        if not holds("engagement", agent, Variable("_")):
+            return "engagement"
+        if not holds("assurance", agent, action, Variable("_")):
+            return "assurance"
+        if not holds("entrusted", agent, dossier, Variable("_")):
+            return "dossier"
+        return "refusal" if holds("refusal", agent, dossier, Variable("_")) else "rubric"
+
+
+def _nouns(facts: Facts) -> tuple[PolarAgent, PolarDossier]:
+    agent = PolarAgent(facts.profile, facts.partner_kind, facts.convention, facts.engagement, facts.assurance)
+    return agent, PolarDossier(sorted(facts.mandates), facts.objection)
+
+
+def _flat(value: Any) -> Iterator[str]:
+    if type(value) is list:
+        for part in value:
+            yield from _flat(part)
+    elif type(value) is str:
+        yield value
+    else:
+        raise PolicyDefect("a rule gave a reason that is not a text")
+
+
+def fingerprint(texts: Mapping[str, str]) -> str:
+    """The name of exactly these texts (file name → text): SHA-256, 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for name in sorted(texts):
+        for part in (name.encode(), texts[name].encode()):
+            digest.update(len(part).to_bytes(8, "big") + part)
+    return digest.hexdigest()
+
+
+def load(texts: Mapping[str, str], named: str = "") -> Policy:
+    """The policy whose Polar files are `texts` (file name → text). `named` is its fingerprint, where it covers more.
+
+    Raises `Misconfigured` with everything that is wrong: outside the grammar, against the folder's own rules,
+    refused or warned about by oso, or granting to a canary.
+    """
+    folder, problems = read_folder(texts)
+    if folder is None:
+        raise Misconfigured([str(problem) for problem in problems])
+    try:
+        engine = StrictOso({name: texts[name] for name in FILES})
+    except (OsoError, PolicyDefect) as defect:
+        raise Misconfigured([f"policies: {_first_line(defect)}"]) from None
+    policy = Policy(folder, engine, named or fingerprint(texts))
+    found = defects(policy)
+    if found:
+        raise Misconfigured([f"policies: {defect}" for defect in found])
+    return policy
+
+
+def _first_line(defect: Exception) -> str:
+    return " ".join(str(defect).split())[:300]

@@ -1,0 +1,134 @@
+"""oso 0.27.3, made strict: a policy reads the facts of two nouns and reaches nothing else.
+
+Stock oso lets a policy call any method of any object it is given, and grants where a misspelt attribute stands under
+`not`. Here an attribute that is not declared, a call, `new`, `debug`, a message of the engine (a warning, a `print`)
+or an iteration over a Python object ends the query with `PolicyDefect`, which the decision turns into a refusal.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Final
+
+from oso import Oso
+from polar import ffi
+from polar.exceptions import InlineQueryFailedError
+from polar.ffi import PolarSource
+from polar.predicate import Predicate
+from polar.query import Query
+
+QUERY_MILLISECONDS: Final = 500
+
+os.environ["POLAR_TIMEOUT_MS"] = str(QUERY_MILLISECONDS)
+
+
+class PolicyDefect(Exception):
+    """The policy did something it may not do, or oso failed on it. Says nothing of the facts."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PolarAgent:
+    """What a policy sees of an agent."""
+
+    profile: str
+    partner_kind: str
+    convention: str
+    engagement: str
+    assurance: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PolarDossier:
+    """What a policy sees of a dossier."""
+
+    mandates: list[str]
+    objection: str
+
+
+NOUNS: Final[Mapping[str, type]] = {"Agent": PolarAgent, "Dossier": PolarDossier}
+_READABLE: Final = {noun: frozenset(field.name for field in fields(noun)) for noun in NOUNS.values()}
+_NATIVE: Final = (str, list)
+
+
+def _refuse(what: str) -> Any:
+    raise PolicyDefect(f"the policy tried to {what}")
+
+
+class StrictQuery(Query):
+    """A query whose every way out of Polar is shut but the reading of a declared fact."""
+
+    def __init__(self, ffi_query: Any, *, host: Any, bindings: Any = None) -> None:
+        super().__init__(ffi_query, host=host, bindings=bindings)  # type: ignore[no-untyped-call]  # oso's
+        ffi_query.process_messages = lambda: _silence(ffi_query)
+
+    def handle_external_call(self, data: dict[str, Any]) -> None:
+        noun, name = self.host.to_python(data["instance"]), data["attribute"]
+        if data["args"] is not None or data.get("kwargs"):
+            _refuse("call a method")
+        if name not in _READABLE.get(type(noun), ()):
+            _refuse("read something that is not a declared fact")
+        value = getattr(noun, name)
+        if type(value) not in _NATIVE:
+            _refuse("read a fact of a wrong type")
+        self.ffi_query.call_result(data["call_id"], self.host.to_polar(value))
+
+    def handle_make_external(self, data: dict[str, Any]) -> None:
+        _refuse("make an object")
+
+    def handle_external_isa_with_path(self, data: dict[str, Any]) -> None:
+        _refuse("ask the type of a fact")
+
+    def handle_external_op(self, data: dict[str, Any]) -> None:
+        _refuse("compare objects")
+
+    def handle_next_external(self, data: dict[str, Any]) -> None:
+        _refuse("iterate over an object")
+
+    def handle_relation(self, instance: Any, rel: Any) -> None:
+        _refuse("follow a relation")
+
+    def handle_debug(self, data: dict[str, Any]) -> None:
+        _refuse("stop in the debugger")
+
+
+def _silence(source: Any) -> None:
+    if list(ffi.process_messages(source.next_message)):
+        _refuse("print something, or oso warned about it")
+
+
+class StrictOso(Oso):
+    """An engine loaded once, from texts, that knows two nouns. Warnings of oso are errors."""
+
+    def __init__(self, texts: Mapping[str, str]) -> None:
+        """Loads all `texts` (file name → text) in one go. Raises `PolicyDefect` or what oso raises."""
+        super().__init__()
+        engine: Any = self.ffi_polar
+        engine.process_messages = lambda: _silence(engine)
+        for name, noun in NOUNS.items():
+            self.register_class(noun, name=name)  # type: ignore[no-untyped-call]  # oso's
+        self._load_sources([PolarSource(text, name) for name, text in texts.items()])
+
+    def check_inline_queries(self) -> None:
+        """Inline queries (`?=`) run at load; none is allowed in a folder that is put in force."""
+        query = self.ffi_polar.next_inline_query()
+        if query is not None:
+            raise InlineQueryFailedError(query.source())
+
+    def query(self, query: Any, *, bindings: Any = None, accept_expression: bool = False) -> Iterator[Any]:
+        """The results of a predicate. Text queries are refused: they would be parsed."""
+        if not isinstance(query, Predicate) or accept_expression:
+            _refuse("be asked in text")
+        host = self.host.copy()
+        term = self.ffi_polar.new_query_from_term(host.to_polar(query))
+        yield from StrictQuery(term, host=host, bindings=bindings).run()
+
+    def found(self, rule: str, *arguments: Any) -> Iterator[dict[str, Any]]:
+        """The bindings of each way in which `rule` holds."""
+        for result in self.query(Predicate(name=rule, args=arguments)):
+            yield result["bindings"]
+
+    def holds(self, rule: str, *arguments: Any) -> bool:
+        """Whether `rule` holds in at least one way."""
+        return next(self.found(rule, *arguments), None) is not None

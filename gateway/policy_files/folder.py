@@ -1,0 +1,99 @@
+"""Read a policies folder and load it whole: the Polar files and the route table, under one fingerprint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import gateway
+from gateway.errors import Misconfigured
+from gateway.policy.engine import Policy, fingerprint, load
+from gateway.policy.grammar import LARGEST_FILE
+from gateway.policy.lint import FILES
+from gateway.redaction.routes import compile_routes
+from gateway.redaction.table import RouteTable
+
+ROUTES: Final = "routes.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """What decides and redacts. Replaced whole, by one reference."""
+
+    policy: Policy
+    routes: RouteTable
+
+    @property
+    def fingerprint(self) -> str:
+        """Names exactly the files that were loaded."""
+        return self.policy.fingerprint
+
+
+def shipped() -> Path:
+    """The policies that travel with the package; in a checkout, the checkout's."""
+    package = Path(gateway.__file__).resolve().parent
+    installed = package / "default_policies"
+    return installed if installed.is_dir() else package.parent / "policies"
+
+
+def read(folder: Path) -> dict[str, str]:
+    """The texts of the files that decide, by name. Raises `Misconfigured` with everything that cannot be read."""
+    if not folder.is_dir():
+        raise Misconfigured([f"{folder}: there is no such folder of policies."])
+    problems: list[str] = []
+    texts: dict[str, str] = {}
+    found = sorted(path.name for path in folder.iterdir() if path.suffix == ".polar")
+    for name in dict.fromkeys((*FILES, ROUTES, *found)):
+        try:
+            texts[name] = _text(folder / name)
+        except FileNotFoundError:
+            problems.append(f"{folder / name}: the file is missing. Without it nothing can be decided.")
+        except (OSError, ValueError) as error:
+            problems.append(f"{folder / name}: {_why(error)}")
+    if problems:
+        raise Misconfigured(problems)
+    return texts
+
+
+def load_texts(texts: Mapping[str, str]) -> InForce:
+    """The policies and the route table of these texts. Raises `Misconfigured` with everything that is wrong."""
+    problems: list[str] = []
+    policy = routes = None
+    try:
+        polar = {name: text for name, text in texts.items() if name != ROUTES}
+        policy = load(polar, fingerprint(texts))
+    except Misconfigured as found:
+        problems += found.problems
+    try:
+        slugs = [row.slug for row in policy.rows] if policy else None
+        routes = compile_routes(texts[ROUTES], slugs) if slugs else None
+    except Misconfigured as found:
+        problems += found.problems
+    if policy is None or routes is None:
+        raise Misconfigured(problems)
+    return InForce(policy, routes)
+
+
+def load_folder(folder: Path) -> InForce:
+    """`read` then `load_texts`."""
+    return load_texts(read(folder))
+
+
+def _text(path: Path) -> str:
+    with path.open("rb") as file:
+        content = file.read(LARGEST_FILE + 1)
+    if len(content) > LARGEST_FILE:
+        raise ValueError(f"the file is larger than {LARGEST_FILE} bytes.")
+    if content.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
+        raise ValueError("the file begins with a byte-order mark; save it as UTF-8 without one.")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"line {line} is not UTF-8; save the file as UTF-8.") from None
+
+
+def _why(error: OSError | ValueError) -> str:
+    return f"cannot be read ({error.strerror})." if isinstance(error, OSError) else str(error)

@@ -1,0 +1,1 @@
+"""The story of a request: identify, parse, authorise, fetch, redact, record, answer."""

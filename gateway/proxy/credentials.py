@@ -1,0 +1,103 @@
+"""Which session a request claims: the token of its bearer header or of its cookie, believed about nothing else.
+
+The server may have folded or joined headers (`X_A` over `X-A`, two `Authorization` with a comma): a token has one
+exact shape, so that anything joined or decorated is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from gateway.errors import BadRequest, ForeignOrigin, NotSignedIn, SessionEnded, TwoProofs
+
+CSRF_HEADER: Final = "HTTP_X_CSRF_TOKEN"
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """A claimed token, and whether a browser sent it by itself."""
+
+    token: str
+    by_cookie: bool
+
+
+class Door:
+    """What `public_url` says of the requests that may come in: the hosts, the origin, the cookie's name and flags."""
+
+    def __init__(self, public_url: str, hosts: list[str]) -> None:
+        parts = urlsplit(public_url)
+        self.secure = parts.scheme == "https"
+        self.origin = f"{parts.scheme}://{parts.netloc}"
+        self.cookie_name = "__Host-cafpro" if self.secure else "cafpro"
+        self._hosts = frozenset(host.lower() for host in (parts.netloc, *hosts))
+
+    def check_host(self, environ: Mapping[str, Any]) -> None:
+        """Raises `BadRequest` unless the request names one of our hosts, once."""
+        if str(environ.get("HTTP_HOST", "")).lower() not in self._hosts:
+            raise BadRequest("another host is named")
+
+    def credentials(self, environ: Mapping[str, Any]) -> Credentials:
+        """The claimed session. Raises `NotSignedIn`, `SessionEnded` (malformed) or `TwoProofs`."""
+        bearer = self._bearer(environ)
+        cookie = self._cookie(environ)
+        if bearer is None and cookie is None:
+            raise NotSignedIn("no token")
+        if bearer is not None and cookie is not None and bearer != cookie:
+            raise TwoProofs("the cookie and the bearer token differ")
+        if bearer is not None:
+            return Credentials(bearer, by_cookie=False)
+        return Credentials(str(cookie), by_cookie=True)
+
+    def _bearer(self, environ: Mapping[str, Any]) -> str | None:
+        header = environ.get("HTTP_AUTHORIZATION")
+        if header is None:
+            return None
+        scheme, _, token = str(header).partition(" ")
+        if scheme.lower() != "bearer":
+            raise SessionEnded("an authorization that is not a bearer token")
+        return token
+
+    def _cookie(self, environ: Mapping[str, Any]) -> str | None:
+        header = environ.get("HTTP_COOKIE")
+        if header is None:
+            return None
+        pairs = [pair.strip().partition("=") for pair in str(header).split(";")]
+        values = [value for name, _, value in pairs if name == self.cookie_name]
+        if len(values) > 1:
+            raise TwoProofs("two session cookies")
+        return values[0] if values else None
+
+    def check_change(self, environ: Mapping[str, Any], credentials: Credentials) -> None:
+        """Raises `ForeignOrigin` when a browser may have been made to send this change by another site."""
+        if not credentials.by_cookie:
+            return
+        self.check_origin(environ, required=True)
+        given = str(environ.get(CSRF_HEADER, "")).encode("latin-1", "replace")
+        if not hmac.compare_digest(given, csrf_token(credentials.token).encode()):
+            raise ForeignOrigin("the change token is missing or wrong")
+
+    def check_origin(self, environ: Mapping[str, Any], *, required: bool = False) -> None:
+        """Raises `ForeignOrigin` when the request says it comes from another site, or does not say where `required`."""
+        origin = environ.get("HTTP_ORIGIN")
+        if origin is None and not required:
+            return
+        if origin != self.origin:
+            raise ForeignOrigin("another origin, or none")
+
+    def set_cookie(self, token: str, seconds: int) -> tuple[str, str]:
+        """The header that gives a browser its session, or ends it when `seconds` is 0."""
+        flags = "; Secure" if self.secure else ""
+        return (
+            "Set-Cookie",
+            f"{self.cookie_name}={token}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{flags}",
+        )
+
+
+def csrf_token(token: str) -> str:
+    """What a page must send back in `X-CSRF-Token`: derived from the session, useless without it."""
+    return hashlib.sha256(b"cafpro-csrf:" + token.encode("utf-8", "replace")).hexdigest()

@@ -1,0 +1,39 @@
+"""Who asks: the session behind a request, read afresh each time, so that a change of rights acts at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.identity import facts, sessions
+from gateway.identity.database import Store
+from gateway.identity.refusals import AgentSuspended
+from gateway.model import Agent, DossierNumber
+from gateway.proxy.credentials import Credentials, Door
+from gateway.record.entry import Entry
+from gateway.settings import Identity
+
+
+@dataclass(frozen=True, slots=True)
+class Reception:
+    """Knows the agents that come with a good session. The same for the backend's addresses and for our own."""
+
+    door: Door
+    store: Store
+    rules: Identity
+
+    def identify(self, environ: Mapping[str, Any], entry: Entry) -> tuple[Agent, Credentials]:
+        """The agent, noted in the record's entry, and what proved it. Raises a 401, or `AccountSuspended`."""
+        credentials = self.door.credentials(environ)
+        try:
+            agent = sessions.identify(self.store, self.rules, credentials.token, now=entry.at)
+        except AgentSuspended as refusal:
+            entry.known(refusal.agent)
+            raise
+        entry.known(agent)
+        return agent, credentials
+
+    def dossier_facts(self, agent: Agent, number: DossierNumber, entry: Entry) -> tuple[frozenset[str], str]:
+        """The kinds of mandate that entrust this dossier to the agent, and whether an objection is raised."""
+        return facts.dossier_facts(self.store, self.rules, agent, number, now=entry.at)

@@ -1,0 +1,72 @@
+"""A request to the backend becomes our nouns, or a refusal. After this nothing of its raw text is used."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlencode
+
+from gateway.errors import BadRequest, BodyTooLarge, UndeclaredParameter
+from gateway.model import DossierNumber
+from gateway.redaction.table import Route, RouteTable
+
+LANGUAGES: Final = re.compile(r"[A-Za-z0-9*,;=. -]{1,100}", re.ASCII)
+LONGEST_VALUE: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked, in our nouns. `path` is rebuilt from them and is what the backend will be asked."""
+
+    route: Route
+    nouns: Mapping[str, str]
+    number: DossierNumber
+    path: str
+    upstream_headers: dict[str, str]
+
+    @property
+    def rubrics(self) -> frozenset[str]:
+        """The slugs that the answer can hold."""
+        return self.route.rubrics(self.nouns)
+
+
+def parse(environ: Mapping[str, Any], routes: RouteTable, request_id: str) -> Request:
+    """The request that `environ` (PEP 3333) describes.
+
+    Raises `NoSuchRoute`, `MalformedNumber`, `MethodNotAllowed`, `BodyTooLarge` (a body where none is declared),
+    `UndeclaredParameter` or `BadRequest`.
+    """
+    match = routes.match(environ["REQUEST_METHOD"], environ["PATH_INFO"])
+    route, nouns = match
+    if announces_a_body(environ):
+        raise BodyTooLarge("a body where none is declared")
+    query = _query(str(environ.get("QUERY_STRING", "")), route.query)
+    headers = {"Accept": ", ".join(route.content_types), "X-Request-Id": request_id}
+    language = str(environ.get("HTTP_ACCEPT_LANGUAGE", ""))
+    if LANGUAGES.fullmatch(language):
+        headers["Accept-Language"] = language
+    return Request(route, nouns, match.number, route.path(nouns) + query, headers)
+
+
+def announces_a_body(environ: Mapping[str, Any]) -> bool:
+    """Whether a body follows the request's head, by its length or by its transfer coding."""
+    return environ.get("CONTENT_LENGTH", "") not in ("", "0") or "HTTP_TRANSFER_ENCODING" in environ
+
+
+def _query(text: str, declared: tuple[str, ...]) -> str:
+    if not text:
+        return ""
+    try:
+        pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=True, errors="strict", max_num_fields=32)
+    except ValueError:
+        raise BadRequest("a query string that is not one") from None
+    names = [name for name, _ in pairs]
+    if any(name not in declared for name in names):
+        raise UndeclaredParameter("a parameter the route does not declare")
+    if len(set(names)) < len(names):
+        raise BadRequest("a parameter given twice")
+    if any(len(value) > LONGEST_VALUE or not value.isprintable() for _, value in pairs):
+        raise BadRequest("a parameter's value that is too long or not printable")
+    return "?" + urlencode(pairs)

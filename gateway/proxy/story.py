@@ -1,0 +1,96 @@
+"""The story of a request to the backend, in order. A WSGI callable that the Flask app carries; the one way through.
+
+identify, parse, authorise, fetch, redact: consecutive lines of `story`. Whatever they raise becomes a refusal, and
+`Exit` records every outcome, durably, before it leaves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from gateway.errors import NotOpen, PolicyUnavailable
+from gateway.model import Agent, Grant, facts_of
+from gateway.policy_files.folder import InForce
+from gateway.proxy.answers import STATUS_LINES, Answer, Exit, new_entry
+from gateway.proxy.authorise import refusal_of
+from gateway.proxy.fetch import Backend, Document
+from gateway.proxy.identify import Reception
+from gateway.proxy.parse import Request, parse
+from gateway.record.entry import DossierMark, Entry
+from gateway.redaction.answers import declared_type, redact, redact_document
+from gateway.redaction.table import DOCUMENT
+
+Environ = dict[str, Any]
+
+
+class Story:
+    """Carries requests to the backend and their redacted answers back."""
+
+    def __init__(
+        self,
+        *,
+        reception: Reception,
+        policies: InForce,
+        backend: Backend,
+        mark: DossierMark,
+        way_out: Exit,
+        unclassified: Callable[[str, tuple[str, ...]], None],
+    ) -> None:
+        self.policies = policies
+        self._reception = reception
+        self._backend = backend
+        self._mark = mark
+        self._exit = way_out
+        self._unclassified = unclassified
+
+    def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> list[bytes]:
+        """PEP 3333. The body is in one piece; HEAD is answered with the headers of GET."""
+        answer = self._exit.leave(new_entry(environ), lambda entry: self.story(environ, entry))
+        length = ("Content-Length", str(len(answer.body)))
+        start_response(STATUS_LINES[answer.status], [*answer.headers, length])
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [answer.body]
+
+    def story(self, environ: Environ, entry: Entry) -> Answer:
+        """From a request to what of the backend's answer is open to the one who asks."""
+        policies = self.policies  # one reference for the whole story: a reload changes nothing half-way
+        agent, _ = self._reception.identify(environ, entry)
+        request = self.parse(environ, policies, entry)
+        grant = self.authorise(agent, request, policies, entry)
+        document = self._backend.fetch(request.path, request.upstream_headers)
+        return self.redact(document, request, grant, policies, entry)
+
+    def parse(self, environ: Environ, policies: InForce, entry: Entry) -> Request:
+        """What is asked, in our nouns."""
+        self._reception.door.check_host(environ)
+        request = parse(environ, policies.routes, entry.request_id)
+        entry.act, entry.route, entry.dossier = request.route.action, request.route.name, self._mark(request.number)
+        return request
+
+    def authorise(self, agent: Agent, request: Request, policies: InForce, entry: Entry) -> Grant:
+        """What of it is open, decided before anything is fetched."""
+        mandates, objection = self._reception.dossier_facts(agent, request.number, entry)
+        facts = facts_of(agent, mandates=mandates, objection=objection, action=request.route.action)
+        grant = policies.policy.decide(facts)
+        entry.decided(facts, grant, policies.fingerprint)
+        if grant.denied == "fault":
+            raise PolicyUnavailable("the policy failed on these facts")
+        if not grant.rubrics:
+            raise refusal_of(grant, facts)
+        if request.rubrics.isdisjoint(grant.rubrics):
+            raise NotOpen("nothing this route answers is open")
+        return grant
+
+    def redact(
+        self, document: Document, request: Request, grant: Grant, policies: InForce, entry: Entry
+    ) -> Answer:
+        """The open parts, as the backend wrote them."""
+        content_type = declared_type(document.content_type, request.route)
+        if request.route.answer == DOCUMENT:
+            redacted = redact_document(document.body, document.content_type, request.route, grant.rubrics)
+        else:
+            redacted = redact(document.body, policies.routes.plan(request.route, request.nouns, grant.rubrics))
+        entry.left = redacted.left
+        if redacted.unclassified:
+            self._unclassified(request.route.name, redacted.unclassified)
+        return Answer(200, redacted.body, (("Content-Type", content_type), ("X-Policy", entry.policy)))

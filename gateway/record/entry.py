@@ -1,0 +1,121 @@
+"""One line of the record, filled in as the request goes its way.
+
+CNIL 2021-122: who, partner, profile, which dossier, rubrics that left, outcome, time, address, request id. Never a
+payload; the dossier number only as a keyed HMAC, since seven digits hashed without a key are ten million guesses.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+
+from gateway.errors import Refusal
+from gateway.model import Agent, DossierNumber, Facts, Grant
+
+_encode: Final = msgspec.json.Encoder(order="sorted").encode
+
+
+@dataclass(slots=True)
+class Entry:
+    """What will be recorded of one request. Texts are empty where nothing is known."""
+
+    request_id: str
+    at: datetime
+    address: str
+    act: str = "request"
+    """`log_in`, `log_out`, `session`, an action of the vocabulary, or `request` where it was refused before one."""
+    agent: str = ""
+    partner: str = ""
+    profile: str = ""
+    route: str = ""
+    dossier: str = ""
+    """HMAC-SHA-256 of the dossier number, hexadecimal."""
+    facts: Facts | None = None
+    left: frozenset[str] = frozenset()
+    """The rubrics of which something is in the answer."""
+    rules: tuple[tuple[str, ...], ...] = ()
+    policy: str = ""
+    status: int = 0
+    code: str = ""
+    because: str = ""
+
+    def known(self, agent: Agent) -> None:
+        """The caller is this agent."""
+        self.agent, self.partner, self.profile = agent.identifier, agent.partner_name, agent.profile
+
+    def decided(self, facts: Facts, grant: Grant, policy: str) -> None:
+        """The policies named `policy` answered `grant` to `facts`."""
+        self.facts, self.rules, self.policy = facts, grant.rules, policy
+
+    def refused(self, refusal: Refusal) -> None:
+        """The answer is this refusal, and nothing of a dossier."""
+        self.status, self.code, self.because, self.left = refusal.status, refusal.code, refusal.because, frozenset()
+
+    def row(self) -> tuple[object, ...]:
+        """The values of `COLUMNS`."""
+        labels = sorted({label for rule in self.rules if rule[0] in self.left for label in rule[1:]})
+        return (
+            self.at.astimezone(UTC).isoformat(timespec="microseconds"),
+            self.request_id,
+            self.act,
+            self.agent,
+            self.partner,
+            self.profile,
+            self.route,
+            self.dossier,
+            facts_text(self.facts) if self.facts else "",
+            _encode(sorted(self.left)).decode(),
+            _encode(labels).decode(),
+            self.policy,
+            self.status,
+            self.code,
+            self.because,
+            self.address,
+        )
+
+
+COLUMNS: Final = (
+    "at",
+    "request_id",
+    "act",
+    "agent",
+    "partner",
+    "profile",
+    "route",
+    "dossier",
+    "facts",
+    "rubrics",
+    "rules",
+    "policy",
+    "status",
+    "code",
+    "because",
+    "address",
+)
+
+
+def facts_text(facts: Facts) -> str:
+    """The facts as JSON, enough to decide again: states and kinds only."""
+    return _encode(facts).decode()
+
+
+def read_facts(text: str) -> Facts:
+    """The facts that `facts_text` wrote. Raises `msgspec.ValidationError` on anything else."""
+    return msgspec.json.decode(text, type=Facts)
+
+
+class DossierMark:
+    """Turns a dossier number into the only form in which the record knows it."""
+
+    def __init__(self, key: bytes, caisse: str) -> None:
+        self._key = key
+        self._caisse = caisse.encode() + b":"
+
+    def __call__(self, number: DossierNumber) -> str:
+        """HMAC-SHA-256 over `caisse:number`, 64 hexadecimal digits."""
+        return hmac.digest(self._key, self._caisse + number.encode(), hashlib.sha256).hex()

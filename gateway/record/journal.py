@@ -1,0 +1,49 @@
+"""The record's own database: apart from the directory, appended to and never altered."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Final
+
+from sqlalchemy import Column, Integer, MetaData, Table, Text, insert
+
+from gateway.database.connections import Database
+from gateway.database.opening import open_database
+from gateway.record.entry import COLUMNS
+
+METADATA: Final = MetaData()
+
+record: Final = Table(
+    "record",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    *(Column(name, Integer if name == "status" else Text, nullable=False) for name in COLUMNS),
+    sqlite_autoincrement=True,
+)
+_APPEND: Final = insert(record)
+
+
+class Journal:
+    """Appends rows. One process's; its threads take turns."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._turn = threading.Lock()
+
+    def write(self, rows: Sequence[tuple[object, ...]]) -> None:
+        """Makes rows of `COLUMNS` durable in one transaction. Raises `StoreUnavailable`."""
+        with self._turn:
+            self._database.append(_APPEND, COLUMNS, rows)
+
+    def check_writable(self) -> None:
+        """Raises `StoreUnavailable` when nothing could be appended now."""
+        self._database.check_writable()
+
+    def close(self) -> None:
+        self._database.close()
+
+
+def open_journal(url: str) -> Journal:
+    """The record at `url`, made where there is none. Raises `Misconfigured`."""
+    return Journal(open_database(url, METADATA, setting="record.url"))

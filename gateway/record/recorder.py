@@ -1,0 +1,81 @@
+"""Writes the record, durably, before the answer leaves.
+
+Group commit: a request that finds nobody writing writes at once; those that arrive meanwhile queue, and one of them
+writes for all when the disk is free again. So a lone request waits for one fsync and a hundred together for two.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from gateway.errors import RecordUnavailable, Refusal
+from gateway.record.entry import Entry
+
+_log = structlog.get_logger()
+
+Row = tuple[object, ...]
+
+
+class _Waiting:
+    """A request whose row is queued. `baton` is released when the row is written, or when it is its turn to write."""
+
+    __slots__ = ("baton", "outcome", "row")
+
+    def __init__(self, row: Row) -> None:
+        self.row = row
+        self.baton = threading.Lock()
+        self.baton.acquire()
+        self.outcome: bool | None = None
+        """None while the row is not written; then whether it is durable."""
+
+
+class Recorder:
+    """Appends entries through `write`, which makes a batch of rows durable or raises."""
+
+    def __init__(self, write: Callable[[Sequence[Row]], None]) -> None:
+        self._write = write
+        self._lock = threading.Lock()
+        self._queue: list[_Waiting] = []
+        self._writing = False
+
+    def append(self, entry: Entry) -> None:
+        """Returns when the entry is durable. Raises `RecordUnavailable`; the entry may then be recorded or not."""
+        mine = _Waiting(entry.row())
+        with self._lock:
+            self._queue.append(mine)
+            leads = not self._writing
+            self._writing = True
+        if not leads:
+            mine.baton.acquire()
+        if mine.outcome is None:
+            self._write_queued()
+        if not mine.outcome:
+            raise RecordUnavailable("the record could not be written")
+
+    def _write_queued(self) -> None:
+        with self._lock:
+            batch, self._queue = self._queue, []
+        durable = False
+        try:
+            self._write([waiting.row for waiting in batch])
+            durable = True
+        except Exception as fault:  # noqa: BLE001 - whatever happened, nobody in the batch may answer
+            _log.error("record not written", entries=len(batch), kind=type(fault).__name__, because=_because(fault))
+        finally:
+            for waiting in batch:
+                waiting.outcome = durable
+            with self._lock:
+                successor = self._queue[0] if self._queue else None
+                self._writing = successor is not None
+            for waiting in batch:
+                waiting.baton.release()
+            if successor:
+                successor.baton.release()
+
+
+def _because(fault: Exception) -> str:
+    """Our own words only: a database's could quote a row."""
+    return fault.because if isinstance(fault, Refusal) else ""
