@@ -22,7 +22,28 @@ LONGEST_STATEMENT: Final = 2_000
 Item = TypeVar("Item")
 
 RESERVED: Final = frozenset(
-    "new debug print cut forall matches isa mod rem true false nil if and or not in type actor resource".split()
+    [
+        "new",
+        "debug",
+        "print",
+        "cut",
+        "forall",
+        "matches",
+        "isa",
+        "mod",
+        "rem",
+        "true",
+        "false",
+        "nil",
+        "if",
+        "and",
+        "or",
+        "not",
+        "in",
+        "type",
+        "actor",
+        "resource",
+    ]
 )
 
 

@@ -164,10 +164,14 @@ class _Reading:
         used = Counter(_variables_of(statement))
         for name, times in used.items():
             if statement.is_fact:
-                said = f'`{name}` is not between double quotes: a name without them would match anything. Write "{name}".'
+                said = (
+                    f'`{name}` is not between double quotes: a name without them would match anything. Write "{name}".'
+                )
                 self.refuse(file, statement.line, said)
             elif times == 1 and not name.startswith("_"):
-                self.refuse(file, statement.line, f"`{name}` stands only once: is it misspelt? Unused, write `_{name}`.")
+                self.refuse(
+                    file, statement.line, f"`{name}` stands only once: is it misspelt? Unused, write `_{name}`."
+                )
             elif times > 1 and name.startswith("_") and name != "_":
                 self.refuse(file, statement.line, f"`{name}` is used, so its name must not begin with `_`.")
 
@@ -180,7 +184,9 @@ class _Reading:
         for goal in statement.goals:
             if isinstance(goal, Denied):
                 if file != GATES:
-                    self.refuse(file, goal.line, "`not` is refused here: a denial belongs in refusals.polar, as a rule.")
+                    self.refuse(
+                        file, goal.line, "`not` is refused here: a denial belongs in refusals.polar, as a rule."
+                    )
                 elif goal.call.name != "refusal":
                     self.refuse(file, goal.line, "`not` may only stand before `refusal(…)`.")
             call = goal.call if isinstance(goal, Denied) else goal
@@ -218,7 +224,9 @@ class _Reading:
                 self.refuse(file, comparison.line, f"`{fact.name}` is one word, not a list: nothing is `in` it.")
 
     def profiles_known(self) -> Sequence[str]:
-        return [word for s in self.statements["profiles.polar"] if s.parameters for word in _words(s.parameters[0].term)]
+        return [
+            word for s in self.statements["profiles.polar"] if s.parameters for word in _words(s.parameters[0].term)
+        ]
 
     def _attribute(self, file: str, attribute: Attribute, types: Mapping[str, str]) -> None:
         facts = READABLE.get(types.get(attribute.variable, ""))
@@ -255,7 +263,9 @@ class _Reading:
         row = Row(slug, label, tuple(_words(terms[2])), source, statement.line)
         file, line = "matrix.polar", statement.line
         if slug not in self.slugs:
-            self.refuse(file, line, f"unknown rubric `{slug}`.{_near(slug, self.slugs)} Rubrics are listed in {SCHEMA}.")
+            self.refuse(
+                file, line, f"unknown rubric `{slug}`.{_near(slug, self.slugs)} Rubrics are listed in {SCHEMA}."
+            )
         elif slug in self.rows:
             self.refuse(file, line, f"the rubric `{slug}` already has its row on line {self.rows[slug].line}.")
         if not label.strip() or not source.strip():
@@ -309,7 +319,9 @@ class _Reading:
         gates = Counter(statement.name for statement in self.statements[GATES])
         for name in GATE_RULES:
             if gates[name] > 1:
-                self.refuse(GATES, 1, f"`{name}` has {gates[name]} rules; it may have only one, or it could be bypassed.")
+                self.refuse(
+                    GATES, 1, f"`{name}` has {gates[name]} rules; it may have only one, or it could be bypassed."
+                )
         denials = [goal for s in self.statements[GATES] for goal in s.goals if isinstance(goal, Denied)]
         if len(denials) != 1:
             self.refuse(GATES, 1, f"`not refusal(…)` must stand exactly once in the folder, here {len(denials)} times.")
