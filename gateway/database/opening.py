@@ -13,8 +13,8 @@ import sqlalchemy
 from sqlalchemy import Inspector, MetaData, NullPool
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from gateway.errors import Misconfigured, StoreUnavailable
 from gateway.database.connections import BUSY_MS, Database
+from gateway.errors import Misconfigured, StoreUnavailable
 
 _PRAGMAS: Final = (
     "PRAGMA journal_mode = WAL",

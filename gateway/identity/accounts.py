@@ -9,7 +9,6 @@ from typing import Any
 
 from sqlalchemy import delete, insert, select, update
 
-from gateway.identity.database import Store
 from gateway.identity.entries import (
     find_account,
     find_partner,
@@ -22,6 +21,7 @@ from gateway.identity.entries import (
 )
 from gateway.identity.passwords import hash_password, password_problem
 from gateway.identity.sessions import is_identifier
+from gateway.identity.store import Store
 from gateway.identity.tables import account, partner, session
 
 

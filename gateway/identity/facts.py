@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Date, String, and_, bindparam, literal_column, or_, select, union_all
 
-from gateway.identity.database import Store
+from gateway.identity.store import Store
 from gateway.identity.tables import account, convention, mandate, objection, partner, session
 from gateway.model import Agent, DossierNumber
 from gateway.settings import Identity

@@ -7,7 +7,6 @@ from datetime import date, datetime
 
 from sqlalchemy import insert, select, update
 
-from gateway.identity.database import Store
 from gateway.identity.entries import (
     days_problem,
     dossier_problem,
@@ -19,6 +18,7 @@ from gateway.identity.entries import (
     text_problem,
     word_problem,
 )
+from gateway.identity.store import Store
 from gateway.identity.tables import account, mandate, partner
 from gateway.model import MANDATE_KINDS
 

@@ -7,8 +7,8 @@ from datetime import datetime
 
 from sqlalchemy import Select, insert, select, update
 
-from gateway.identity.database import Store
 from gateway.identity.entries import dossier_problem, instant, refuse, seconds, text_problem
+from gateway.identity.store import Store
 from gateway.identity.tables import objection
 
 

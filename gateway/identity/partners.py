@@ -9,7 +9,6 @@ from datetime import date
 from sqlalchemy import insert, select, update
 
 from gateway.errors import Misconfigured
-from gateway.identity.database import Store
 from gateway.identity.entries import (
     caisse_problem,
     days_problem,
@@ -21,6 +20,7 @@ from gateway.identity.entries import (
     word_problem,
     written,
 )
+from gateway.identity.store import Store
 from gateway.identity.tables import convention, partner
 from gateway.model import PARTNER_KINDS
 

@@ -17,7 +17,6 @@ from sqlalchemy import bindparam, delete, insert, select, update
 
 from gateway.errors import SessionEnded
 from gateway.identity import passwords
-from gateway.identity.database import Store
 from gateway.identity.facts import SESSION, SessionRow, agent_of, local_day
 from gateway.identity.refusals import (
     ACCOUNT_SUSPENDED,
@@ -27,6 +26,7 @@ from gateway.identity.refusals import (
     LogInRefused,
     ProfileRefused,
 )
+from gateway.identity.store import Store
 from gateway.identity.tables import account, session
 from gateway.model import Agent
 from gateway.settings import Identity

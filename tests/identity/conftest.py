@@ -1,0 +1,102 @@
+"""A small town: one partner, one convention, one agent, on a real SQLite file."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+
+from gateway.identity import directory
+from gateway.identity.facts import dossier_facts
+from gateway.identity.sessions import SignedIn, identify, sign_in
+from gateway.identity.store import Store, open_store
+from gateway.model import Agent, dossier_number
+from gateway.settings import Identity
+
+PARTNER = "CCAS de Lyon"
+AGENT = "m.martin"
+PASSWORD = "Correct-horse-26"
+NUMBER = "9990001"
+NOON = datetime(2026, 6, 15, 10, 0, tzinfo=UTC)
+
+
+@dataclass
+class Town:
+    """The partner `CCAS de Lyon` and its agent `m.martin`, profile T9, who has no convention and no engagement."""
+
+    store: Store
+    url: str
+    rules: Identity
+    partner: str = PARTNER
+    agent: str = AGENT
+    password: str = PASSWORD
+    number: str = NUMBER
+    noon: datetime = NOON
+    _counted: int = field(default=0)
+
+    def sign_in(self, *, profile: str | None = None, now: datetime = NOON) -> SignedIn:
+        return sign_in(self.store, self.rules, identifier=self.agent, password=self.password, profile=profile, now=now)
+
+    def identify(self, token: str, *, now: datetime = NOON) -> Agent:
+        return identify(self.store, self.rules, token, now=now)
+
+    def facts(self, agent: Agent, *, now: datetime = NOON, number: str | None = None) -> tuple[frozenset[str], str]:
+        parsed = dossier_number(number or self.number)
+        assert parsed
+        return dossier_facts(self.store, self.rules, agent, parsed, now=now)
+
+    def sign_convention(
+        self,
+        starts_on: str = "2026-01-01",
+        ends_on: str = "2026-12-31",
+        *,
+        caisse: str = "691",
+        profiles: tuple[str, ...] = ("T9",),
+        suspended: bool = False,
+    ) -> str:
+        self._counted += 1
+        number = f"2026-{self._counted:03}"
+        directory.add_convention(
+            self.store,
+            partner_name=self.partner,
+            number=number,
+            caisse=caisse,
+            starts_on=date.fromisoformat(starts_on),
+            ends_on=date.fromisoformat(ends_on),
+            profiles=profiles,
+        )
+        if suspended:
+            directory.suspend_convention(self.store, number=number)
+        return number
+
+    def entrust(
+        self,
+        kind: str = "judgment",
+        starts_on: str = "2026-01-01",
+        ends_on: str | None = None,
+        *,
+        partner: str | None = None,
+        identifier: str | None = None,
+        number: str | None = None,
+    ) -> int:
+        return directory.add_mandate(
+            self.store,
+            dossier=number or self.number,
+            kind=kind,
+            partner_name=partner or self.partner,
+            identifier=identifier,
+            starts_on=date.fromisoformat(starts_on),
+            ends_on=date.fromisoformat(ends_on) if ends_on else None,
+            reference="TJ Lyon 26/17",
+        )
+
+
+@pytest.fixture
+def town(tmp_path: Path) -> Iterator[Town]:
+    url = f"sqlite:///{tmp_path / 'directory.db'}"
+    store = open_store(url)
+    directory.add_partner(store, name=PARTNER, kind="external")
+    directory.add_account(store, identifier=AGENT, password=PASSWORD, partner_name=PARTNER, profiles=["T9"])
+    yield Town(store, url, Identity(caisse="691", engagement_version="2012-07"))
+    store.close()

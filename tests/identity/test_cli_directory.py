@@ -1,0 +1,196 @@
+"""The directory's commands, as an administrator types them."""
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from gateway.cli.directory import GROUPS
+from gateway.identity.passwords import password_problem
+
+ROOT = Path(__file__).parents[2]
+CONFIGURATION = """
+[upstream]
+url = "http://127.0.0.1:9000"
+[record]
+key_file = "record.key"
+[store]
+url = "sqlite:///cafpro.db"
+[identity]
+caisse = "691"
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    (tmp_path / "gateway.toml").write_text(CONFIGURATION)
+    (tmp_path / "record.key").write_bytes(os.urandom(32))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def cafpro(*words, typed=None, status=0):
+    """The standard output of a command, and its standard error when it is to fail."""
+    result = CliRunner().invoke(click.Group("cafpro", commands=GROUPS), words, input=typed, catch_exceptions=False)
+    assert result.exit_code == status, result.output
+    return result.stdout if status == 0 else result.stderr
+
+
+def leaves(group):
+    return [(group.name, name) for name in group.commands]
+
+
+COMMANDS = [words for group in GROUPS for words in leaves(group)]
+
+
+def test_a_day_at_the_desk(folder):
+    cafpro("partner", "add", "CCAS de Lyon")
+    cafpro("convention", "add", "2026-014", "--partner", "CCAS de Lyon", "--caisse", "691", "--from", "2026-01-01",
+           "--to", "2028-12-31", "--profile", "T9", "--profile", "T1")  # fmt: skip
+    made = cafpro("account", "add", "m.martin", "--partner", "CCAS de Lyon", "--profile", "T9", "--generate").strip()
+    assert password_problem(made) is None
+    cafpro("account", "sign", "m.martin")
+    assert cafpro("mandate", "add", "9990001", "--kind", "judgment", "--partner", "CCAS de Lyon", "--account",
+                  "m.martin", "--from", "2026-01-01", "--reference", "TJ Lyon") == "1\n"  # fmt: skip
+    cafpro("objection", "raise", "0000002", "--reference", "letter")
+    cafpro("convention", "suspend", "2026-014")
+    cafpro("account", "suspend", "m.martin")
+    [agent] = json.loads(cafpro("account", "list", "--format", "json"))
+    assert agent.pop("engagement_signed_at").endswith("Z")
+    assert agent == {
+        "identifier": "m.martin",
+        "partner": "CCAS de Lyon",
+        "profiles": ["T9"],
+        "engagement_version": "2012-07",
+        "suspended": True,
+    }
+    assert cafpro("convention", "list", "--format", "csv") == (
+        "number,partner,caisse,starts_on,ends_on,suspended,profiles\n"
+        "2026-014,CCAS de Lyon,691,2026-01-01,2028-12-31,yes,T1 T9\n"
+    )
+    cafpro("convention", "resume", "2026-014")
+    cafpro("account", "resume", "m.martin")
+    cafpro("account", "withdraw", "m.martin")
+    cafpro("account", "profiles", "m.martin")
+    cafpro("mandate", "release", "1")
+    cafpro("objection", "lift", "0000002")
+    assert "None." in cafpro("session", "list")
+    assert cafpro("session", "end", "m.martin") == "0\n"
+    [mandate] = json.loads(cafpro("mandate", "list", "--dossier", "9990001", "--format", "json"))
+    assert mandate["released_at"].endswith("Z")
+    assert mandate["ends_on"] is None
+    [objection] = csv.DictReader(io.StringIO(cafpro("objection", "list", "--format", "csv")))
+    assert objection["dossier"] == "0000002"
+    assert objection["lifted_at"].endswith("Z")
+    assert "CCAS de Lyon" in cafpro("partner", "list")
+
+
+def test_a_password_comes_from_standard_input_or_is_asked_for_twice(folder):
+    cafpro("partner", "add", "UDAF")
+    cafpro("account", "add", "one", "--partner", "UDAF", "--password-stdin", typed="Correct-horse-26\n")
+    cafpro("account", "add", "two", "--partner", "UDAF", typed="Correct-horse-26\nCorrect-horse-26\n")
+    cafpro("account", "password", "one", "--password-stdin", typed="Correct-horse-27")
+    said = cafpro("account", "password", "two", "--password-stdin", typed="short", status=2)
+    assert said.startswith("Error: The password is too easy to guess")
+    assert "not UTF-8" in cafpro("account", "password", "two", "--password-stdin", typed=b"\xff\xfe\n", status=2)
+    assert "exclude" in cafpro("account", "password", "two", "--password-stdin", "--generate", typed="x", status=2)
+
+
+def test_a_generated_password_is_not_shown_when_nothing_was_done(folder):
+    assert cafpro("account", "add", "one", "--partner", "UDAF", "--generate", status=2) == (
+        "Error: There is no partner called 'UDAF'.\n"
+    )
+
+
+@pytest.mark.parametrize(("group", "name"), COMMANDS)
+def test_every_command_has_help_with_an_example_that_it_understands(group, name, folder):
+    text = cafpro(group, name, "--help")
+    example = text.partition("Example:\n")[2].strip()
+    assert example.startswith(f"cafpro {group} {name}")
+    assert "--config" in text
+    words = subprocess.run(
+        ["sh", "-c", f'for word in {example.removeprefix("cafpro ")}; do echo "$word"; done'],
+        capture_output=True, text=True, check=True,
+    ).stdout.splitlines()  # fmt: skip
+    understood = CliRunner().invoke(click.Group("cafpro", commands=GROUPS), words, catch_exceptions=False)
+    assert "Usage:" not in understood.output
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("mandate", "add", "999", "--kind", "judgment", "--partner", "?", "--from", "2026-01-01", "--reference", "r"),
+         "Error: The dossier must be seven digits, such as 9990001.\nError: There is no partner called '?'.\n"),
+        (("convention", "suspend", "x"), "Error: There is no convention 'x'.\n"),
+        (("account", "suspend", "\udcff"), "Error: There is no account called '\\udcff'.\n"),
+        (("mandate", "release", "7"), "Error: There is no mandate 7.\n"),
+        (("objection", "lift", "9990001"), "Error: No objection is raised on this dossier.\n"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_done_is_said_in_sentences(folder, words, said):
+    assert cafpro(*words, status=2) == said
+
+
+@pytest.mark.parametrize(
+    "day", ["2026-02-30", "20260101", "2026-W01-1", "01/02/2026", "", "tomorrow", "2026-01-01T00:00", "٢٠٢٦-01-01"]
+)
+def test_a_day_is_written_one_way(folder, day):
+    said = cafpro("convention", "add", "1", "--partner", "x", "--caisse", "691", "--from", day, "--to", "2026-12-31",
+                  "--profile", "T1", status=2)  # fmt: skip
+    assert "a day is written YYYY-MM-DD" in said
+
+
+def test_a_configuration_or_a_store_that_cannot_be_used_is_a_finding(folder):
+    assert "cannot be read" in cafpro("partner", "list", "--config", "absent.toml", status=1)
+    (folder / "bad.toml").write_text(CONFIGURATION + '\ncolour = "blue"\n')
+    assert "unknown key `colour`" in cafpro("partner", "list", "--config", "bad.toml", status=1)
+    (folder / "cafpro.db").write_text("not a database " * 100)
+    assert "cannot be used" in cafpro("partner", "list", status=1)
+
+
+def test_a_spreadsheet_finds_no_formula_in_a_csv(folder):
+    names = ["=1+1", "+1", "-1", "@SUM(A1)", "plain = fine", 'quoted "name", comma']
+    for name in names:
+        cafpro("partner", "add", "--", name)
+    rows = list(csv.reader(io.StringIO(cafpro("partner", "list", "--format", "csv"))))
+    assert sorted(row[0] for row in rows[1:]) == sorted(["'=1+1", "'+1", "'-1", "'@SUM(A1)", *names[4:]])
+
+
+def test_a_table_keeps_what_looks_like_markup_and_whole_lines(folder):
+    cafpro("partner", "add", "[red]CCAS[/red] " + "x" * 150)
+    assert "[red]CCAS[/red] " + "x" * 150 in cafpro("partner", "list")
+
+
+def test_a_list_of_nothing(folder):
+    assert cafpro("partner", "list") == "None.\n"
+    assert cafpro("partner", "list", "--format", "json") == "[]\n"
+    assert cafpro("partner", "list", "--format", "csv") == "name,kind\n"
+
+
+def test_the_commands_run_as_a_real_process(folder):
+    script = "import click, gateway.cli.directory as d; click.Group('cafpro', commands=d.GROUPS)()"
+
+    def run(*words):
+        return subprocess.run(
+            [sys.executable, "-c", script, *words],
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    added = run("partner", "add", "Département du Rhône")
+    assert (added.returncode, added.stdout, added.stderr) == (0, "", "")
+    again = run("partner", "add", "Département du Rhône")
+    assert (again.returncode, again.stdout) == (2, "")
+    assert again.stderr == "Error: There is a partner called 'Département du Rhône' already.\n"
+    listed = run("partner", "list", "--format", "json")
+    assert json.loads(listed.stdout) == [{"name": "Département du Rhône", "kind": "external"}]
