@@ -1,0 +1,159 @@
+"""The processes: one listening socket, N workers after a fork, each replaced when it dies.
+
+SIGTERM and SIGINT end it all gracefully. SIGHUP is left free. Workers end by themselves when the supervisor is gone.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import resource
+import signal
+import socket
+import ssl
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+
+from gateway.server.connection import Application, Patience
+from gateway.server.worker import Worker
+
+BACKLOG: Final = 4096
+GRACE_SECONDS: Final = 12.0
+RESPAWN_SECONDS: Final = 1.0
+CANNOT_START: Final = 3
+CRASHED: Final = 4
+
+_log = structlog.get_logger()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises `OSError` where the address cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError:
+        listener.close()
+        raise
+    listener.listen(BACKLOG)
+    return listener
+
+
+def tls_context(certificate: Path, key: Path) -> ssl.SSLContext:
+    """TLS 1.2 at least, by the library's own choice of ciphers. Raises `OSError` (`ssl.SSLError` included)."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(certificate, key)
+    return context
+
+
+def supervise(
+    make_application: Callable[[], Application],
+    listener: socket.socket,
+    *,
+    workers: int,
+    threads: int,
+    wants_body: Callable[[str], bool],
+    patience: Patience,
+    tls: ssl.SSLContext | None,
+) -> int:
+    """Serve until SIGTERM or SIGINT. `make_application` is called in each worker, after the fork.
+
+    Returns the exit code: 0, or 1 when a worker could not make its application.
+    """
+    _allow_many_descriptors()
+    stopping = False
+
+    def stop(*_: Any) -> None:
+        nonlocal stopping
+        stopping = True
+
+    def spawn() -> int:
+        child = os.fork()
+        if child == 0:
+            code = CRASHED
+            try:
+                code = _work(make_application, listener, threads, wants_body, patience, tls)
+            except BaseException:  # noqa: BLE001 - a worker must never run on as a second supervisor
+                traceback.print_exc()
+            finally:
+                os._exit(code)
+        return child
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    children = {spawn() for _ in range(workers)}
+    code = 0
+    while children:
+        if stopping:
+            for child in children:
+                os.kill(child, signal.SIGTERM)
+            until = time.monotonic() + GRACE_SECONDS + 3
+            while children and time.monotonic() < until:
+                children -= _ended(children).keys()
+                time.sleep(0.02)
+            for child in children:
+                os.kill(child, signal.SIGKILL)
+                os.waitpid(child, 0)
+            break
+        for child, status in _ended(children).items():
+            children.discard(child)
+            if os.waitstatus_to_exitcode(status) == CANNOT_START:
+                stopping, code = True, 1
+            elif not stopping:
+                _log.error("a worker ended and is replaced", exit=os.waitstatus_to_exitcode(status))
+                time.sleep(RESPAWN_SECONDS)
+                children.add(spawn())
+        time.sleep(0.05)
+    listener.close()
+    return code
+
+
+def _ended(children: set[int]) -> dict[int, int]:
+    ended = {}
+    for child in children:
+        found, status = os.waitpid(child, os.WNOHANG)
+        if found:
+            ended[found] = status
+    return ended
+
+
+def _work(
+    make_application: Callable[[], Application],
+    listener: socket.socket,
+    threads: int,
+    wants_body: Callable[[str], bool],
+    patience: Patience,
+    tls: ssl.SSLContext | None,
+) -> int:
+    parent = os.getppid()
+    going = True
+
+    def stop(*_: Any) -> None:
+        nonlocal going
+        going = False
+
+    signal.signal(signal.SIGTERM, stop)
+    # Ctrl-C reaches the whole group: the supervisor decides.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        application = make_application()
+    except SystemExit:
+        return CANNOT_START
+    worker = Worker(application, listener, threads=threads, wants_body=wants_body, patience=patience, tls=tls)
+    # What was made until now lives as long as the process: the collector need not look at it again.
+    gc.collect()
+    gc.freeze()
+    worker.run(lambda: going and os.getppid() == parent, grace_seconds=GRACE_SECONDS)
+    return 0
+
+
+def _allow_many_descriptors() -> None:
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
