@@ -9,7 +9,6 @@ from typing import Any, Final
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
-from gateway.api.bodies import Bodies
 from gateway.api.health import Health
 from gateway.api.session import SessionApi, as_flask
 from gateway.errors import BadRequest, MethodNotAllowed, Misconfigured, NoSuchRoute, Refusal
@@ -55,7 +54,6 @@ def create_app(settings: Settings) -> Flask:
     app = Flask("gateway", static_folder=None)
     session = SessionApi(
         reception=reception,
-        bodies=Bodies(threads=settings.server.threads, seconds=settings.server.body_seconds),
         policies=in_force,
         exit=way_out,
     )

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 from flask import Blueprint, Response, request
 
-from gateway.api.bodies import Bodies
+from gateway.api.bodies import read_body
 from gateway.errors import BadRequest, UnsupportedBody
 from gateway.identity import sessions
 from gateway.identity.refusals import LogInRefused, ProfileRefused
@@ -37,7 +37,6 @@ class SessionApi:
     """What the three methods of `/-/session` need."""
 
     reception: Reception
-    bodies: Bodies
     policies: Callable[[], InForce]
     exit: Exit
 
@@ -63,7 +62,7 @@ class SessionApi:
         if str(environ.get("CONTENT_TYPE", "")).partition(";")[0].strip().lower() != "application/json":
             raise UnsupportedBody("a log-in that is not JSON")
         try:
-            asked = msgspec.json.decode(self.bodies.read(environ, limit=LARGEST_LOG_IN), type=LogIn)
+            asked = msgspec.json.decode(read_body(environ, limit=LARGEST_LOG_IN), type=LogIn)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise BadRequest("a log-in that is not understood") from None
         try:

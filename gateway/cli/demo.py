@@ -28,8 +28,7 @@ from gateway.cli.init import furnish
 from gateway.cli.speaking import MISUSE, leave
 from gateway.errors import Misconfigured
 from gateway.identity import directory, passwords
-from gateway.identity.database import Store
-from gateway.identity.store import open_store
+from gateway.identity.store import Store, open_store
 from gateway.policy_files.folder import InForce, load_folder, shipped
 from gateway.settings import Identity
 
@@ -133,9 +132,7 @@ def _people(folder: Path, password: str) -> None:
         store.close()
 
 
-def _account(
-    store: Store, *, identifier: str, password: str, partner: str, profiles: list[str], now: datetime
-) -> None:
+def _account(store: Store, *, identifier: str, password: str, partner: str, profiles: list[str], now: datetime) -> None:
     directory.add_account(store, identifier=identifier, password=password, partner_name=partner, profiles=profiles)
     version = Identity(caisse=CAISSE).engagement_version
     directory.sign_engagement(store, identifier=identifier, version=version, now=now)
@@ -198,7 +195,7 @@ def _say(url: str, upstream: str, configuration: Path, password: str, loaded: In
     log_in = json.dumps({"identifier": "t1", "password": password})
     console.print("Paste this to log in as t1 and open a dossier:\n", style="bold")
     click.echo(f"TOKEN=$(curl -s {url}/-/session -H 'Content-Type: application/json' -d {shlex.quote(log_in)} \\")
-    click.echo("  | sed 's/.*\"token\":\"\\([^\"]*\\)\".*/\\1/')")
+    click.echo('  | sed \'s/.*"token":"\\([^"]*\\)".*/\\1/\')')
     click.echo(f'curl -s {url}/dossiers/{DOSSIER} -H "Authorization: Bearer $TOKEN"\n')
     console.print("Change a fact while it runs, and ask again:\n", style="bold")
     click.echo(f"cafpro convention suspend DEMO-T1 --config {configuration}")

@@ -13,8 +13,8 @@ import click
 from gateway.cli.speaking import MISUSE, leave
 from gateway.errors import Misconfigured
 from gateway.identity.store import open_store
-from gateway.policy_files.folder import ROUTES, shipped
 from gateway.policy.lint import FILES
+from gateway.policy_files.folder import ROUTES, shipped
 from gateway.record.journal import open_journal
 
 CONFIGURATION: Final = "gateway.toml"

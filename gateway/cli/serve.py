@@ -7,24 +7,19 @@ import os
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import click
 import structlog
-from granian import Granian
-from granian.constants import Interfaces, SSLProtocols
-from granian.http import HTTP1Settings
 
 from gateway import settings as settings_module
-from gateway.app import create_app, load_policies, record_key
+from gateway.app import OWN, create_app, load_policies, record_key
 from gateway.cli.speaking import leave
 from gateway.errors import Misconfigured
 from gateway.identity.store import open_store
 from gateway.record.journal import open_journal
+from gateway.server.connection import Application, Patience
+from gateway.server.supervisor import listen, supervise, tls_context
 from gateway.settings import Settings
-
-CONNECTIONS: int = 8192
-"""Open at once in each worker, idle and slow ones included; only `threads` are answered at a time."""
 
 
 def problems_at_start(settings: Settings) -> list[str]:
@@ -57,39 +52,34 @@ def write_log() -> None:
     )
 
 
-def application(settings: Settings, *_: Any) -> Any:
-    """The application of one worker, made in the worker."""
+def application(settings: Settings) -> Application:
+    """The application of one worker, made in the worker. Ends the process where it cannot be made."""
     write_log()
     try:
-        app = create_app(settings)
+        return create_app(settings).wsgi_app
     except Misconfigured as error:
         leave(error.problems)
-    return app.wsgi_app
 
 
-def run(settings: Settings) -> None:
-    """Serves until SIGINT or SIGTERM."""
+def reads_bodies(path: str) -> bool:
+    """Bodies are read at our own addresses only: no route to the backend declares one."""
+    return path.startswith(OWN)
+
+
+def run(settings: Settings) -> int:
+    """Serves until SIGINT or SIGTERM; the exit code. Raises `OSError` where the address or TLS cannot be had."""
     server = settings.server
     host, _, port = server.bind.rpartition(":")
-    Granian(
-        "gateway",
-        address=host.strip("[]"),
-        port=int(port),
-        interface=Interfaces.WSGI,
+    certificate, key = server.tls_certificate, server.tls_key
+    return supervise(
+        partial(application, settings),
+        listen(host.strip("[]"), int(port)),
         workers=server.workers,
-        blocking_threads=server.threads,
-        blocking_threads_idle_timeout=600,
-        backlog=CONNECTIONS,
-        backpressure=CONNECTIONS,
-        websockets=False,
-        log_level="error",  # type: ignore[arg-type]  # the word is the enumeration's value
-        http1_settings=HTTP1Settings(header_read_timeout=10_000, max_buffer_size=65_536),
-        ssl_cert=server.tls_certificate,
-        ssl_key=server.tls_key,
-        ssl_protocol_min=SSLProtocols.tls12,
-        respawn_failed_workers=True,
-        workers_kill_timeout=15,
-    ).serve(target_loader=partial(application, settings), wrap_loader=False)
+        threads=server.threads,
+        wants_body=reads_bodies,
+        patience=Patience(body=server.body_seconds),
+        tls=tls_context(certificate, key) if certificate and key else None,
+    )
 
 
 @click.command(epilog="\b\nExample:\n  cafpro serve --config /etc/cafpro/gateway.toml")
@@ -103,5 +93,10 @@ def serve(config: Path) -> None:
     problems = problems_at_start(settings)
     if problems:
         leave(problems)
+    write_log()
     click.echo(f"cafpro: {settings.server.public_url} before {settings.upstream.url}", err=True)
-    run(settings)
+    try:
+        code = run(settings)
+    except OSError as error:
+        leave([f"server.bind: {settings.server.bind} cannot be served ({error.strerror})."])
+    sys.exit(code)

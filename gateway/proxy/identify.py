@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.identity import facts, sessions
-from gateway.identity.database import Store
 from gateway.identity.refusals import AgentSuspended
+from gateway.identity.store import Store
 from gateway.model import Agent, DossierNumber
 from gateway.proxy.credentials import Credentials, Door
 from gateway.record.entry import Entry

@@ -81,9 +81,7 @@ class Story:
             raise NotOpen("nothing this route answers is open")
         return grant
 
-    def redact(
-        self, document: Document, request: Request, grant: Grant, policies: InForce, entry: Entry
-    ) -> Answer:
+    def redact(self, document: Document, request: Request, grant: Grant, policies: InForce, entry: Entry) -> Answer:
         """The open parts, as the backend wrote them."""
         content_type = declared_type(document.content_type, request.route)
         if request.route.answer == DOCUMENT:

@@ -1,0 +1,235 @@
+"""What to read of a document and what to copy of it: a tree of nodes for one part and one set of open rubrics.
+
+Leaves are `msgspec.Raw`: the parser checks their structure without building them, and what is kept is spliced into the
+answer byte for byte. Members of an object leave in the order of the route table; lists keep the backend's order.
+
+A container leaves when its own label is open, or when it has no label and stands outside every list (the frame of the
+document); otherwise only if something is left in it, so that an empty shell tells nobody what exists.
+
+What was read of an object is a struct, where ABSENT stands for a missing leaf and UNSET for a missing container; of a
+list, a list. A container that leaves as `null` is that Raw text, in either.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from gateway.model import ALWAYS
+from gateway.redaction.parts import Part
+
+ABSENT: Final = Raw()
+
+# White space around the first bracket, key or colon: then it is worth measuring the text without any.
+_SPACED: Final = re.compile(rb'[{\[]*(?:"[^"\\]*":?)?[ \t\n\r]')
+
+_values: Final = msgspec.structs.astuple
+_encode: Final = msgspec.json.Encoder().encode
+_raw: Final = msgspec.json.Decoder(Raw)
+
+
+class Leaf:
+    """A part that is not looked into: it leaves whole, or not at all."""
+
+    type: Any = Raw
+    empty = b""
+    missing: Any = ABSENT
+
+    def __init__(self, label: str, *, opened: bool) -> None:
+        self.label, self.open, self.stays = label, opened, opened
+        self.may_leave = self.uniform = opened
+
+    def read(self, text: bytes) -> Any:
+        """The whole of `text`, less the white space around it. Raises as the parser does."""
+        return _raw.decode(text)
+
+    def copy(self, value: Raw, out: list[bytes], left: set[str]) -> bool:
+        if not self.open:
+            return False
+        out.append(value)
+        left.add(self.label)
+        return True
+
+    def withhold(self, value: Any) -> None:
+        """Nothing to withhold in what leaves whole."""
+
+
+class Container:
+    """An object or a list that is looked into.
+
+    `label` is the slug that leaves with it, empty where it leaves for another reason. It is `uniform` where all that
+    leaves from it leaves under that label: then what does not leave is removed from what was read, and the encoder
+    writes the rest at once.
+    """
+
+    empty: bytes
+    missing: Any = UNSET
+    may_leave = True
+    uniform: bool
+
+    def __init__(self, kind: Any, inside: Iterable[Node], label: str, *, opened: bool, stays: bool) -> None:
+        self.type, self.label, self.open, self.stays = kind, label, opened, stays
+        self.uniform = opened and all(
+            not node.may_leave or (node.uniform and node.label in (label, "")) for node in inside
+        )
+        self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(kind)
+
+    def read(self, text: bytes) -> Any:
+        """What the parser reads of `text` where nothing else is in it, else None. Raises as the parser does.
+
+        The parser drops unknown members in silence, and keeps the last of repeated ones. But the encoder writes the
+        shortest text of what was read, and `text` is longer than that by its white space, its unknown and repeated
+        members, and the escapes that its keys could spare. None of these is ever negative, so the lengths are equal
+        only where there is none of them. One line feed at the end is forgiven. A text with white space is measured
+        without it, but what is read of it keeps its own.
+        """
+        try:
+            value = self._decoder.decode(text)
+        except msgspec.ValidationError:
+            return None
+        if len(_encode(value)) == len(text) - text.endswith(b"\n"):
+            return value
+        if _SPACED.match(text):
+            compact = msgspec.json.format(text, indent=-1)
+            if len(_encode(self._decoder.decode(compact))) == len(compact):
+                return value
+        return None
+
+    def copy(self, value: Any, out: list[bytes], left: set[str]) -> bool:
+        """Adds to `out` what may leave, and to `left` whose it is. False, and nothing added, where nothing may."""
+        if self.uniform:
+            self.withhold(value)
+            out.append(_encode(value))
+        elif type(value) is Raw:
+            out.append(value)
+        else:
+            first = len(out)
+            self._copy_inside(value, out, left)
+            if len(out) > first:
+                out[first] = self.empty[:1] + out[first][1:]
+                out.append(self.empty[1:])
+            elif self.stays:
+                out.append(self.empty)
+            else:
+                return False
+        left.add(self.label)
+        return True
+
+    def withhold(self, value: Any) -> None:
+        """Removes from `value` what does not leave."""
+        raise NotImplementedError
+
+    def _copy_inside(self, value: Any, out: list[bytes], left: set[str]) -> None:
+        """Adds each thing that may leave after a text that begins with a comma."""
+        raise NotImplementedError
+
+
+class Members(Container):
+    """An object with known members, in the order of the route table; `type` is the struct that holds what was read."""
+
+    empty = b"{}"
+
+    def __init__(self, inside: Mapping[str, Node], label: str, *, opened: bool, stays: bool) -> None:
+        self.inside = inside
+        self.places = {name: place for place, name in enumerate(inside)}
+        fields = [
+            (
+                f"m{self.places[name]}",
+                node.type if isinstance(node, Leaf) else node.type | UnsetType,
+                msgspec.field(default=node.missing, name=name),
+            )
+            for name, node in inside.items()
+        ]
+        struct = msgspec.defstruct("Members", fields, omit_defaults=True, gc=False)
+        super().__init__(struct, inside.values(), label, opened=opened, stays=stays)
+        self._leaving = [
+            (self.places[name], b"," + _encode(name) + b":", node) for name, node in inside.items() if node.may_leave
+        ]
+        self.withheld = [f"m{self.places[name]}" for name, node in inside.items() if not node.may_leave]
+        self._containers = [
+            (f"m{self.places[name]}", node) for name, node in inside.items() if isinstance(node, Container)
+        ]
+
+    @property
+    def holds_containers(self) -> bool:
+        return bool(self._containers)
+
+    def withhold(self, value: Any) -> None:
+        if type(value) is Raw:
+            return
+        for name in self.withheld:
+            setattr(value, name, ABSENT)
+        for name, node in self._containers:
+            inner = getattr(value, name)
+            if inner is not UNSET:
+                node.withhold(inner)
+
+    def _copy_inside(self, value: Any, out: list[bytes], left: set[str]) -> None:
+        values = _values(value)
+        for place, key, node in self._leaving:
+            inner = values[place]
+            if inner is not node.missing:
+                out.append(key)
+                if not node.copy(inner, out, left):
+                    out.pop()
+
+
+class Items(Container):
+    """A list of `item`s."""
+
+    empty = b"[]"
+
+    def __init__(self, item: Node, label: str, *, opened: bool, stays: bool) -> None:
+        self.item = item
+        super().__init__(list.__class_getitem__(item.type), [item], label, opened=opened, stays=stays)
+
+    def withhold(self, value: Any) -> None:
+        if type(value) is Raw:
+            return
+        if not self.item.may_leave:
+            value.clear()
+        elif isinstance(self.item, Members) and not self.item.holds_containers:
+            # Most lists are of this kind, and may be long.
+            for name in self.item.withheld:
+                for inner in value:
+                    if type(inner) is not Raw:
+                        setattr(inner, name, ABSENT)
+        else:
+            for inner in value:
+                self.item.withhold(inner)
+
+    def _copy_inside(self, value: Any, out: list[bytes], left: set[str]) -> None:
+        for inner in value:
+            out.append(b",")
+            if not self.item.copy(inner, out, left):
+                out.pop()
+
+
+Node = Leaf | Members | Items
+
+
+def plan_part(part: Part, granted: frozenset[str], *, in_list: bool = False) -> Node:
+    """The plan for `part` when the rubrics `granted` are open. A container from which nothing may leave is a leaf."""
+    opened = part.label == ALWAYS or part.label in granted
+    label = part.label if opened and part.label and part.label != ALWAYS else ""
+    stays = opened or (part.label is None and not in_list)
+    if part.item is not None:
+        item = plan_part(part.item, granted, in_list=True)
+        if stays or item.may_leave:
+            return Items(item, label, opened=opened, stays=stays)
+    elif part.members is not None:
+        inside = {name: plan_part(member, granted, in_list=in_list) for name, member in part.members.items()}
+        if stays or any(node.may_leave for node in inside.values()):
+            return Members(inside, label, opened=opened, stays=stays)
+    return Leaf(label, opened=opened)
+
+
+class Plan:
+    """How to redact one part of a document for one set of open rubrics. `pointer` is where that part stands."""
+
+    def __init__(self, part: Part, granted: frozenset[str], pointer: str = "") -> None:
+        self.root, self.pointer = plan_part(part, granted), pointer

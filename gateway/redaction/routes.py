@@ -1,0 +1,125 @@
+"""Compiling `routes.toml`: what a security team writes becomes a `RouteTable`, or a list of sentences.
+
+Nothing here reads a file: the text comes in, so that what is fingerprinted is what is compiled.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from gateway.errors import Misconfigured
+from gateway.model import NEVER
+from gateway.redaction.drafts import Problem
+from gateway.redaction.entries import Entry, read_entry
+from gateway.redaction.parts import Part
+from gateway.redaction.paths import overlap
+from gateway.redaction.pointers import RUBRIC, read_pointer, spell_out, write_pointer
+from gateway.redaction.sentences import Lines, did_you_mean
+from gateway.redaction.table import JSON, Content, Route, RouteTable
+
+_WHERE: Final = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
+
+
+def compile_routes(text: str, rubrics: Sequence[str], file: str = "routes.toml") -> RouteTable:
+    """The route table that `text` describes, for these slugs.
+
+    Raises `Misconfigured` with every problem found, each written "routes.toml:LINE: sentence", in the file's order.
+    """
+    lines = Lines(text)
+    written, problems = _read_toml(text, lines)
+    entries = [read_entry(table, rubrics) for table in written]
+    routes: list[Route] = []
+    for place, entry in enumerate(entries):
+        owner = next((each for each in entries if each.name == entry.part_of), entry)
+        contents = _contents(entry, owner, rubrics)
+        for about, sentence in (
+            *entry.problems,
+            *_clashes(entry, entries[:place]),
+            *_loose_part(entry, owner, entries, contents),
+        ):
+            problems.append((lines.of_route(place, about), sentence))
+        if entry.template:
+            routes.append(_route(entry, entry.template, contents))
+    if problems:
+        raise Misconfigured([f"{file}:{line}: {sentence}" for line, sentence in sorted(set(problems))])
+    return RouteTable(routes)
+
+
+def _read_toml(text: str, lines: Lines) -> tuple[list[dict[str, Any]], list[tuple[int, str]]]:
+    """The `[[route]]` tables of the file, and what is wrong around them, with lines."""
+    try:
+        file = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        message = str(error)
+        where = _WHERE.search(message)
+        line = int(where[1]) if where and where[1] else text.count("\n") + 1
+        reason = message[: where.start()] if where else message
+        return [], [(line, f"from here on the file cannot be read: check quotes, brackets and commas ({reason}).")]
+    problems = [
+        (
+            lines.of(key),
+            f'the file has no place for "{key}": it holds [[route]] sections only.{did_you_mean(key, ["route"])}',
+        )
+        for key in file
+        if key != "route"
+    ]
+    routes = file.get("route", [])
+    if not isinstance(routes, list) or not all(isinstance(route, dict) for route in routes):
+        return [], [*problems, (lines.of("route"), "each route starts with [[route]], in double brackets.")]
+    if not routes and not problems:
+        problems.append((1, "the file has no [[route]]: nothing of the backend could be reached."))
+    return routes, problems
+
+
+def _clashes(entry: Entry, earlier: Sequence[Entry]) -> Iterator[Problem]:
+    for other in earlier:
+        if entry.name and entry.name == other.name:
+            yield Problem("name", f'two routes are named "{entry.name}".')
+        if entry.template and other.template and overlap(entry.template, other.template):
+            yield Problem("match", f'a path that fits "{entry.name}" can also fit "{other.name}".')
+
+
+def _contents(entry: Entry, owner: Entry, slugs: Sequence[str]) -> dict[str, Content]:
+    """What the entry answers, by the slug in its path; what its owner has no pointer for opens to nobody."""
+    if entry.answer != JSON or owner.part is None:
+        return {}
+    if owner is entry:
+        return {"": Content(owner.part, "", owner.part.rubrics())}
+    pointer = read_pointer(entry.at)
+    contents = {}
+    for slug in slugs if RUBRIC in pointer else ("",):
+        spelled = spell_out(pointer, slug)
+        part = owner.part.at(spelled) or Part(NEVER)
+        contents[slug] = Content(part, write_pointer(spelled), part.rubrics())
+    return contents
+
+
+def _loose_part(
+    entry: Entry, owner: Entry, entries: Sequence[Entry], contents: dict[str, Content]
+) -> Iterator[Problem]:
+    if not entry.part_of:
+        return
+    if owner is entry:
+        names = [each.name for each in entries if each is not entry and each.part is not None]
+        yield Problem("part_of", f'there is no other route "{entry.part_of}".{did_you_mean(entry.part_of, names)}')
+    elif owner.answer != JSON or owner.part_of:
+        yield Problem("part_of", f'"{entry.part_of}" has no [route.parts] of its own to take a part of.')
+    elif contents and not any(content.rubrics for content in contents.values()):
+        yield Problem("at", f'nothing at "{entry.at}" of "{entry.part_of}" belongs to a rubric.')
+
+
+def _route(entry: Entry, template: Any, contents: dict[str, Content]) -> Route:
+    return Route(
+        name=entry.name,
+        method=entry.method,
+        template=template,
+        action=entry.action,
+        answer=entry.answer,
+        query=entry.query,
+        content_types=entry.content_types,
+        rubric=entry.rubric,
+        contents=contents,
+    )
