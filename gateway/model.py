@@ -21,6 +21,8 @@ ACTIONS: Final = ("consult", "message")
 
 ALWAYS: Final = "always"
 """The label of a part that every granted answer carries."""
+THE_NUMBER: Final = "number"
+"""The label of the part that says which dossier this is: always there, and it must be the one that was asked for."""
 NEVER: Final = "never"
 """The label of a part that no profile can open."""
 

@@ -87,7 +87,8 @@ class Story:
         if request.route.answer == DOCUMENT:
             redacted = redact_document(document.body, document.content_type, request.route, grant.rubrics)
         else:
-            redacted = redact(document.body, policies.routes.plan(request.route, request.nouns, grant.rubrics))
+            plan = policies.routes.plan(request.route, request.nouns, grant.rubrics)
+            redacted = redact(document.body, plan, request.number)
         entry.left = redacted.left
         if redacted.unclassified:
             self._unclassified(request.route.name, redacted.unclassified)

@@ -33,8 +33,8 @@ class Redacted(NamedTuple):
     unclassified: tuple[str, ...] = ()
 
 
-def redact(body: bytes, plan: Plan) -> Redacted:
-    """The parts of a JSON document that `plan` opens.
+def redact(body: bytes, plan: Plan, number: str) -> Redacted:
+    """The parts of a JSON document that `plan` opens, where it is the dossier `number`.
 
     Raises `UpstreamNotUnderstood` for a body that is not UTF-8 or not JSON (a byte-order mark, NaN, a lone surrogate
     and nesting too deep for the parser included), and, at every level that the plan looks into, for a key written
@@ -44,6 +44,8 @@ def redact(body: bytes, plan: Plan) -> Redacted:
         raise UpstreamNotUnderstood("not UTF-8")
     unclassified: dict[str, None] = {}
     value = _read(body, plan, unclassified)
+    if not plan.is_about(value, number):
+        raise UpstreamNotUnderstood("another dossier than the one asked for")
     out: list[bytes] = []
     left: set[str] = set()
     if not plan.root.copy(value, out, left):

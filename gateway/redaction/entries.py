@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from gateway.model import ACTIONS, ALWAYS, NEVER
+from gateway.model import ACTIONS, ALWAYS, NEVER, THE_NUMBER
 from gateway.redaction.drafts import Problem, draw_parts
 from gateway.redaction.parts import Part
 from gateway.redaction.paths import Template, read_template
@@ -158,6 +158,9 @@ def _read_json(known: Mapping[str, Any], slugs: Sequence[str], entry: Entry) -> 
     before = len(entry.problems)
     for pointer, label in known["parts"].items():
         _check_label(pointer, label, slugs, entry)
+    numbers = [pointer for pointer, label in known["parts"].items() if label == THE_NUMBER]
+    for pointer in numbers[1:]:
+        entry.doubt(pointer, f'"{pointer}" is a second "number": "{numbers[0]}" already says which dossier this is.')
     for pointer, names in known.get("fields", {}).items():
         _check_fields(pointer, names, entry)
     if len(entry.problems) == before:
@@ -193,14 +196,16 @@ def _check_label(pointer: str, label: object, slugs: Sequence[str], entry: Entry
     elif (label == RUBRIC) != (RUBRIC in pointer):
         sentence = f'"{pointer}" is "{label}": a pointer with {{rubric}} is labelled "{{rubric}}", and no other is.'
         entry.doubt(pointer, sentence)
-    elif label not in (*slugs, ALWAYS, NEVER, RUBRIC):
+    elif label == THE_NUMBER and ANY_ITEM in pointer:
+        entry.doubt(pointer, f'"{pointer}" cannot be "number": an item of a list does not say which dossier this is.')
+    elif label not in (*slugs, ALWAYS, THE_NUMBER, NEVER, RUBRIC):
         entry.doubt(pointer, f'"{pointer}" cannot be "{label}": {_unknown_label(label, slugs)}')
 
 
 def _unknown_label(label: str, slugs: Collection[str]) -> str:
-    if label in (ALWAYS, NEVER):
+    if label in (ALWAYS, THE_NUMBER, NEVER):
         return "whoever may not open it must be refused, and whoever may must be named by a rubric."
-    return f"the policies have no such rubric.{did_you_mean(label, (*slugs, ALWAYS, NEVER))}"
+    return f"the policies have no such rubric.{did_you_mean(label, (*slugs, ALWAYS, THE_NUMBER, NEVER))}"
 
 
 def _check_fields(pointer: str, names: object, entry: Entry) -> None:

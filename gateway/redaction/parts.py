@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gateway.model import ALWAYS, NEVER
+from gateway.model import ALWAYS, NEVER, THE_NUMBER
 from gateway.redaction.pointers import Pointer
 
 
@@ -17,7 +17,7 @@ from gateway.redaction.pointers import Pointer
 class Part:
     """A place in the document: an object with known `members`, a list of `item`s, or, with neither, anything at all.
 
-    `label` is a slug, `always`, `never`, or None for a container that only carries the parts inside it.
+    `label` is a slug, `always`, `number`, `never`, or None for a container that only carries the parts inside it.
     """
 
     label: str | None
@@ -27,7 +27,7 @@ class Part:
     def rubrics(self) -> frozenset[str]:
         """The slugs of everything that this part can hold."""
         inside = [*(self.members or {}).values(), *([self.item] if self.item else [])]
-        own = () if self.label in (None, ALWAYS, NEVER) else (str(self.label),)
+        own = () if self.label in (None, ALWAYS, THE_NUMBER, NEVER) else (str(self.label),)
         return frozenset(own).union(*(part.rubrics() for part in inside))
 
     def at(self, pointer: Pointer) -> Part | None:

@@ -19,7 +19,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from gateway.model import ALWAYS
+from gateway.model import ALWAYS, THE_NUMBER
 from gateway.redaction.parts import Part
 
 ABSENT: Final = Raw()
@@ -214,8 +214,8 @@ Node = Leaf | Members | Items
 
 def plan_part(part: Part, granted: frozenset[str], *, in_list: bool = False) -> Node:
     """The plan for `part` when the rubrics `granted` are open. A container from which nothing may leave is a leaf."""
-    opened = part.label == ALWAYS or part.label in granted
-    label = part.label if opened and part.label and part.label != ALWAYS else ""
+    opened = part.label in (ALWAYS, THE_NUMBER) or part.label in granted
+    label = part.label if opened and part.label in granted else ""
     stays = opened or (part.label is None and not in_list)
     if part.item is not None:
         item = plan_part(part.item, granted, in_list=True)
@@ -233,3 +233,24 @@ class Plan:
 
     def __init__(self, part: Part, granted: frozenset[str], pointer: str = "") -> None:
         self.root, self.pointer = plan_part(part, granted), pointer
+        self._number = _number_steps(part, self.root)
+
+    def is_about(self, value: Any, number: str) -> bool:
+        """Whether what was read is the dossier `number`, where the table says which part tells."""
+        if self._number is None:
+            return True
+        for step in self._number:
+            value = getattr(value, step, ABSENT)
+        return type(value) is Raw and bytes(value) == b'"%b"' % number.encode()
+
+
+def _number_steps(part: Part, node: Node) -> tuple[str, ...] | None:
+    """Where the structs of `node` hold the part labelled `number`; None where there is none."""
+    if part.label == THE_NUMBER:
+        return ()
+    if isinstance(node, Members):
+        for name, member in (part.members or {}).items():
+            below = _number_steps(member, node.inside[name])
+            if below is not None:
+                return (f"m{node.places[name]}", *below)
+    return None

@@ -125,7 +125,7 @@ def spelled(text):
 
 def outcome(body, plan):
     try:
-        redacted = redact(body, plan)
+        redacted = redact(body, plan, "1234567")
     except UpstreamNotUnderstood as refusal:
         return str(refusal.because)
     return redacted

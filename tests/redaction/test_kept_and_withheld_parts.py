@@ -46,7 +46,7 @@ WHOLE, ONE = TABLE.routes
 
 
 def opened(body: str, *granted: str):
-    return redact(body.encode(), TABLE.plan(WHOLE, {"numero": "1234567"}, frozenset(granted)))
+    return redact(body.encode(), TABLE.plan(WHOLE, {"numero": "1234567"}, frozenset(granted)), "1234567")
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_what_leaves(sentence, granted, body, wanted, left):
 )  # fmt: skip
 def test_one_rubric_at_its_own_address_follows_the_rules_of_the_dossier(rubric, granted, body, wanted):
     nouns = {"numero": "1234567", "rubric": rubric}
-    assert redact(body.encode(), TABLE.plan(ONE, nouns, {granted})).body.decode() == wanted
+    assert redact(body.encode(), TABLE.plan(ONE, nouns, {granted}), "1234567").body.decode() == wanted
 
 
 def test_a_route_knows_before_the_fetch_whose_its_answer_can_be():
@@ -142,7 +142,7 @@ def test_what_no_pointer_names_is_counted_by_place_never_by_value():
 
 def test_unknown_parts_of_one_rubric_are_named_as_in_the_dossier():
     plan = TABLE.plan(ONE, {"rubric": "paiement"}, {"paiement"})
-    assert redact(b'{"versements":[{"x":1}]}', plan).unclassified == ("/rubriques/paiement/versements/*/x",)
+    assert redact(b'{"versements":[{"x":1}]}', plan, "1234567").unclassified == ("/rubriques/paiement/versements/*/x",)
 
 
 def test_a_flood_of_unknown_parts_is_counted_up_to_a_bound():
@@ -212,7 +212,7 @@ REFUSED = {
 @pytest.mark.parametrize("body", REFUSED.values(), ids=REFUSED)
 def test_refused(body):
     with pytest.raises(UpstreamNotUnderstood) as refusal:
-        redact(body, TABLE.plan(WHOLE, {}, {"rsa", "paiement"}))
+        redact(body, TABLE.plan(WHOLE, {}, {"rsa", "paiement"}), "1234567")
     assert refusal.value.because in {
         "not UTF-8",
         "not JSON",
@@ -230,12 +230,54 @@ def test_the_shape_of_what_is_not_granted_is_not_looked_at():
 def test_bytes_that_are_not_utf8_are_found_anywhere_in_a_long_document():
     plan = TABLE.plan(WHOLE, {}, {"rsa"})
     long = '{"rubriques":{"rsa":"' + "é€😀" * 40_000 + '"}}'
-    assert redact(long.encode(), plan).body == long.encode()
+    assert redact(long.encode(), plan, "1234567").body == long.encode()
     for shift in range(4):
         body = bytearray(('{"rubriques":{"rsa":"' + "a" * shift + "😀" * 40_000 + '"}}').encode())
-        assert redact(bytes(body), plan).body == bytes(body)
+        assert redact(bytes(body), plan, "1234567").body == bytes(body)
         body[100_000 + shift] = 0xFF
         with pytest.raises(UpstreamNotUnderstood):
-            redact(bytes(body), plan)
+            redact(bytes(body), plan, "1234567")
     with pytest.raises(UpstreamNotUnderstood):
-        redact(long.encode()[:-3] + "é".encode()[:1], plan)
+        redact(long.encode()[:-3] + "é".encode()[:1], plan, "1234567")
+
+
+NUMBERED = compile_routes(
+    """
+[[route]]
+name = "numbered"
+match = "GET /d/{numero}"
+action = "consult"
+answer = "json"
+[route.parts]
+"/en_tete/numero" = "number"
+"/rsa" = "rsa"
+""",
+    SLUGS,
+)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        pytest.param('"en_tete":{"numero":"7654321"},', id="another dossier"),
+        pytest.param('"en_tete":{"numero":1234567},', id="a number instead of a text"),
+        pytest.param('"en_tete":{"numero":"\\u0031234567"},', id="the number in escapes"),
+        pytest.param('"en_tete":{"numero":null},', id="null"),
+        pytest.param('"en_tete":{},', id="no number"),
+        pytest.param('"en_tete":null,', id="no head"),
+        pytest.param("", id="nothing of it"),
+        pytest.param('"en_tete": {"numero" : "7654321"}, "x": 1, ', id="another dossier, written at ease"),
+    ],
+)
+def test_an_answer_about_another_dossier_is_refused(head):
+    plan = NUMBERED.plan(NUMBERED.routes[0], {"numero": "1234567"}, {"rsa"})
+    with pytest.raises(UpstreamNotUnderstood):
+        redact(f'{{{head}"rsa":1}}'.encode(), plan, "1234567")
+
+
+@pytest.mark.parametrize(
+    "body", ['{"en_tete":{"numero":"1234567"},"rsa":1}', '{ "en_tete": {"numero": "1234567"}, "rsa":1}']
+)
+def test_an_answer_about_the_dossier_that_was_asked_for_leaves(body):
+    plan = NUMBERED.plan(NUMBERED.routes[0], {"numero": "1234567"}, {"rsa"})
+    assert redact(body.encode(), plan, "1234567").body == b'{"en_tete":{"numero":"1234567"},"rsa":1}'

@@ -635,4 +635,4 @@ def test_a_pointer_may_write_a_slash_and_a_tilde_in_a_key():
 
     table = compile_routes(GOOD.replace('"/numero" = "always"', '"/a~1b~0c" = "always"'), SLUGS)
     plan = table.plan(table.routes[0], {}, {"rsa"})
-    assert redact(b'{"a/b~c":1,"a":2,"a/b":3}', plan).body == b'{"a/b~c":1}'
+    assert redact(b'{"a/b~c":1,"a":2,"a/b":3}', plan, "1234567").body == b'{"a/b~c":1}'

@@ -26,7 +26,7 @@ GRANTS = [frozenset({slug}) for slug in SLUGS] + [frozenset(SLUGS), frozenset({"
 def test_each_grant_gets_its_rubrics_and_nothing_else(number):
     body = dossier_text(number)
     for granted in GRANTS:
-        redacted = redact(body, TABLE.plan(TABLE.routes[0], {"numero": number}, granted))
+        redacted = redact(body, TABLE.plan(TABLE.routes[0], {"numero": number}, granted), number)
         assert (redacted.body, redacted.left) == expected(body, DOSSIER["parts"], DOSSIER["fields"], granted)
         assert set(json.loads(redacted.body)["rubriques"]) == granted & set(json.loads(body)["rubriques"])
         assert b'"iban"' not in redacted.body
@@ -39,13 +39,13 @@ def test_one_rubric_is_the_same_at_its_own_address(number, slug):
     body = rubric_text(number, slug)
     if body is None:
         return
-    alone = redact(body, TABLE.plan(TABLE.routes[1], {"numero": number, "rubric": slug}, {slug})).body
-    inside = redact(dossier_text(number), TABLE.plan(TABLE.routes[0], {"numero": number}, {slug})).body
+    alone = redact(body, TABLE.plan(TABLE.routes[1], {"numero": number, "rubric": slug}, {slug}), number).body
+    inside = redact(dossier_text(number), TABLE.plan(TABLE.routes[0], {"numero": number}, {slug}), number).body
     assert inside.endswith(b'"rubriques":{"' + slug.encode() + b'":' + alone + b"}}")
 
 
 def test_an_ordinary_dossier_has_nothing_unclassified():
-    redacted = redact(dossier_text("9990001"), TABLE.plan(TABLE.routes[0], {}, frozenset(SLUGS)))
+    redacted = redact(dossier_text("9990001"), TABLE.plan(TABLE.routes[0], {}, frozenset(SLUGS)), "9990001")
     assert redacted.unclassified == ()
     assert redacted.left == set(SLUGS)
 

@@ -1,0 +1,163 @@
+"""The commands as people type them: what they print, what they refuse, how they end."""
+
+import csv
+import io
+import json
+import re
+import shutil
+import stat
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from gateway.cli.main import main
+from gateway.policy_files.folder import shipped
+
+PROFILES = ["T1", "T2", "T3", "T4", "T5", "T6", "T8", "T9", "T10", "T11", "T12", "T13", "T14", "T16"]
+
+
+@pytest.fixture(scope="module")
+def cafpro():
+    runner = CliRunner()
+    return lambda *words, **options: runner.invoke(main, [str(word) for word in words], **options)
+
+
+@pytest.fixture
+def policies(tmp_path) -> Path:
+    """A copy of the shipped policies, to be spoilt."""
+    return Path(shutil.copytree(shipped(), tmp_path / "policies"))
+
+
+@pytest.fixture
+def furnished(cafpro, tmp_path) -> Path:
+    assert cafpro("init", tmp_path / "caf").exit_code == 0
+    return tmp_path / "caf"
+
+
+def test_the_matrix_as_csv_has_one_row_for_each_rubric(cafpro):
+    said = cafpro("policy", "matrix", "--format", "csv")
+    assert said.exit_code == 0
+    rows = list(csv.DictReader(io.StringIO(said.output)))
+    assert list(rows[0]) == ["rubric", "label", *PROFILES]
+    assert len(rows) == 20
+    assert sum(row[profile] == "1" for row in rows for profile in PROFILES) == 89
+    assert {row[profile] for row in rows for profile in PROFILES} == {"0", "1"}
+
+
+def test_the_matrix_as_json_names_rubric_label_profiles_and_source(cafpro):
+    rows = json.loads(cafpro("policy", "matrix", "--format", "json").output)
+    assert rows[9] == {
+        "rubric": "creances",
+        "label": "Créances",
+        "profiles": ["T1", "T9", "T11", "T13"],
+        "source": "brochure 2012, row 10",
+    }
+
+
+@pytest.mark.parametrize("form", ["table", "markdown", "html"])
+def test_the_matrix_for_readers_has_every_label_and_profile_and_89_crosses(cafpro, form):
+    said = cafpro("policy", "matrix", "--format", form)
+    assert said.exit_code == 0
+    for word in ("Paiement", "Maladie maternité Affiliation", "Déclaration de ressources", *PROFILES):
+        assert word in said.output
+    assert len(re.findall(r"\bX\b", said.output)) == 89
+
+
+def test_the_matrix_is_decided_and_not_copied(cafpro, policies):
+    conditions = policies / "conditions.polar"
+    text = conditions.read_text()
+    conditions.write_text(text.replace('agent.convention = "in_force"', 'agent.convention = "suspended"'))
+    said = cafpro("policy", "matrix", "--policies", policies, "--format", "csv")
+    assert said.exit_code == 0
+    assert sum(row[p] == "1" for row in csv.DictReader(io.StringIO(said.output)) for p in PROFILES) == 0
+
+
+def test_a_good_folder_is_said_to_be_good_with_its_fingerprint(cafpro):
+    said = cafpro("policy", "check")
+    assert said.exit_code == 0
+    assert "20 rubrics, 14 profiles, 89 open cells of 280" in said.output
+    assert json.loads(cafpro("policy", "check", "--format", "json").output)["policy"] in said.output
+
+
+def test_every_mistake_of_a_folder_is_said_at_once(cafpro, policies):
+    for name, old, new in (
+        ("matrix.polar", '"creances"', '"creance"'),
+        ("conditions.polar", "agent.engagement", "agent.engagment"),
+        ("routes.toml", 'action = "consult"', 'action = "consulter"'),
+    ):
+        text = (policies / name).read_text()
+        assert old in text
+        (policies / name).write_text(text.replace(old, new, 1))
+    said = cafpro("policy", "check", policies)
+    assert said.exit_code == 1
+    assert "Did you mean `creances`?" in said.stderr
+    assert "Did you mean `engagement`?" in said.stderr
+    assert "routes.toml:" in said.stderr
+    assert "Traceback" not in said.output
+
+
+def test_a_folder_that_is_not_there_is_one_sentence(cafpro, tmp_path):
+    said = cafpro("policy", "check", tmp_path / "nowhere")
+    assert (said.exit_code, said.stdout) == (1, "")
+    assert "there is no such folder of policies" in said.stderr
+
+
+def test_init_makes_a_folder_whose_secrets_are_the_owners_alone(furnished):
+    assert {path.name for path in furnished.iterdir()} >= {
+        *("gateway.toml", "record.key", "policies", "cafpro.db", "record.db"),
+    }
+    for name in ("record.key", "cafpro.db", "record.db"):
+        assert stat.S_IMODE((furnished / name).stat().st_mode) == 0o600
+    assert len(bytes.fromhex((furnished / "record.key").read_text().strip())) == 32
+
+
+def test_init_changes_nothing_where_there_is_a_gateway_already(cafpro, furnished):
+    before = {path.name: path.read_bytes() for path in furnished.iterdir() if path.is_file()}
+    said = cafpro("init", furnished)
+    assert said.exit_code == 2
+    assert "exists already" in said.stderr
+    assert {path.name: path.read_bytes() for path in furnished.iterdir() if path.is_file()} == before
+
+
+def test_check_lists_everything_that_would_stop_a_start(cafpro, furnished):
+    (furnished / "record.key").write_text("short\n")
+    (furnished / "policies" / "matrix.polar").unlink()
+    said = cafpro("check", "--config", furnished / "gateway.toml", "--format", "json")
+    assert said.exit_code == 1
+    problems = json.loads(said.output)["problems"]
+    assert any("record.key_file" in problem for problem in problems)
+    assert any("matrix.polar" in problem for problem in problems)
+    assert any("upstream.url: nothing answers" in problem for problem in problems)
+
+
+@pytest.mark.parametrize("command", ["serve", "check"])
+def test_a_bad_configuration_is_said_whole_and_starts_nothing(cafpro, tmp_path, command):
+    config = tmp_path / "gateway.toml"
+    config.write_text(
+        '[server]\nbinds = "x"\nworkers = 0\n[upstream]\nurl = "http://127.0.0.1:9000"\n[record]\n[identity]\ncaisse = "85"\n'
+    )
+    said = cafpro(command, "--config", config)
+    assert said.exit_code == 1
+    for fragment in (
+        "[server] unknown key `binds`. Did you mean `bind`?",
+        "[server] workers:",
+        "[record] key_file is missing",
+        "[identity] caisse:",
+    ):
+        assert fragment in said.stderr
+    assert "Traceback" not in said.output
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        pytest.param(["nonsense"], 2, id="an unknown command"),
+        pytest.param(["policy", "matrix", "--format", "pdf"], 2, id="an unknown format"),
+        pytest.param(["demo", "--port", "0"], 2, id="no port"),
+        pytest.param(["demo", "--password", "weak"], 2, id="a weak password"),
+        pytest.param(["serve", "--config", "nowhere.toml"], 1, id="no configuration"),
+    ],
+)
+def test_misuse_and_findings_end_with_their_own_code(cafpro, words, status):
+    assert cafpro(*words).exit_code == status

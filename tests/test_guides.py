@@ -1,0 +1,110 @@
+"""Every command in the guides works as it is written."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+GUIDES = [ROOT / "README.md", *(ROOT / name / "README.md" for name in ("policies", "gateway", "tests"))]
+
+
+def blocks(guide: Path) -> list[str]:
+    return re.findall(r"^```sh\n(.*?)^```", guide.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def free_port() -> int:
+    with socket.socket() as candidate:
+        candidate.bind(("127.0.0.1", 0))
+        return candidate.getsockname()[1]
+
+
+@pytest.fixture
+def shell(tmp_path):
+    """Runs a block in bash, in an empty folder, with a stub backend where the default settings look for one."""
+    backend, bind = free_port(), f"127.0.0.1:{free_port()}"
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "CAFPRO_UPSTREAM__URL": f"http://127.0.0.1:{backend}",
+        "CAFPRO_SERVER__BIND": bind,
+        "CAFPRO_SERVER__PUBLIC_URL": f"http://{bind}",
+    }
+    stub = subprocess.Popen(
+        [sys.executable, "-m", "upstream_stub", "--port", str(backend)], stdout=subprocess.PIPE, text=True
+    )
+    assert stub.stdout.readline().startswith("upstream stub on")
+
+    def run(text: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", text],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    run.environment, run.url, run.folder = environment, f"http://{bind}", tmp_path
+    yield run
+    stub.terminate()
+    stub.wait(10)
+    stub.stdout.close()
+
+
+def test_the_first_two_commands_of_the_readme_are_targets_of_the_makefile():
+    first = blocks(ROOT / "README.md")[0]
+    assert [line.split("#")[0].strip() for line in first.splitlines()] == ["make demo", "make test"]
+    for target in ("demo", "test"):
+        subprocess.run(["make", "-n", target], cwd=ROOT, check=True, capture_output=True)
+
+
+def test_the_readmes_gateway_is_made_checked_served_and_filled(shell):
+    making, filling = blocks(ROOT / "README.md")[1:3]
+    ready = [line for line in making.splitlines() if "serve" not in line]
+    serve = next(line.split("#")[0].strip() for line in making.splitlines() if "serve" in line)
+    made = shell("\n".join(ready))
+    assert made.returncode == 0, made.stderr
+    gateway = subprocess.Popen(serve.split(), cwd=shell.folder, env=shell.environment, stderr=subprocess.DEVNULL)
+    try:
+        until = time.monotonic() + 60
+        while True:
+            try:
+                urllib.request.urlopen(f"{shell.url}/-/health/ready", timeout=5).close()
+                break
+            except (urllib.error.URLError, ConnectionError):
+                assert time.monotonic() < until
+                assert gateway.poll() is None
+                time.sleep(0.1)
+        filled = shell(filling)
+        assert filled.returncode == 0, filled.stderr
+    finally:
+        gateway.send_signal(signal.SIGINT)
+        assert gateway.wait(30) == 0
+
+
+def test_the_security_teams_commands_work_from_anywhere(shell):
+    for text in blocks(ROOT / "policies" / "README.md"):
+        done = shell(text)
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: str(guide.relative_to(ROOT)))
+def test_links_between_the_guides_lead_somewhere(guide):
+    for target in re.findall(r"\]\(([^)#]+)\)", guide.read_text()):
+        assert target.startswith("http") or (guide.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: str(guide.relative_to(ROOT)))
+def test_files_that_a_guide_names_exist(guide):
+    for name in re.findall(r"`((?:gateway|tests|policies|upstream_stub)/[A-Za-z0-9_./-]+)`", guide.read_text()):
+        assert (ROOT / name).exists(), name
