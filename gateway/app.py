@@ -11,7 +11,7 @@ from werkzeug.exceptions import HTTPException
 
 from gateway.api.health import Health
 from gateway.api.session import SessionApi, as_flask
-from gateway.errors import BadRequest, MethodNotAllowed, Misconfigured, NoSuchRoute, Refusal
+from gateway.errors import BadRequest, Fault, MethodNotAllowed, Misconfigured, NoSuchRoute, Refusal
 from gateway.identity.store import open_store
 from gateway.policy_files.folder import InForce, load_folder, shipped
 from gateway.proxy.answers import Answer, Exit, new_entry
@@ -52,6 +52,10 @@ def create_app(settings: Settings) -> Flask:
     in_force = lambda: story.policies  # noqa: E731 - asked each time: a reload replaces it
 
     app = Flask("gateway", static_folder=None)
+    # An address is itself and nothing near it: no redirect, whose Location would repeat what a client sent.
+    app.url_map.merge_slashes = False
+    # A traceback can quote a password or a dossier; faults are logged at the exit, without their texts.
+    app.logger.disabled = True
     session = SessionApi(
         reception=reception,
         policies=in_force,
@@ -111,4 +115,6 @@ def _as_ours(error: HTTPException) -> Refusal:
         return NoSuchRoute("not one of our own addresses")
     if error.code == 405:
         return MethodNotAllowed(sorted(getattr(error, "valid_methods", None) or ()))
+    if error.code is not None and error.code >= 500:
+        return Fault(type(getattr(error, "original_exception", None)).__name__)
     return BadRequest(f"Flask answered {error.code}")

@@ -30,8 +30,8 @@ class Health:
     def blueprint(self) -> Blueprint:
         """The Flask routes."""
         routes = Blueprint("health", __name__)
-        routes.add_url_rule("/-/health/live", "live", self.live)
-        routes.add_url_rule("/-/health/ready", "ready", self.ready)
+        for name, view in (("live", self.live), ("ready", self.ready)):
+            routes.add_url_rule(f"/-/health/{name}", name, view, provide_automatic_options=False)
         return routes
 
     def live(self) -> Response:

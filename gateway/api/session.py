@@ -44,7 +44,13 @@ class SessionApi:
         """The Flask routes."""
         routes = Blueprint("session", __name__)
         for method, work in (("POST", self.log_in), ("GET", self.who), ("DELETE", self.log_out)):
-            routes.add_url_rule("/-/session", work.__name__, self._view(work), methods=[method])
+            routes.add_url_rule(
+                "/-/session",
+                work.__name__,
+                self._view(work),
+                methods=[method],
+                provide_automatic_options=False,
+            )
         return routes
 
     def _view(self, work: Callable[[dict[str, Any], Entry], Answer]) -> Callable[[], Response]:

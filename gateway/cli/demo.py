@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -198,9 +199,15 @@ def _say(url: str, upstream: str, configuration: Path, password: str, loaded: In
     click.echo('  | sed \'s/.*"token":"\\([^"]*\\)".*/\\1/\')')
     click.echo(f'curl -s {url}/dossiers/{DOSSIER} -H "Authorization: Bearer $TOKEN"\n')
     console.print("Change a fact while it runs, and ask again:\n", style="bold")
-    click.echo(f"cafpro convention suspend DEMO-T1 --config {configuration}")
-    click.echo(f"cafpro mandate list --config {configuration}\n", nl=True)
+    click.echo(f"{_cafpro()} convention suspend DEMO-T1 --config {configuration}")
+    click.echo(f"{_cafpro()} mandate list --config {configuration}\n")
     sys.stdout.flush()
+
+
+def _cafpro() -> str:
+    """The command as the reader must type it: `cafpro` where the shell finds it, else with its folder."""
+    found, own = shutil.which("cafpro"), Path(sys.executable).with_name("cafpro")
+    return "cafpro" if found and Path(found) == own else str(own)
 
 
 def _show_two_views(console: Console, url: str, password: str, loaded: InForce) -> None:

@@ -87,8 +87,9 @@ class Exit:
             answer = self._refused(entry, Fault(type(fault).__name__))
         try:
             self._recorder.append(entry)
-        except RecordUnavailable as refusal:
-            answer = self._refused(entry, refusal)
+        except Exception as fault:  # noqa: BLE001 - whatever kept the record from being written keeps the answer in
+            unrecorded = fault if isinstance(fault, RecordUnavailable) else RecordUnavailable(type(fault).__name__)
+            answer = self._refused(entry, unrecorded)
         return Answer(answer.status, answer.body, (*answer.headers, ("X-Request-Id", entry.request_id), *self._headers))
 
     def _refused(self, entry: Entry, refusal: Refusal) -> Answer:

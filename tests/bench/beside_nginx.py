@@ -171,8 +171,10 @@ def load(
     )
     before = cpu_of(process.pid)
     said = subprocess.run(
-        ["taskset", "-c", OTHER_CORE, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(script)]
-        + ["-H", f"Authorization: Bearer {token}", url],
+        [
+            *("taskset", "-c", OTHER_CORE, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(script)),
+            *("-H", f"Authorization: Bearer {token}", url),
+        ],
         capture_output=True,
         text=True,
         check=True,

@@ -135,7 +135,8 @@ def test_check_lists_everything_that_would_stop_a_start(cafpro, furnished):
 def test_a_bad_configuration_is_said_whole_and_starts_nothing(cafpro, tmp_path, command):
     config = tmp_path / "gateway.toml"
     config.write_text(
-        '[server]\nbinds = "x"\nworkers = 0\n[upstream]\nurl = "http://127.0.0.1:9000"\n[record]\n[identity]\ncaisse = "85"\n'
+        '[server]\nbinds = "x"\nworkers = 0\n'
+        '[upstream]\nurl = "http://127.0.0.1:9000"\n[record]\n[identity]\ncaisse = "85"\n'
     )
     said = cafpro(command, "--config", config)
     assert said.exit_code == 1
