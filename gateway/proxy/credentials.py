@@ -32,9 +32,11 @@ class Door:
     def __init__(self, public_url: str, hosts: list[str]) -> None:
         parts = urlsplit(public_url)
         self.secure = parts.scheme == "https"
-        self.origin = f"{parts.scheme}://{parts.netloc}"
+        # As browsers write it: in small letters, without the scheme's own port.
+        netloc = parts.netloc.lower().removesuffix(":443" if self.secure else ":80")
+        self.origin = f"{parts.scheme}://{netloc}"
         self.cookie_name = "__Host-cafpro" if self.secure else "cafpro"
-        self._hosts = frozenset(host.lower() for host in (parts.netloc, *hosts))
+        self._hosts = frozenset(host.lower() for host in (netloc, parts.netloc, *hosts))
 
     def check_host(self, environ: Mapping[str, Any]) -> None:
         """Raises `BadRequest` unless the request names one of our hosts, once."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import requests
 
 from gateway.errors import NoSuchDossier, UpstreamLate, UpstreamNotUnderstood, UpstreamUnreachable
-from gateway.proxy.transport import CurlAdapter, MalformedAnswer
+from gateway.proxy.transport import CurlAdapter, MalformedAnswer, UpstreamAnswer
 from gateway.settings import Upstream
 
 
@@ -40,17 +40,7 @@ class Backend:
         Raises `NoSuchDossier` (404), `UpstreamLate`, `UpstreamUnreachable`, or `UpstreamNotUnderstood` for any other
         status than 200, an encoding nobody asked for, or two content types. No refusal holds anything of the answer.
         """
-        request = requests.PreparedRequest()
-        request.method, request.url = "GET", self._base + path
-        request.headers = {**headers, "Accept-Encoding": "identity"}  # type: ignore[assignment]  # any mapping does
-        try:
-            answer = self._adapter.send(request)
-        except requests.Timeout:
-            raise UpstreamLate("the deadline passed") from None
-        except requests.ConnectionError as error:
-            raise UpstreamUnreachable(str(error)) from None
-        except MalformedAnswer as error:
-            raise UpstreamNotUnderstood(str(error)) from None
+        answer = self._exchange(path, headers)
         if answer.status_code == 404:
             raise NoSuchDossier("the backend answered 404")
         if answer.status_code != 200:
@@ -65,12 +55,23 @@ class Backend:
     def reachable(self) -> str | None:
         """None when something answers HTTP at the backend's address; otherwise what went wrong, in words."""
         try:
-            self.fetch("/", {})
-        except (NoSuchDossier, UpstreamNotUnderstood):
-            return None
-        except (UpstreamLate, UpstreamUnreachable) as refusal:
+            self._exchange("/", {})
+        except (UpstreamLate, UpstreamUnreachable, UpstreamNotUnderstood) as refusal:
             return refusal.because
         return None
+
+    def _exchange(self, path: str, headers: Mapping[str, str]) -> UpstreamAnswer:
+        request = requests.PreparedRequest()
+        request.method, request.url = "GET", self._base + path
+        request.headers = {**headers, "Accept-Encoding": "identity"}  # type: ignore[assignment]  # any mapping does
+        try:
+            return self._adapter.send(request)
+        except requests.Timeout:
+            raise UpstreamLate("the deadline passed") from None
+        except requests.ConnectionError as error:
+            raise UpstreamUnreachable(str(error)) from None
+        except MalformedAnswer as error:
+            raise UpstreamNotUnderstood(str(error)) from None
 
     def close(self) -> None:
         """Closes idle connections."""

@@ -8,6 +8,8 @@ no proxy, no netrc.
 
 from __future__ import annotations
 
+import os
+import select
 from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,7 +34,13 @@ _UNREACHABLE: Final = {
     pycurl.E_SSL_CONNECT_ERROR,
     pycurl.E_PEER_FAILED_VERIFICATION,
     pycurl.E_SSL_CERTPROBLEM,
+    pycurl.E_SSL_CACERT_BADFILE,
+    pycurl.E_SSL_CIPHER,
 }
+
+
+_NOT_OURS: Final[list[deque[pycurl.Curl]]] = []
+"""Keeps a parent's connections from being closed by a child's garbage collector."""
 
 
 class MalformedAnswer(requests.RequestException):
@@ -75,12 +83,14 @@ class CurlAdapter(BaseAdapter):
         client_key: Path | None = None,
     ) -> None:
         super().__init__()
-        self._deadline = int(deadline_seconds * 1000)
-        self._connect = int(connect_seconds * 1000)
+        # To libcurl, zero is for ever.
+        self._deadline = max(1, int(deadline_seconds * 1000))
+        self._connect = max(1, int(connect_seconds * 1000))
         self._limit = size_limit
         self._ca = str(ca or certifi.where())
         self._client = (str(client_certificate), str(client_key)) if client_certificate and client_key else None
         self._idle: deque[pycurl.Curl] = deque()
+        self._process = os.getpid()
 
     def send(
         self,
@@ -94,13 +104,16 @@ class CurlAdapter(BaseAdapter):
         """The whole answer to a request without a body.
 
         Only `request.method` (GET), `url` and `headers` are read: deadline, size limit, certificates and proxies are
-        the adapter's own. Raises `requests.Timeout`, `requests.ConnectionError` or `MalformedAnswer`.
+        the adapter's own. Raises `requests.Timeout`, `requests.ConnectionError`, `MalformedAnswer`, or `InvalidHeader`
+        for one that would be several.
         """
         url = str(request.url)
-        try:
-            curl = self._idle.pop()
-        except IndexError:
-            curl = self._handle(urlsplit(url).scheme)
+        fields = [f"{name}: {value}" for name, value in request.headers.items()]
+        if not all(map(str.isprintable, fields)):
+            raise requests.exceptions.InvalidHeader("a header that holds a control character")
+        if self._process != os.getpid():
+            self._leave_to_parent()
+        curl = self._silent() or self._handle(urlsplit(url).scheme)
         lines: list[bytes] = []
         pieces: list[bytes] = []
         room = self._limit
@@ -114,7 +127,7 @@ class CurlAdapter(BaseAdapter):
             return None
 
         curl.setopt(pycurl.URL, url)
-        curl.setopt(pycurl.HTTPHEADER, [f"{name}: {value}" for name, value in request.headers.items()])
+        curl.setopt(pycurl.HTTPHEADER, fields)
         curl.setopt(pycurl.HEADERFUNCTION, lines.append)
         curl.setopt(pycurl.WRITEFUNCTION, keep)
         try:
@@ -133,6 +146,33 @@ class CurlAdapter(BaseAdapter):
         """Closes the idle connections."""
         while self._idle:
             self._idle.pop().close()
+
+    def _silent(self) -> pycurl.Curl | None:
+        """An idle connection on which nothing has arrived, None where there is none.
+
+        What arrives before it is asked for (a second answer behind the first) would be taken for the next answer,
+        somebody else's: libcurl does not look. (Under TLS there is no looking, and no connection is used twice.)
+        """
+        while True:
+            try:
+                curl = self._idle.pop()
+            except IndexError:
+                return None
+            descriptor = curl.getinfo(pycurl.ACTIVESOCKET)
+            if descriptor == -1:
+                return curl
+            arrivals = select.poll()
+            arrivals.register(descriptor, select.POLLIN)
+            if not arrivals.poll(0):
+                return curl
+            curl.close()
+
+    def _leave_to_parent(self) -> None:
+        """After a fork the idle connections are still the parent's: not used, and not closed either, which would end
+        their encryption."""
+        _NOT_OURS.append(self._idle)
+        self._idle = deque()
+        self._process = os.getpid()
 
     def _handle(self, scheme: str) -> pycurl.Curl:
         curl = pycurl.Curl()
@@ -155,6 +195,8 @@ class CurlAdapter(BaseAdapter):
             (pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_2),
             (pycurl.CAINFO, self._ca),
             (pycurl.TCP_NODELAY, 1),
+            # Under TLS what follows an answer can wait unseen within its last record: only a session is resumed.
+            (pycurl.FORBID_REUSE, int(scheme == "https")),
         ):
             curl.setopt(option, value)
         if self._client:
@@ -166,10 +208,11 @@ class CurlAdapter(BaseAdapter):
 def _fields(lines: list[bytes]) -> list[tuple[str, str]]:
     """The header fields of the last answer in `lines` (interim 1xx ones come first), without trailers."""
     fields: list[tuple[str, str]] = []
-    ended = False
+    ended, interim = False, True
     for line in lines:
-        if line.startswith(b"HTTP/"):
+        if interim and line.startswith(b"HTTP/"):
             fields, ended = [], False
+            interim = line.partition(b" ")[2].startswith(b"1")
         elif line in (b"\r\n", b"\n"):
             ended = True
         elif not ended:
@@ -177,7 +220,7 @@ def _fields(lines: list[bytes]) -> list[tuple[str, str]]:
             if not colon or name != name.strip() or not name:
                 raise MalformedAnswer("a header line that is not one")
             fields.append((name.decode("latin-1").lower(), value.strip(b" \t\r\n").decode("latin-1")))
-    codings = [value for name, value in fields if name == "transfer-encoding"]
+    codings = [value.lower() for name, value in fields if name == "transfer-encoding"]
     if codings and (codings != ["chunked"] or any(name == "content-length" for name, _ in fields)):
         raise MalformedAnswer("an answer framed in two ways")
     return fields

@@ -10,6 +10,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
@@ -21,12 +22,20 @@ LARGEST_HEAD: Final = 32_768
 """Bytes of request line and headers."""
 LARGEST_BODY: Final = 65_536
 """Bytes buffered of a body; what is longer reaches the application cut off, and it refuses it."""
+LARGEST_MESSAGE: Final = LARGEST_HEAD + 8 * LARGEST_BODY
+"""Bytes of a whole request, with what surrounds its chunks."""
 MOST_HEADERS: Final = 100
 LINGER_SECONDS: Final = 2.0
 
 FOREVER: Final = float("inf")
 
+WITHOUT_BODY: Final = ("1", "204", "304")
+"""How the statuses begin whose answers have no body and no length."""
+
 _UNPREFIXED: Final = {"content-length": "CONTENT_LENGTH", "content-type": "CONTENT_TYPE"}
+
+TOO_LARGE: Final = "431 Request Header Fields Too Large"
+NOT_UNDERSTOOD: Final = "400 Bad Request"
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Any]
 
@@ -62,15 +71,23 @@ class Connection:
     __slots__ = (
         "_body",
         "_complete",
+        "_fault",
+        "_headed",
         "_headers",
-        "_overrun",
+        "_keeps",
+        "_method",
         "_parser",
+        "_room",
         "_size",
         "_surplus",
         "_target",
+        "_told_to_continue",
+        "_version",
         "address",
         "awaits_body",
         "deadline",
+        "expired",
+        "kept",
         "late",
         "lingers",
         "outgoing",
@@ -88,7 +105,11 @@ class Connection:
         self.address = address
         self.patience = patience
         self.wants_body = wants_body
-        self.outgoing = b""
+        self.outgoing = memoryview(b"")
+        self.kept = 0
+        """Bytes of memory that `outgoing` holds while anything of it is left."""
+        self.expired = False
+        """The time is over: nothing more is read, answered or sent."""
         self.late = False
         """The time for the body is over: what there is goes to the application."""
         self.stays = False
@@ -99,13 +120,20 @@ class Connection:
 
     def _expect_request(self) -> None:
         self._parser = httptools.HttpRequestParser(self)
+        # Kept, not asked of the parser later: it forgets, and may have gone on to the next request by then.
+        self._method = self._version = ""
+        self._keeps = False
         self._target = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._size = 0
         self._body: list[bytes] = []
+        self._room = LARGEST_BODY
+        self._headed = False
         self._complete = False
-        self._overrun = False
+        self._fault = ""
+        """The status that answers a request which llhttp reads and we do not accept."""
         self._surplus = False
+        self._told_to_continue = False
         self.ready = False
         """A request can be given to the application."""
         self.awaits_body = False
@@ -120,16 +148,29 @@ class Connection:
             self._target += piece
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if not self._surplus:
-            self._headers.append((name.lower(), value))
-            if len(self._headers) > MOST_HEADERS:
-                self._overrun = True
+        # After the head come trailers: whoever looks at the head alone has not seen them, so nobody does.
+        if not self._surplus and not self._headed:
+            if len(self._headers) == MOST_HEADERS:
+                self._fault = TOO_LARGE
+            else:
+                self._headers.append((name.lower(), value.strip(b" \t")))
 
     def on_headers_complete(self) -> None:
         if self._surplus:
             return
-        announced = [value for name, value in self._headers if name in (b"content-length", b"transfer-encoding")]
-        if not announced or announced == [b"0"]:
+        self._headed = True
+        if self._size > LARGEST_HEAD and self._head_size() > LARGEST_HEAD:
+            self._fault = TOO_LARGE
+        self._method = self._parser.get_method().decode("latin-1")
+        self._version = self._parser.get_http_version()
+        self._keeps = self._parser.should_keep_alive()
+        if self._version not in ("1.0", "1.1"):
+            self._fault = "505 HTTP Version Not Supported"
+        codings = [value.lower() for name, value in self._headers if name == b"transfer-encoding"]
+        if codings and (codings != [b"chunked"] or self._version == "1.0"):
+            self._fault = NOT_UNDERSTOOD
+        announced = codings or [value for name, value in self._headers if name == b"content-length"]
+        if self._fault or not announced or announced == [b"0"]:
             return
         path = self._target.partition(b"?")[0].decode("latin-1")
         if not self.wants_body(path) or (announced[0].isdigit() and int(announced[0]) > LARGEST_BODY):
@@ -143,7 +184,8 @@ class Connection:
         if self._surplus:
             return
         self._body.append(piece)
-        if sum(map(len, self._body)) > LARGEST_BODY:
+        self._room -= len(piece)
+        if self._room < 0:
             self.ready = True
             self._surplus = True
 
@@ -151,10 +193,16 @@ class Connection:
         if not self._surplus:
             self._complete = self.ready = True
 
+    def _head_size(self) -> int:
+        return len(self._target) + sum(len(name) + len(value) + 4 for name, value in self._headers)
+
     # What the worker calls.
 
     def receive(self) -> bool:
         """Take in what has arrived. False when the client is gone. Raises `Malformed`."""
+        if self.late:
+            self.ready = self.awaits_body
+            return self.ready
         while True:
             try:
                 piece = self.socket.recv(READ_AT_ONCE)
@@ -163,8 +211,7 @@ class Connection:
             except OSError:
                 return False
             if not piece:
-                self.ready = self.late and self.awaits_body
-                return self.ready
+                return False
             if not self._size and not self.awaits_body:
                 self.deadline = time.monotonic() + self.patience.head
             self._size += len(piece)
@@ -179,12 +226,12 @@ class Connection:
             self._surplus = True
         except httptools.HttpParserError:
             if not self.ready:
-                raise Malformed("400 Bad Request") from None
+                raise Malformed(self._fault or NOT_UNDERSTOOD) from None
             self._surplus = True
-        if self._overrun:
-            raise Malformed("431 Request Header Fields Too Large")
-        if not self.ready and not self.awaits_body and self._size > LARGEST_HEAD:
-            raise Malformed("431 Request Header Fields Too Large")
+        if self._fault:
+            raise Malformed(self._fault)
+        if not self.ready and self._size > (LARGEST_MESSAGE if self._headed else LARGEST_HEAD):
+            raise Malformed("413 Content Too Large" if self._headed else TOO_LARGE)
 
     def environment(self, shared: Mapping[str, Any]) -> dict[str, Any]:
         """The WSGI environment (PEP 3333) of the request that is ready.
@@ -194,10 +241,10 @@ class Connection:
         """
         path, _, query = self._target.partition(b"?")
         environ = dict(shared)
-        environ["REQUEST_METHOD"] = self._parser.get_method().decode("latin-1")
+        environ["REQUEST_METHOD"] = self._method
         environ["PATH_INFO"] = (unquote_to_bytes(path) if b"%" in path else path).decode("latin-1")
         environ["QUERY_STRING"] = query.decode("latin-1")
-        environ["SERVER_PROTOCOL"] = "HTTP/" + self._parser.get_http_version()
+        environ["SERVER_PROTOCOL"] = "HTTP/" + self._version
         environ["REMOTE_ADDR"] = self.address
         environ["wsgi.input"] = _LateBody() if self.late else io.BytesIO(b"".join(self._body))
         for raw, value in self._headers:
@@ -210,26 +257,43 @@ class Connection:
         return environ
 
     def answer(self, status: str, headers: list[tuple[str, str]], body: bytes, *, date: str, stays: bool) -> None:
-        """Send an answer to the request that was ready, or as much of it as the client takes now."""
-        self.stays = stays and self._complete and not self._surplus and self._parser.should_keep_alive()
+        """Send an answer to the request that was ready, or as much of it as the client takes now.
+
+        Where the answer ends is made sure of here: an answer without a length gets one, and none has a body where
+        there must not be one. Raises `ValueError` where a header would be another one, or the length is not the body's.
+        """
+        stays = stays and self._complete and not self._surplus and self._keeps
         lines = [f"HTTP/1.1 {status}\r\nDate: {date}\r\n"]
         lines += [f"{name}: {value}\r\n" for name, value in headers]
-        lines.append("\r\n" if self.stays else "Connection: close\r\n\r\n")
-        self.outgoing = "".join(lines).encode("latin-1") + body
+        announced = [value for name, value in headers if name.lower() == "content-length"]
+        if self._method == "HEAD" or status.startswith(WITHOUT_BODY):
+            body = b""
+        elif not announced:
+            lines.append(f"Content-Length: {len(body)}\r\n")
+        elif announced != [str(len(body))]:
+            raise ValueError("a length that is not the body's")
+        lines.append("\r\n" if stays else "Connection: close\r\n\r\n")
+        head = "".join(lines)
+        breaks = len(lines) + (1 if stays else 2)
+        if head.count("\r") != breaks or head.count("\n") != breaks or "\0" in head:
+            raise ValueError("a header that holds the end of a line")
+        self.outgoing = memoryview(head.encode("latin-1") + body)
+        self.kept = len(self.outgoing)
+        self.stays = stays
+        self.awaits_body = False
         self.deadline = time.monotonic() + self.patience.answer
         self.send()
 
     def send(self) -> bool:
-        """Send what is left to send. False when the client is gone."""
-        if not self.outgoing:
-            return True
+        """Send what the client takes now of what is left to send. False when the client is gone."""
         try:
-            sent = self.socket.send(self.outgoing)
+            while self.outgoing:
+                self.outgoing = self.outgoing[self.socket.send(self.outgoing) :]
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return True
         except OSError:
             return False
-        self.outgoing = self.outgoing[sent:] if sent < len(self.outgoing) else b""
+        self.outgoing = memoryview(b"")
         return True
 
     def next(self) -> None:
@@ -238,9 +302,13 @@ class Connection:
         self.late = False
         self.deadline = time.monotonic() + self.patience.idle
 
-    def expects_continue(self) -> bool:
-        """Whether the client waits to be told to send its body."""
-        return self.awaits_body and not self._body and (b"expect", b"100-continue") in self._headers
+    def tell_to_continue(self) -> None:
+        """Tell the client to send its body, once, where it waits to be told."""
+        if self.awaits_body and not self._told_to_continue and not self._body:
+            self._told_to_continue = True
+            if any(name == b"expect" and value.lower() == b"100-continue" for name, value in self._headers):
+                with suppress(OSError):
+                    self.socket.send(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def linger(self) -> bool:
         """Whether the client may still be sending: our side is shut, and what comes is to be discarded for a moment.
@@ -251,8 +319,13 @@ class Connection:
             return False
         self.lingers = True
         self.deadline = time.monotonic() + LINGER_SECONDS
+        return self.shut(socket.SHUT_WR)
+
+    def shut(self, sides: int) -> bool:
+        """Shut one side or both of the connection. False when the client is gone."""
         try:
-            self.socket.shutdown(socket.SHUT_WR)
+            # Not `SSLSocket.shutdown`: it takes the encryption off, and what is sent after it goes out in clear.
+            socket.socket.shutdown(self.socket, sides)
         except OSError:
             return False
         return True

@@ -5,6 +5,7 @@ SIGTERM and SIGINT end it all gracefully. SIGHUP is left free. Workers end by th
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import resource
@@ -13,7 +14,8 @@ import socket
 import ssl
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Set
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,6 +43,9 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError:
         listener.close()
         raise
+    except (OverflowError, ValueError):
+        listener.close()
+        raise OSError(errno.EADDRNOTAVAIL, "no such address or port") from None
     listener.listen(BACKLOG)
     return listener
 
@@ -65,9 +70,11 @@ def supervise(
 ) -> int:
     """Serve until SIGTERM or SIGINT. `make_application` is called in each worker, after the fork.
 
-    Returns the exit code: 0, or 1 when a worker could not make its application.
+    Returns the exit code: 0, or 1 when a worker could not make its application at the start. Later, with others at
+    work, a replacement that cannot make its own is tried again.
     """
     _allow_many_descriptors()
+    supervisor = os.getpid()
     stopping = False
 
     def stop(*_: Any) -> None:
@@ -79,7 +86,7 @@ def supervise(
         if child == 0:
             code = CRASHED
             try:
-                code = _work(make_application, listener, threads, wants_body, patience, tls)
+                code = _work(make_application, listener, supervisor, threads, wants_body, patience, tls)
             except BaseException:  # noqa: BLE001 - a worker must never run on as a second supervisor
                 traceback.print_exc()
             finally:
@@ -88,34 +95,47 @@ def supervise(
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    children = {spawn() for _ in range(workers)}
+    # Whoever started us may ignore it, and then no child could be waited for.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    children = first = frozenset(spawn() for _ in range(workers))
     code = 0
-    while children:
-        if stopping:
-            for child in children:
-                os.kill(child, signal.SIGTERM)
-            until = time.monotonic() + GRACE_SECONDS + 3
-            while children and time.monotonic() < until:
-                children -= _ended(children).keys()
-                time.sleep(0.02)
-            for child in children:
-                os.kill(child, signal.SIGKILL)
-                os.waitpid(child, 0)
-            break
-        for child, status in _ended(children).items():
-            children.discard(child)
-            if os.waitstatus_to_exitcode(status) == CANNOT_START:
+    spawns_after = 0.0
+    while not stopping:
+        time.sleep(0.05)
+        ended = _ended(children)
+        children -= ended.keys()
+        for child, status in ended.items():
+            exit_code = os.waitstatus_to_exitcode(status)
+            if exit_code == CANNOT_START and child in first:
                 stopping, code = True, 1
             elif not stopping:
-                _log.error("a worker ended and is replaced", exit=os.waitstatus_to_exitcode(status))
-                time.sleep(RESPAWN_SECONDS)
-                children.add(spawn())
-        time.sleep(0.05)
+                _log.error("a worker ended and is replaced", exit=exit_code)
+                spawns_after = time.monotonic() + RESPAWN_SECONDS
+        first -= ended.keys()
+        if not stopping and len(children) < workers and time.monotonic() >= spawns_after:
+            # Where no process can be had now, it is asked for again.
+            with suppress(OSError):
+                children |= {spawn()}
     listener.close()
+    _stop(children)
     return code
 
 
-def _ended(children: set[int]) -> dict[int, int]:
+def _stop(children: Set[int]) -> None:
+    """End the workers: gracefully, and those that do not end, by force."""
+    until = time.monotonic() + GRACE_SECONDS + 3
+    while children and time.monotonic() < until:
+        for child in children:
+            # Again and again: one that was just forked may not be listening yet.
+            os.kill(child, signal.SIGTERM)
+        time.sleep(0.05)
+        children = children - _ended(children).keys()
+    for child in children:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def _ended(children: Set[int]) -> dict[int, int]:
     ended = {}
     for child in children:
         found, status = os.waitpid(child, os.WNOHANG)
@@ -127,12 +147,12 @@ def _ended(children: set[int]) -> dict[int, int]:
 def _work(
     make_application: Callable[[], Application],
     listener: socket.socket,
+    supervisor: int,
     threads: int,
     wants_body: Callable[[str], bool],
     patience: Patience,
     tls: ssl.SSLContext | None,
 ) -> int:
-    parent = os.getppid()
     going = True
 
     def stop(*_: Any) -> None:
@@ -146,11 +166,14 @@ def _work(
         application = make_application()
     except SystemExit:
         return CANNOT_START
+    except Exception:  # noqa: BLE001 - whatever it was, the next attempt would end the same way
+        traceback.print_exc()
+        return CANNOT_START
     worker = Worker(application, listener, threads=threads, wants_body=wants_body, patience=patience, tls=tls)
     # What was made until now lives as long as the process: the collector need not look at it again.
     gc.collect()
     gc.freeze()
-    worker.run(lambda: going and os.getppid() == parent, grace_seconds=GRACE_SECONDS)
+    worker.run(lambda: going and os.getppid() == supervisor, grace_seconds=GRACE_SECONDS)
     return 0
 
 

@@ -12,6 +12,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from email.utils import formatdate
 from typing import Any, Final
 
@@ -20,8 +21,12 @@ import structlog
 from gateway.server.connection import FOREVER, Application, Connection, Malformed, Patience
 
 MOST_CONNECTIONS: Final = 16_384
+MOST_OUTGOING: Final = 256 * 1024 * 1024
+"""Bytes of answers that clients are slow to take, kept in memory. Beyond it the oldest of them are given up."""
 ACCEPTED_AT_ONCE: Final = 64
 SWEEP_SECONDS: Final = 0.25
+QUIET_LOOKS: Final = 3
+"""How often nothing must be seen at work before it is believed: an event is on its way to a thread for a moment."""
 
 _IN: Final = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLONESHOT
 _OUT: Final = select.EPOLLOUT | select.EPOLLONESHOT
@@ -52,8 +57,10 @@ class Worker:
         self._epoll = select.epoll()
         self._connections: dict[int, Connection] = {}
         self._accepts = True
-        self._active = 0
-        self._active_lock = threading.Lock()
+        self._busy = [False] * threads
+        """For each thread, whether it looks after a connection."""
+        self._closing = threading.Lock()
+        """Held to close a socket, and to shut one: a closed one's descriptor may be another client's already."""
         self._stopping = threading.Event()
         self._date = formatdate(usegmt=True)
         host, port = listener.getsockname()[:2]
@@ -74,49 +81,67 @@ class Worker:
         self._listener.setblocking(False)
         self._epoll.register(self._listener.fileno(), _IN)
         for number in range(self._count):
-            threading.Thread(target=self._serve, name=f"request-{number}", daemon=True).start()
+            threading.Thread(target=self._serve, args=(number,), name=f"request-{number}", daemon=True).start()
         while keep_on():
             self._sweep()
             time.sleep(SWEEP_SECONDS)
         self._stopping.set()
+        # Once every process has closed it, whoever knocks is refused instead of kept waiting.
+        self._listener.close()
         until = time.monotonic() + grace_seconds
-        while self._active and time.monotonic() < until:
+        quiet = 0
+        while quiet < QUIET_LOOKS and time.monotonic() < until:
             time.sleep(0.02)
+            quiet = 0 if self._works() else quiet + 1
 
-    def _serve(self) -> None:
+    def _works(self) -> bool:
+        return any(self._busy) or any(connection.outgoing for connection in list(self._connections.values()))
+
+    def _serve(self, number: int) -> None:
         accepting = self._listener.fileno()
         while True:
             for descriptor, _ in self._epoll.poll(-1, 1):
-                if descriptor == accepting:
-                    self._accept()
-                    continue
-                connection = self._connections.get(descriptor)
-                if connection is None:
-                    continue
+                self._busy[number] = True
+                connection = None if descriptor == accepting else self._connections.get(descriptor)
                 try:
-                    self._handle(descriptor, connection)
+                    if descriptor == accepting:
+                        self._accept()
+                    elif connection:
+                        self._handle(descriptor, connection)
                 except Exception as fault:  # noqa: BLE001 - one connection's failure must not cost a thread
-                    _log.error("connection failed", kind=type(fault).__name__)
-                    self._drop(descriptor, connection)
+                    if connection:
+                        self._drop(descriptor, connection)
+                    _tell("connection failed", fault)
+                self._busy[number] = False
 
     def _accept(self) -> None:
-        if self._stopping.is_set():
-            return
         for _ in range(ACCEPTED_AT_ONCE):
+            if self._stopping.is_set():
+                return
             try:
                 sock, address = self._listener.accept()
             except BlockingIOError:
                 break
             except OSError as fault:
                 # Out of descriptors: asked again at the next sweep, not at once and for ever.
-                _log.warning("not accepted", kind=type(fault).__name__, number=fault.errno)
                 self._accepts = False
+                if not self._stopping.is_set():
+                    _tell("not accepted", fault)
                 return
-            if len(self._connections) >= MOST_CONNECTIONS:
+            try:
+                if len(self._connections) < MOST_CONNECTIONS:
+                    self._welcome(sock, str(address[0]))
+                else:
+                    sock.close()
+            except (OSError, ValueError):
+                # Gone already. (TLS refuses what was sent in clear before a reset; ValueError: no descriptor any more.)
                 sock.close()
-                continue
-            self._welcome(sock, str(address[0]))
-        self._epoll.modify(self._listener.fileno(), _IN)
+        self._listen_again()
+
+    def _listen_again(self) -> None:
+        # Stopping closes the listener; what is left is nothing to wait for.
+        with suppress(OSError, ValueError):
+            self._epoll.modify(self._listener.fileno(), _IN)
 
     def _welcome(self, sock: socket.socket, address: str) -> None:
         sock.setblocking(False)
@@ -124,10 +149,16 @@ class Worker:
         if self._tls:
             sock = self._tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
         connection = Connection(sock, address, patience=self._patience, wants_body=self._wants_body)
-        self._connections[sock.fileno()] = connection
-        self._epoll.register(sock.fileno(), _IN)
+        descriptor = sock.fileno()
+        self._connections[descriptor] = connection
+        try:
+            self._epoll.register(descriptor, _IN)
+        except OSError:
+            self._drop(descriptor, connection)
 
     def _handle(self, descriptor: int, connection: Connection) -> None:
+        if connection.expired:
+            return self._drop(descriptor, connection)
         if connection.lingers:
             return self._epoll.modify(descriptor, _IN) if connection.discard() else self._drop(descriptor, connection)
         if connection.outgoing:
@@ -144,8 +175,7 @@ class Worker:
         if connection.ready:
             self._answer(connection)
             return self._after_sending(descriptor, connection)
-        if connection.expects_continue():
-            connection.socket.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+        connection.tell_to_continue()
         return self._epoll.modify(descriptor, _IN)
 
     def _answer(self, connection: Connection) -> None:
@@ -155,8 +185,6 @@ class Worker:
         def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> None:
             started[:] = [status, headers]
 
-        with self._active_lock:
-            self._active += 1
         try:
             answered = self._application(connection.environment(self._shared), start_response)
             try:
@@ -166,9 +194,9 @@ class Worker:
                     answered.close()
             status, headers = started
             connection.answer(status, headers, body, date=self._date, stays=not self._stopping.is_set())
-        finally:
-            with self._active_lock:
-                self._active -= 1
+        except BaseException as fault:  # noqa: BLE001 - an application that ends must not end the thread
+            connection.answer("500 Internal Server Error", [], b"", date=self._date, stays=False)
+            _tell("application failed", fault)
 
     def _after_sending(self, descriptor: int, connection: Connection) -> None:
         if connection.outgoing:
@@ -182,26 +210,44 @@ class Worker:
             self._drop(descriptor, connection)
 
     def _drop(self, descriptor: int, connection: Connection) -> None:
-        if self._connections.pop(descriptor, None) is connection:
-            connection.close()
+        with self._closing:
+            if self._connections.get(descriptor) is connection:
+                del self._connections[descriptor]
+                connection.close()
 
     def _sweep(self) -> None:
         """Wake the connections whose time is over: closed, or answered without their body."""
         if not self._accepts:
             self._accepts = True
-            self._epoll.modify(self._listener.fileno(), _IN)
+            self._listen_again()
         self._date = formatdate(usegmt=True)
         now = time.monotonic()
-        for connection in list(self._connections.values()):
-            if now < connection.deadline:
-                continue
-            connection.deadline = FOREVER
-            connection.late = connection.awaits_body
-            # A shut socket is an event: a thread takes the connection and does the rest.
-            try:
-                connection.socket.shutdown(socket.SHUT_RD if connection.late else socket.SHUT_RDWR)
-            except OSError:
-                continue
+        connections = list(self._connections.values())
+        for connection in connections:
+            if now >= connection.deadline:
+                connection.late = connection.awaits_body
+                self._wake(connection, expired=not connection.late)
+        slow = [connection for connection in connections if connection.outgoing and not connection.expired]
+        kept = sum(connection.kept for connection in slow)
+        for connection in sorted(slow, key=lambda connection: connection.deadline):
+            if kept <= MOST_OUTGOING:
+                break
+            kept -= connection.kept
+            self._wake(connection, expired=True)
+
+    def _wake(self, connection: Connection, *, expired: bool) -> None:
+        # The deadline stays: a thread that takes the connection meanwhile may be setting it, and shutting twice is
+        # no harm.
+        connection.expired = expired
+        # A shut socket is an event: a thread takes the connection and does the rest.
+        with self._closing:
+            connection.shut(socket.SHUT_RDWR if expired else socket.SHUT_RD)
+
+
+def _tell(event: str, fault: BaseException) -> None:
+    """Log a failure by its kind. A log that cannot be written must not cost a thread."""
+    with suppress(Exception):
+        _log.error(event, kind=type(fault).__name__, number=getattr(fault, "errno", None))
 
 
 class _Discard:

@@ -1,0 +1,335 @@
+"""libcurl under requests: every exchange ends in time, whole or not at all, and none touches the next."""
+
+import os
+import ssl
+import subprocess
+import threading
+
+import pytest
+import requests
+
+from gateway.proxy.transport import MalformedAnswer
+from upstream_stub import faults
+from upstream_stub.faults import FAULTS
+
+JSON = "Content-Type: application/json"
+LATE, BROKEN, GONE = requests.Timeout, MalformedAnswer, requests.ConnectionError
+
+ON_THE_WIRE = {
+    "slow": LATE,
+    "drip": LATE,
+    "stall": LATE,
+    "reset": BROKEN,
+    "closed_at_once": GONE,
+    "endless_header": BROKEN,
+    "truncated": BROKEN,
+    "length_and_chunks": BROKEN,
+    "two_lengths": BROKEN,
+    "bad_length": BROKEN,
+    "bad_chunk": BROKEN,
+    "unfinished_chunks": BROKEN,
+    "too_large_chunked": BROKEN,
+    "too_large_announced": BROKEN,
+    "not_http": BROKEN,
+}
+"""The faults that end an exchange. All the others are answers in good order, for others to judge."""
+
+
+@pytest.fixture(scope="module")
+def backend():
+    with faults.serve(slow_seconds=1.5) as server:
+        yield server
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_ends_in_its_own_way_and_the_next_exchange_is_untouched(backend, adapter, kit, name):
+    client = adapter(deadline_seconds=0.7 if ON_THE_WIRE.get(name) is LATE else 20, size_limit=4 << 20)
+    url = f"{backend.url}/dossiers/{FAULTS[name].number}"
+    if name in ON_THE_WIRE:
+        with pytest.raises(ON_THE_WIRE[name]) as caught:
+            kit.ask(client, url)
+        assert "CANARI" not in str(caught.value)
+        assert not client._idle
+    else:
+        answered = kit.ask(client, url)
+        assert answered.status_code >= 101
+        assert len(answered.content) <= 4 << 20
+        assert "x-famille" not in dict(answered.fields) or name == "talkative_headers"
+    after = kit.ask(
+        adapter() if ON_THE_WIRE.get(name) is LATE else client, f"{backend.url}/dossiers/9990001/rubriques/adresse"
+    )
+    assert after.status_code == 200
+    assert after.content == backend._ordinary("GET", "/dossiers/9990001/rubriques/adresse").partition(b"\r\n\r\n")[2]
+
+
+SURPLUS = b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nsmuggled"
+
+MORE = {
+    "in the same piece": lambda kit: [kit.answer(b"first") + SURPLUS],
+    "a moment later": lambda kit: [kit.answer(b"first"), 0.05, SURPLUS],
+    "behind a body as large as the buffer": lambda kit: [kit.answer(b"a" * 262_144) + SURPLUS],
+    "behind the last chunk": lambda kit: [
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n0\r\n\r\n" + SURPLUS
+    ],
+    "behind a 204": lambda kit: [b"HTTP/1.1 204 No Content\r\n\r\n" + SURPLUS],
+    "behind a 304": lambda kit: [b"HTTP/1.1 304 Not Modified\r\nContent-Length: 8\r\n\r\n" + SURPLUS],
+}
+
+
+@pytest.mark.parametrize("encrypted", [False, True], ids=["in clear", "over TLS"])
+@pytest.mark.parametrize("parts", MORE.values(), ids=MORE)
+def test_what_follows_an_answer_is_never_taken_for_the_next(scripted, adapter, kit, certificates, parts, encrypted):
+    context = server_context(certificates, "ours") if encrypted else None
+    server = scripted(parts(kit), [kit.answer(b"second")], tls=context)
+    client = adapter(ca=certificates / "ours.pem")
+    assert b"smuggled" not in kit.ask(client, server.url + "/1").content
+    threading.Event().wait(0.2)
+    for number in range(2, 5):
+        assert kit.ask(client, f"{server.url}/{number}").content == b"second"
+    assert server.received[1].startswith(b"GET /2 ")
+
+
+def test_a_good_connection_is_used_again(scripted, adapter, kit):
+    server = scripted([kit.answer(b"one")])
+    client = adapter()
+    for _ in range(10):
+        assert kit.ask(client, server.url + "/").content == b"one"
+    assert server.connections == 1
+
+
+def test_a_connection_that_the_backend_closed_meanwhile_is_replaced(scripted, adapter, kit):
+    server = scripted([kit.answer(b"one"), None])
+    client = adapter()
+    for _ in range(5):
+        assert kit.ask(client, server.url + "/").content == b"one"
+
+
+FRAMES = {
+    "chunks in capitals": (b"Transfer-Encoding: Chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", b"ok"),
+    "trailers": (b"Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Famille: a\r\nHTTP/1.1: b\r\n\r\n", b"ok"),
+    "gzip and chunked": (b"Transfer-Encoding: gzip, chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", None),
+    "two codings": (b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", None),
+    "the same length twice": (b"Content-Length: 2\r\nContent-Length: 3\r\n\r\nokx", None),
+    "a length below zero": (b"Content-Length: -2\r\n\r\nok", None),
+    "a space before the colon": (b"Content-Length: 2\r\nX-A : b\r\n\r\nok", None),
+    "a line without a colon": (b"Content-Length: 2\r\nX-A\r\n\r\nok", None),
+    "a line without a name": (b"Content-Length: 2\r\n: b\r\n\r\nok", None),
+    "a status line among the headers": (b"Content-Length: 2\r\nHTTP/1.1 200 OK\r\n\r\nok", None),
+    "NUL in a header": (b"Content-Length: 2\r\nX-A: a\0b\r\n\r\nok", None),
+}
+
+
+@pytest.mark.parametrize(("rest", "body"), FRAMES.values(), ids=FRAMES)
+def test_an_answer_is_framed_in_one_way_or_refused(scripted, adapter, kit, rest, body):
+    server = scripted([b"HTTP/1.1 200 OK\r\nX-First: 1\r\n" + rest, None])
+    if body is None:
+        with pytest.raises(MalformedAnswer):
+            kit.ask(adapter(deadline_seconds=3), server.url + "/")
+    else:
+        answered = kit.ask(adapter(deadline_seconds=3), server.url + "/")
+        assert answered.content == body
+        assert [name for name, _ in answered.fields] == ["x-first", "transfer-encoding"]
+
+
+def test_interim_answers_leave_nothing_in_the_last(scripted, adapter, kit):
+    hints = b"HTTP/1.1 103 Early Hints\r\nX-Famille: a\r\n\r\n" * 3
+    answered = kit.ask(adapter(), scripted([hints + kit.answer(b"ok", JSON)]).url + "/")
+    assert answered.status_code == 200
+    assert answered.fields == [("content-type", "application/json"), ("content-length", "2")]
+    assert answered.headers["Content-Type"] == "application/json"
+    assert answered.named("content-length") == ["2"]
+
+
+@pytest.mark.parametrize("size", [1000, 1001], ids=["at the limit", "one byte more"])
+@pytest.mark.parametrize("chunked", [False, True], ids=["announced", "in chunks"])
+def test_the_size_limit_is_exact(scripted, adapter, kit, size, chunked):
+    body = b"a" * size
+    frame = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n" % (size, body)
+    server = scripted([frame if chunked else kit.answer(body)])
+    if size > 1000:
+        with pytest.raises(MalformedAnswer, match="limit"):
+            kit.ask(adapter(size_limit=1000), server.url + "/")
+    else:
+        assert kit.ask(adapter(size_limit=1000), server.url + "/").content == body
+
+
+@pytest.mark.parametrize("seconds", [0.0001, 0.2])
+def test_a_deadline_however_short_is_one(scripted, adapter, kit, seconds):
+    server = scripted([3.0, kit.answer(b"ok")])
+    with pytest.raises(requests.Timeout):
+        kit.ask(adapter(deadline_seconds=seconds), server.url + "/")
+
+
+def test_a_backend_that_is_not_there_is_a_connection_error(adapter, kit, scripted):
+    gone = scripted([b""])
+    gone.close()
+    with pytest.raises(requests.ConnectionError):
+        kit.ask(adapter(), gone.url + "/")
+
+
+def test_no_redirect_is_followed_and_no_cookie_kept(scripted, adapter, kit):
+    elsewhere = scripted([kit.answer(b"elsewhere")])
+    moved = kit.answer(b"", f"Location: {elsewhere.url}/", "Set-Cookie: a=b", status="302 Found")
+    server = scripted([moved])
+    client = adapter()
+    for _ in range(2):
+        assert kit.ask(client, server.url + "/").status_code == 302
+    assert elsewhere.received == []
+    assert b"ookie" not in server.received[1]
+
+
+def test_nothing_of_the_environment_is_used(scripted, adapter, kit, monkeypatch, tmp_path):
+    proxy = scripted([kit.answer(b"proxy")])
+    server = scripted([kit.answer(b"backend")])
+    for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, proxy.url)
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login user password secret\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
+    assert kit.ask(adapter(), server.url + "/").content == b"backend"
+    assert b"uthorization" not in server.received[0]
+    assert proxy.received == []
+
+
+def test_the_path_is_sent_as_it_is_and_the_headers_are_those_given(scripted, adapter, kit):
+    server = scripted([kit.answer(b"ok")])
+    kit.ask(adapter(), server.url + "/a/../b%2Fc?d=e", Accept="text/plain")
+    line, *headers = server.received[0].decode().split("\r\n")[:-2]
+    assert line == "GET /a/../b%2Fc?d=e HTTP/1.1"
+    assert sorted(headers) == ["Accept: text/plain", f"Host: 127.0.0.1:{server.port}", "User-Agent: cafpro-gateway"]
+
+
+@pytest.mark.parametrize("value", ["a\r\nX-B: b", "a\nb", "a\rb", "a\0b", "a\x1bb"], ids=repr)
+def test_a_header_that_would_be_several_is_not_sent(scripted, adapter, kit, value):
+    server = scripted([kit.answer(b"ok")])
+    with pytest.raises(requests.exceptions.InvalidHeader):
+        kit.ask(adapter(), server.url + "/", **{"X-A": value})
+    assert server.received == []
+
+
+@pytest.mark.parametrize("path", ["/a b", "/a\r\nX-B: b", "/a\nb", "/a\tb"], ids=repr)
+def test_an_address_that_would_be_several_lines_is_not_asked_for(scripted, adapter, kit, path):
+    server = scripted([kit.answer(b"ok")])
+    with pytest.raises(requests.RequestException):
+        kit.ask(adapter(), server.url + path)
+    assert server.received == []
+
+
+@pytest.mark.parametrize("scheme", ["file", "ftp", "gopher", "dict"])
+def test_only_http_is_spoken(adapter, kit, scheme):
+    with pytest.raises(requests.RequestException):
+        kit.ask(adapter(), f"{scheme}://127.0.0.1/etc/passwd")
+
+
+def test_threads_share_connections_and_never_an_answer(backend, adapter, kit):
+    client = adapter()
+    numbers = [f"999000{n}" for n in range(1, 4)]
+    expected = {n: kit.ask(client, f"{backend.url}/dossiers/{n}").content for n in numbers}
+    mistakes = []
+
+    def work(seed: int) -> None:
+        for step in range(15):
+            number = numbers[(seed + step) % len(numbers)]
+            try:
+                if kit.ask(client, f"{backend.url}/dossiers/{number}").content != expected[number]:
+                    mistakes.append(number)
+            except Exception as error:  # noqa: BLE001 - told by the main thread
+                mistakes.append(error)
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(32)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert mistakes == []
+    assert len(client._idle) <= 32
+    assert len(set(expected.values())) == 3
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork.*:DeprecationWarning")
+def test_a_child_process_does_not_speak_on_its_parents_connections(scripted, adapter, kit):
+    server = scripted([kit.answer(b"ok")])
+    client = adapter()
+    kit.ask(client, server.url + "/parent")
+    child = os.fork()
+    if child == 0:
+        try:
+            code = 0 if kit.ask(client, server.url + "/child").content == b"ok" and len(client._idle) == 1 else 1
+        except BaseException:  # noqa: BLE001 - a child must not run on as a second pytest
+            code = 2
+        os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert server.connections == 2
+    kit.ask(client, server.url + "/parent")
+    assert server.connections == 2
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    """Self-signed certificates of 127.0.0.1 and of another host, and one for a client."""
+    folder = tmp_path_factory.mktemp("certificates")
+    for name, subject in (("ours", "IP:127.0.0.1"), ("other", "DNS:elsewhere.example"), ("client", "DNS:gateway")):
+        subprocess.run(
+            [
+                *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
+                *("-days", "2", "-subj", f"/CN={name}", "-addext", f"subjectAltName={subject}"),
+                *("-keyout", str(folder / f"{name}.key"), "-out", str(folder / f"{name}.pem")),
+            ],
+            check=True,
+            capture_output=True,
+        )
+    return folder
+
+
+def server_context(folder, name):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / f"{name}.pem", folder / f"{name}.key")
+    return context
+
+
+@pytest.mark.parametrize(
+    ("name", "ca", "accepted"),
+    [
+        pytest.param("ours", "ours.pem", True, id="the authority is the one named"),
+        pytest.param("ours", None, False, id="self-signed, before the public authorities"),
+        pytest.param("ours", "other.pem", False, id="signed by another"),
+        pytest.param("other", "other.pem", False, id="of another host"),
+        pytest.param("ours", "ours.key", False, id="an authority that is no certificate"),
+        pytest.param("ours", "none.pem", False, id="an authority that is not there"),
+    ],
+)
+def test_the_backends_certificate_is_verified(scripted, adapter, kit, certificates, name, ca, accepted):
+    server = scripted([kit.answer(b"ok")], tls=server_context(certificates, name))
+    client = adapter(ca=certificates / ca if ca else None)
+    if accepted:
+        assert kit.ask(client, server.url + "/").content == b"ok"
+    else:
+        with pytest.raises(requests.ConnectionError):
+            kit.ask(client, server.url + "/")
+        assert server.received == []
+
+
+@pytest.mark.filterwarnings("ignore:.*TLSv1.*is deprecated:DeprecationWarning")
+def test_tls_before_1_2_is_not_spoken_with_the_backend(scripted, adapter, kit, certificates):
+    context = server_context(certificates, "ours")
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
+    server = scripted([kit.answer(b"ok")], tls=context)
+    with pytest.raises(requests.ConnectionError):
+        kit.ask(adapter(ca=certificates / "ours.pem"), server.url + "/")
+
+
+@pytest.mark.parametrize("shown", [True, False], ids=["with a certificate", "without"])
+def test_a_backend_can_ask_the_gateway_for_its_certificate(scripted, adapter, kit, certificates, shown):
+    context = server_context(certificates, "ours")
+    context.load_verify_locations(certificates / "client.pem")
+    context.verify_mode = ssl.CERT_REQUIRED
+    server = scripted([kit.answer(b"ok")], tls=context)
+    own = {"client_certificate": certificates / "client.pem", "client_key": certificates / "client.key"}
+    client = adapter(ca=certificates / "ours.pem", **(own if shown else {}))
+    if shown:
+        assert kit.ask(client, server.url + "/").content == b"ok"
+    else:
+        with pytest.raises(requests.RequestException):
+            kit.ask(client, server.url + "/")
+        assert server.received == []

@@ -1,0 +1,228 @@
+"""The processes: replaced when they die, ended together, and none left behind."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from gateway.server.supervisor import listen
+
+SERVE = """
+import os, sys, time
+from pathlib import Path
+from gateway.server.connection import Patience
+from gateway.server.supervisor import listen, supervise
+
+folder, workers, kind = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+
+def application(environ, start_response):
+    path = environ["PATH_INFO"]
+    body = str(os.getpid()).encode()
+    if path == "/slow":
+        (folder / "inside").touch()
+        time.sleep(1)
+    if path == "/large":
+        body = bytes(16_000_000)
+    start_response("200 OK", [("Content-Length", str(len(body)))])
+    return [body]
+
+def make():
+    with (folder / "made").open("a") as file:
+        file.write(f"{os.getpid()}\\n")
+    if kind == "leaves" or (folder / "broken").exists():
+        sys.exit(1)
+    if kind == "raises":
+        raise LookupError("cannot be made")
+    return application
+
+listener = listen("127.0.0.1", 0)
+print(listener.getsockname()[1], flush=True)
+sys.exit(supervise(make, listener, workers=workers, threads=4, wants_body=lambda path: False, patience=Patience(),
+                   tls=None))
+"""
+
+
+class Running:
+    def __init__(self, folder, *, workers=2, kind="serves", prepare=None) -> None:
+        self.folder = folder
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", SERVE, str(folder), str(workers), kind],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            preexec_fn=prepare,
+        )
+        assert self.process.stdout
+        self.port = int(self.process.stdout.readline())
+
+    def connect(self):
+        return socket.create_connection(("127.0.0.1", self.port), timeout=20)
+
+    def ask(self, path: str) -> bytes:
+        with self.connect() as client:
+            client.sendall(f"GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n".encode())
+            received = b""
+            while piece := client.recv(65536):
+                received += piece
+        assert received.startswith(b"HTTP/1.1 200"), received[:100]
+        return received.partition(b"\r\n\r\n")[2]
+
+    def workers(self) -> list[psutil.Process]:
+        return [c for c in psutil.Process(self.process.pid).children() if c.status() != psutil.STATUS_ZOMBIE]
+
+    def made(self) -> int:
+        file = self.folder / "made"
+        return len(file.read_text().split()) if file.exists() else 0
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self.process.stdout.close()
+
+
+def until(condition, seconds=20.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never came true"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def start(tmp_path):
+    with contextlib.ExitStack() as stack:
+
+        def begin(**options) -> Running:
+            running = Running(tmp_path, **options)
+            stack.callback(running.close)
+            return running
+
+        yield begin
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+def test_asked_to_end_it_finishes_what_runs_and_leaves_with_0(start, tmp_path, ending):
+    running = start()
+    with running.connect() as client, running.connect() as idle:
+        client.sendall(b"GET /slow HTTP/1.1\r\nHost: h\r\n\r\n")
+        until((tmp_path / "inside").exists)
+        workers = running.workers()
+        running.process.send_signal(ending)
+        received = b""
+        while piece := client.recv(65536):
+            received += piece
+        assert received.startswith(b"HTTP/1.1 200 OK")
+        assert idle.recv(1) == b""
+    assert running.process.wait(20) == 0
+    assert not [worker for worker in workers if worker.is_running()]
+    with pytest.raises(ConnectionRefusedError):
+        running.connect()
+
+
+def test_asked_to_end_while_an_answer_is_being_taken_it_is_sent_whole(start):
+    running = start(workers=1)
+    with running.connect() as client:
+        client.sendall(b"GET /large HTTP/1.1\r\nHost: h\r\n\r\n")
+        received = len(client.recv(1000))
+        running.process.terminate()
+        time.sleep(0.5)
+        while piece := client.recv(1 << 20):
+            received += len(piece)
+    assert received > 16_000_000
+    assert running.process.wait(20) == 0
+
+
+@pytest.mark.parametrize("pause", [0, 0.01, 0.02, 0.2])
+def test_asked_to_end_at_once_it_ends_at_once(start, pause):
+    running = start(workers=4)
+    until(lambda: running.made() >= 1)
+    time.sleep(pause)
+    running.process.terminate()
+    assert running.process.wait(10) == 0
+
+
+def test_a_killed_worker_is_replaced_and_the_others_go_on(start):
+    running = start()
+    until(lambda: len({running.ask("/") for _ in range(4)}) >= 1 and running.made() == 2)
+    victim, other = running.workers()
+    victim.kill()
+    for _ in range(20):
+        assert int(running.ask("/")) == other.pid or victim.pid not in [w.pid for w in running.workers()]
+    until(lambda: running.made() == 3 and len(running.workers()) == 2)
+    assert other.pid in [worker.pid for worker in running.workers()]
+    running.process.terminate()
+    assert running.process.wait(20) == 0
+
+
+def test_a_replacement_that_cannot_start_is_tried_again_while_the_others_go_on(start, tmp_path):
+    running = start()
+    until(lambda: running.made() == 2)
+    running.ask("/")
+    (tmp_path / "broken").touch()
+    victim, _ = running.workers()
+    victim.kill()
+    until(lambda: running.made() >= 4)
+    assert running.process.poll() is None
+    running.ask("/")
+    (tmp_path / "broken").unlink()
+    until(lambda: len(running.workers()) == 2)
+    running.ask("/")
+
+
+@pytest.mark.parametrize("kind", ["leaves", "raises"])
+def test_an_application_that_cannot_be_made_ends_it_all_with_1(start, kind):
+    running = start(workers=3, kind=kind)
+    assert running.process.wait(20) == 1
+    assert running.made() <= 3
+
+
+def test_without_their_supervisor_the_workers_end(start):
+    running = start()
+    until(lambda: running.made() == 2)
+    workers = running.workers()
+    running.process.kill()
+    running.process.wait()
+    assert len(workers) == 2
+    _, alive = psutil.wait_procs(workers, timeout=20)
+    assert alive == []
+
+
+def test_a_starter_that_ignores_the_end_of_children_changes_nothing(start):
+    running = start(prepare=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN) and None)
+    until(lambda: running.made() == 2)
+    running.workers()[0].kill()
+    until(lambda: running.made() == 3)
+    running.process.terminate()
+    assert running.process.wait(20) == 0
+
+
+def test_an_address_that_cannot_be_had_is_an_os_error():
+    with listen("127.0.0.1", 0) as taken:
+        for host, port in (
+            ("127.0.0.1", taken.getsockname()[1]),
+            ("127.0.0.1", 70_000),
+            ("192.0.2.1", 8080),
+            ("a" * 70 + ".example", 8080),
+        ):
+            with pytest.raises(OSError):
+                listen(host, port)
+
+
+def test_every_worker_serves(start):
+    running = start(workers=2)
+    until(lambda: running.made() == 2)
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(running.connect()) for _ in range(8)]
+        for client in clients:
+            client.sendall(b"GET /slow HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+        answers = {client.recv(65536).partition(b"\r\n\r\n")[2] for client in clients}
+    assert {int(answer) for answer in answers} <= {worker.pid for worker in running.workers()} | {os.getpid()}
