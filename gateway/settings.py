@@ -20,6 +20,7 @@ from msgspec import Meta, Struct
 from gateway.errors import Misconfigured
 
 ENVIRONMENT_PREFIX: Final = "CAFPRO_"
+LAST_PORT: Final = 65_535
 
 Positive = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(gt=0, le=600)]
@@ -126,13 +127,10 @@ def load(file: Path, environ: Mapping[str, str]) -> Settings:
     _override(tables, environ, problems)
     folder = file.resolve().parent
     sections = {name: _section(name, kind, tables.get(name, {}), folder, problems) for name, kind in SECTIONS.items()}
+    problems += _inconsistencies(sections)
     if problems:
         raise Misconfigured(problems)
-    settings = Settings(folder=folder, **sections)
-    problems = _inconsistencies(settings)
-    if problems:
-        raise Misconfigured(problems)
-    return settings
+    return Settings(folder=folder, **sections)
 
 
 def _override(tables: dict[str, dict[str, Any]], environ: Mapping[str, str], problems: list[str]) -> None:
@@ -166,8 +164,9 @@ def _section(name: str, kind: type[Struct], table: dict[str, Any], folder: Path,
     if len(problems) > before:
         return None
     for key, value in {field: getattr(kind(**values), field) for field in fields}.items():
-        if key == "url" and isinstance(value, str) and value.startswith("sqlite:///"):
-            values[key] = "sqlite:///" + str(folder / value.removeprefix("sqlite:///"))
+        scheme, found, path = value.partition(":///") if key == "url" else ("", "", "")
+        if found and scheme in ("sqlite", "sqlite+pysqlite"):
+            values[key] = f"sqlite:///{folder / path}"
     return kind(**values)
 
 
@@ -177,42 +176,39 @@ def _path(kind: type, value: Any) -> Any:
     raise ValueError("Expected a path")
 
 
-def _inconsistencies(settings: Settings) -> list[str]:
+def _inconsistencies(sections: Mapping[str, Any]) -> list[str]:
+    """What is wrong between values that are each right. A section that could not be read is None, and not asked."""
     problems: list[str] = []
-    for name, url in (("server.public_url", settings.server.public_url), ("upstream.url", settings.upstream.url)):
-        problem = _url_problem(url)
+    if server := sections["server"]:
+        problem = _url_problem(server.public_url)
         if problem:
-            problems.append(f"{name}: {problem}")
-    if urlsplit(settings.server.public_url).path not in ("", "/"):
-        problems.append("server.public_url: must be an origin such as https://cafpro.example, without a path.")
-    for first, second in (
-        ("server.tls_certificate", "server.tls_key"),
-        ("upstream.client_certificate", "upstream.client_key"),
+            problems.append(f"server.public_url: {problem}")
+        elif urlsplit(server.public_url).path not in ("", "/"):
+            problems.append("server.public_url: must be an origin such as https://cafpro.example, without a path.")
+        if int(server.bind.rpartition(":")[2]) > LAST_PORT:
+            problems.append(f"server.bind: a port is at most {LAST_PORT}.")
+    if upstream := sections["upstream"]:
+        problem = _url_problem(upstream.url)
+        if problem:
+            problems.append(f"upstream.url: {problem}")
+    for section, first, second in (
+        ("server", "tls_certificate", "tls_key"),
+        ("upstream", "client_certificate", "client_key"),
     ):
-        if (_value(settings, first) is None) != (_value(settings, second) is None):
-            problems.append(f"{first} and {second} go together: give both or neither.")
-    for name in (
-        "server.tls_certificate",
-        "server.tls_key",
-        "upstream.ca",
-        "upstream.client_certificate",
-        "upstream.client_key",
-        "record.key_file",
-    ):
-        path = _value(settings, name)
-        if path is not None and not path.is_file():
-            problems.append(f"{name}: there is no file {path}.")
-    try:
-        ZoneInfo(settings.identity.timezone)
-    except (KeyError, ValueError, OSError):
-        problems.append("identity.timezone: unknown time zone. Write it like Europe/Paris.")
+        settings = sections[section]
+        if settings and (getattr(settings, first) is None) != (getattr(settings, second) is None):
+            problems.append(f"{section}.{first} and {section}.{second} go together: give both or neither.")
+    for section, settings in sections.items():
+        for field in msgspec.structs.fields(SECTIONS[section]) if settings else ():
+            value = getattr(settings, field.name)
+            if isinstance(value, Path) and section != "policies" and not value.is_file():
+                problems.append(f"{section}.{field.name}: there is no file {value}.")
+    if identity := sections["identity"]:
+        try:
+            ZoneInfo(identity.timezone)
+        except (KeyError, ValueError, OSError):
+            problems.append("identity.timezone: unknown time zone. Write it like Europe/Paris.")
     return problems
-
-
-def _value(settings: Settings, name: str) -> Path | None:
-    section, _, key = name.partition(".")
-    value: Path | None = getattr(getattr(settings, section), key)
-    return value
 
 
 def _url_problem(url: str) -> str | None:

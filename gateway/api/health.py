@@ -23,9 +23,9 @@ class Health:
     def __init__(self, *, policies: Callable[[], InForce], probes: Mapping[str, Callable[[], None]]) -> None:
         self._policies = policies
         self._probes = probes
-        self._lock = threading.Lock()
+        self._probing = threading.Lock()
         self._asked = float("-inf")
-        self._failing: list[str] = []
+        self._failing = list(probes)
 
     def blueprint(self) -> Blueprint:
         """The Flask routes."""
@@ -40,11 +40,14 @@ class Health:
 
     def ready(self) -> Response:
         """200 when requests can be answered, else 503 with the names of what fails."""
-        with self._lock:
-            if time.monotonic() - self._asked > REMEMBERED_SECONDS:
+        # One caller probes at a time, the others are told the last result: waiting here must not hold threads.
+        if time.monotonic() - self._asked > REMEMBERED_SECONDS and self._probing.acquire(blocking=False):
+            try:
                 self._failing = [name for name, probe in self._probes.items() if _fails(probe)]
                 self._asked = time.monotonic()
-            failing = self._failing
+            finally:
+                self._probing.release()
+        failing = self._failing
         state = {"status": "not ready" if failing else "ready", "policy": self._policies().fingerprint}
         return _json(503 if failing else 200, {**state, "failing": failing} if failing else state)
 

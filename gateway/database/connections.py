@@ -25,6 +25,8 @@ from gateway.errors import StoreUnavailable
 
 BUSY_MS: Final = 5000
 """How long, in milliseconds, a statement waits for another process that is writing."""
+_APPEND_MS: Final = 2000
+"""Shorter: requests wait behind one another for their rows."""
 _PROBE_MS: Final = 1000
 _NOTE_MS: Final = 20
 _FILE_CHECK_SECONDS: Final = 1.0
@@ -110,19 +112,24 @@ class Database:
         sql = self._inserts.get(change)
         if sql is None:
             sql = self._inserts[change] = str(change.compile(dialect=self._engine.dialect, column_keys=list(columns)))
+        held, self._appending = self._appending, None
         try:
-            if self._appending is None or self._appending.file_id != self._file_id():
-                self._appending = self._hold()
-            cursor = self._appending.connection.cursor()
+            if held is None or held.file_id != self._file_id():
+                held = self._hold()
+                if self.file:
+                    held.connection.execute(f"PRAGMA busy_timeout = {_APPEND_MS}")
+            cursor = held.connection.cursor()
             cursor.execute("BEGIN IMMEDIATE" if self.file else "BEGIN")
             cursor.executemany(sql, rows)
             cursor.execute("COMMIT")
-        except (self._failure, SQLAlchemyError, OSError) as error:
+        except BaseException as error:
             # Closing undoes what was begun.
-            if self._appending is not None:
-                self._appending.close()
-            self._appending = None
-            raise StoreUnavailable(_kind_of(error)) from None
+            if held is not None:
+                held.close()
+            if isinstance(error, (self._failure, SQLAlchemyError, OSError)):
+                raise StoreUnavailable(_kind_of(error)) from None
+            raise
+        self._appending = held
 
     def note(self, change: Update) -> bool:
         """Make a change that may be lost. False, after 20 ms at most, when the store is busy or unavailable."""

@@ -1,0 +1,218 @@
+"""The settings complain all together, in sentences, and never quote a value."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from gateway.errors import Misconfigured
+from gateway.settings import load
+
+SECRET = "Secret-CANARI-26"
+GOOD = """
+[server]
+bind = "127.0.0.1:8080"
+[upstream]
+url = "http://127.0.0.1:9000"
+[record]
+key_file = "record.key"
+[identity]
+caisse = "691"
+"""
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    (tmp_path / "record.key").write_text("00" * 32)
+    return tmp_path
+
+
+def settings_of(folder, text=GOOD, **environ):
+    (folder / "gateway.toml").write_text(text)
+    return load(folder / "gateway.toml", environ)
+
+
+def problems_of(folder, text=GOOD, **environ) -> list[str]:
+    with pytest.raises(Misconfigured) as caught:
+        settings_of(folder, text, **environ)
+    return list(caught.value.problems)
+
+
+def with_line(section: str, line: str) -> str:
+    """The good file with one more or one changed line in a section."""
+    key = line.partition(" ")[0]
+    text = re.sub(rf"(?m)^{key} = .*\n", "", GOOD) if key else GOOD
+    if f"[{section}]" not in text:
+        text += f"[{section}]\n"
+    return text.replace(f"[{section}]\n", f"[{section}]\n{line}\n")
+
+
+def test_a_good_file_is_read_and_its_relative_paths_start_from_its_folder(folder, monkeypatch, tmp_path_factory):
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    settings = settings_of(folder, GOOD + '[policies]\npath = "policies"\n')
+    assert settings.folder == folder
+    assert settings.record.key_file == folder / "record.key"
+    assert settings.policies.path == folder / "policies"
+    assert settings.store.url == f"sqlite:///{folder}/cafpro.db"
+    assert settings.record.url == f"sqlite:///{folder}/record.db"
+    assert settings.upstream.url == "http://127.0.0.1:9000"
+
+
+def test_absolute_paths_stay_as_they_are(folder):
+    (folder / "key").write_text("00")
+    settings = settings_of(
+        folder,
+        GOOD.replace('"record.key"', f'"{folder}/key"') + '[store]\nurl = "sqlite:////var/cafpro.db"\n',
+    )
+    assert settings.record.key_file == folder / "key"
+    assert settings.store.url == "sqlite:////var/cafpro.db"
+
+
+ONE_PROBLEM = {
+    "an unknown section": ("[serveur]\na = 1\n" + GOOD, "[serveur]"),
+    "a section that is a value": ("policies = 3\n" + GOOD, "`policies` must be a section"),
+    "an unknown key": (with_line("server", "worker = 2"), "Did you mean `workers`?"),
+    "an unknown key like no other": (with_line("identity", "zzzz = 2"), "Known: "),
+    "text for a number": (with_line("server", f'workers = "{SECRET}"'), "[server] workers"),
+    "a number for text": (with_line("upstream", "url = 3"), "[upstream] url"),
+    "too many workers": (with_line("server", "workers = 65"), "[server] workers"),
+    "no worker": (with_line("server", "workers = 0"), "[server] workers"),
+    "too few threads": (with_line("server", "threads = 1"), "[server] threads"),
+    "a deadline of nothing": (with_line("upstream", "deadline_seconds = 0"), "[upstream] deadline_seconds"),
+    "a deadline that is no number": (with_line("upstream", "deadline_seconds = nan"), "[upstream] deadline_seconds"),
+    "an endless deadline": (with_line("upstream", "deadline_seconds = inf"), "[upstream] deadline_seconds"),
+    "a bind without a port": (with_line("server", f'bind = "{SECRET}"'), "[server] bind"),
+    "a caisse of four digits": (with_line("identity", 'caisse = "6910"'), "[identity] caisse"),
+    "a caisse of other digits": (with_line("identity", 'caisse = "٦٩١"'), "[identity] caisse"),
+    "a host without a name": (with_line("server", 'hosts = [""]'), "[server] hosts"),
+    "hosts that are no list": (with_line("server", f'hosts = "{SECRET}"'), "[server] hosts"),
+    "a path that is a number": (with_line("record", "key_file = 3"), "[record] key_file"),
+    "an empty path": (with_line("record", 'key_file = ""'), "[record] key_file"),
+    "no upstream": (GOOD.replace('url = "http://127.0.0.1:9000"\n', ""), "[upstream] url is missing"),
+    "no key": (GOOD.replace('key_file = "record.key"\n', ""), "[record] key_file is missing"),
+    "no caisse": (GOOD.replace('caisse = "691"\n', ""), "[identity] caisse is missing"),
+    "an upstream of another scheme": (with_line("upstream", f'url = "ftp://{SECRET}"'), "upstream.url"),
+    "an upstream without a host": (with_line("upstream", 'url = "http://"'), "upstream.url"),
+    "an upstream with a password": (with_line("upstream", f'url = "http://u:{SECRET}@h"'), "upstream.url"),
+    "an upstream with a query": (with_line("upstream", f'url = "http://h/?{SECRET}"'), "upstream.url"),
+    "an upstream with a bad port": (with_line("upstream", 'url = "http://h:99999"'), "upstream.url"),
+    "an upstream with port zero": (with_line("upstream", 'url = "http://h:0"'), "upstream.url"),
+    "an upstream with half an address": (with_line("upstream", 'url = "http://[::1"'), "upstream.url"),
+    "a public address with a path": (with_line("server", 'public_url = "http://h/a"'), "server.public_url"),
+    "a certificate without its key": (with_line("server", 'tls_certificate = "record.key"'), "go together"),
+    "a client key without its certificate": (with_line("upstream", 'client_key = "record.key"'), "go together"),
+    "an authority that is not there": (with_line("upstream", 'ca = "none.pem"'), "upstream.ca: there is no file"),
+    "a key file that is not there": (with_line("record", 'key_file = "none.key"'), "record.key_file"),
+    "an unknown time zone": (with_line("identity", 'timezone = "Europe/Lutece"'), "identity.timezone"),
+    "a time zone that climbs": (with_line("identity", 'timezone = "../../etc/passwd"'), "identity.timezone"),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), ONE_PROBLEM.values(), ids=ONE_PROBLEM)
+def test_a_mistake_is_told_in_one_sentence_that_quotes_no_value(folder, text, expected):
+    problems = problems_of(folder, text)
+    (problem,) = problems
+    assert expected in problem
+    assert problem.endswith((".", "?"))
+    assert "CANARI" not in problem
+    assert "Traceback" not in problem
+
+
+def test_all_mistakes_are_told_together(folder):
+    text = f"""
+    [serveur]
+    [server]
+    workers = "{SECRET}"
+    threads = 2
+    color = "{SECRET}"
+    [upstream]
+    deadline_seconds = 0
+    [identity]
+    caisse = 691
+    """
+    problems = "\n".join(problems_of(folder, text, CAFPRO_STORES__URL=SECRET, CAFPRO_SERVER__THREAD=SECRET))
+    for expected in (
+        *("[serveur]", "[server] workers", "[server] threads", "`color`", "[upstream] deadline_seconds"),
+        *("[upstream] url is missing", "[identity] caisse", "[record] key_file is missing"),
+        *("CAFPRO_STORES__URL", "`thread`"),
+    ):
+        assert expected in problems
+    assert "CANARI" not in problems
+
+
+def test_mistakes_of_several_values_are_told_together(folder):
+    text = GOOD.replace('"http://127.0.0.1:9000"', '"ftp://h"').replace('"record.key"', '"none.key"')
+    problems = "\n".join(problems_of(folder, text.replace('bind = "127.0.0.1:8080"', 'tls_key = "none"')))
+    for expected in ("upstream.url", "record.key_file", "go together", "server.tls_key: there is no file"):
+        assert expected in problems
+
+
+def test_mistakes_of_form_and_of_sense_are_told_together(folder):
+    text = GOOD.replace('"http://127.0.0.1:9000"', '"ftp://h"').replace('caisse = "691"', 'caisse = "x"')
+    problems = "\n".join(problems_of(folder, text))
+    assert "upstream.url" in problems
+    assert "[identity] caisse" in problems
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "read", "expected"),
+    [
+        ("CAFPRO_SERVER__WORKERS", "4", lambda s: s.server.workers, 4),
+        ("CAFPRO_SERVER__HOSTS", "a.example,b.example", lambda s: s.server.hosts, ["a.example", "b.example"]),
+        ("CAFPRO_UPSTREAM__URL", "https://h", lambda s: s.upstream.url, "https://h"),
+        ("CAFPRO_UPSTREAM__DEADLINE_SECONDS", "0.5", lambda s: s.upstream.deadline_seconds, 0.5),
+        ("CAFPRO_IDENTITY__CAISSE", "751", lambda s: s.identity.caisse, "751"),
+    ],
+    ids=lambda value: value if isinstance(value, str) and value.startswith("CAFPRO") else "",
+)
+def test_the_environment_overrides_the_file(folder, name, value, read, expected):
+    assert read(settings_of(folder, **{name: value})) == expected
+
+
+def test_a_path_from_the_environment_starts_from_the_files_folder_too(folder):
+    (folder / "other.key").write_text("00")
+    assert settings_of(folder, CAFPRO_RECORD__KEY_FILE="other.key").record.key_file == folder / "other.key"
+    assert settings_of(folder, CAFPRO_STORE__URL="sqlite:///a/b.db").store.url == f"sqlite:///{folder}/a/b.db"
+
+
+def test_the_environment_can_give_what_the_file_lacks(folder):
+    text = GOOD.replace('caisse = "691"\n', "")
+    assert settings_of(folder, text, CAFPRO_IDENTITY__CAISSE="691").identity.caisse == "691"
+
+
+@pytest.mark.parametrize("name", ["PATH", "CAFPRO", "CAFPRO_HOME", "XCAFPRO_SERVER__WORKERS"])
+def test_what_is_not_an_override_is_left_alone(folder, name):
+    settings_of(folder, **{name: SECRET})
+
+
+def test_a_bad_override_is_told_without_its_value(folder):
+    (problem,) = problems_of(folder, CAFPRO_SERVER__WORKERS=SECRET)
+    assert "[server] workers" in problem
+    assert "CANARI" not in problem
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"[server", b"a = \xff", f'[server]\nbind = "{SECRET}'.encode(), b"[server]\n[server]\n", f"{SECRET}".encode()],
+    ids=["half a section", "not UTF-8", "half a text", "a section twice", "not TOML"],
+)
+def test_a_file_that_is_not_toml_is_told_without_quoting_it(folder, content):
+    (folder / "gateway.toml").write_bytes(content)
+    with pytest.raises(Misconfigured) as caught:
+        load(folder / "gateway.toml", {})
+    (problem,) = caught.value.problems
+    assert "is not TOML" in problem
+    assert "CANARI" not in problem
+
+
+def test_a_file_that_is_not_there_says_how_one_is_made(folder):
+    with pytest.raises(Misconfigured, match="cafpro init"):
+        load(folder / "none.toml", {})
+    with pytest.raises(Misconfigured, match="cannot be read"):
+        load(folder, {})
+
+
+def test_settings_are_frozen(folder):
+    settings = settings_of(folder)
+    with pytest.raises(AttributeError):
+        settings.server.workers = 3
