@@ -3,8 +3,8 @@
 Leaves are `msgspec.Raw`: the parser checks their structure without building them, and what is kept is spliced into the
 answer byte for byte. Members of an object leave in the order of the route table; lists keep the backend's order.
 
-A container leaves when its own label is open, or when it has no label and stands outside every list (the frame of the
-document); otherwise only if something is left in it, so that an empty shell tells nobody what exists.
+A container leaves when its own label is open; when it has no label, stands outside every list (the frame of the
+document) and holds something open; otherwise only if something is left in it: an empty shell tells nobody what exists.
 
 What was read of an object is a struct, where ABSENT stands for a missing leaf and UNSET for a missing container; of a
 list, a list. A container that leaves as `null` is that Raw text, in either.
@@ -212,18 +212,18 @@ class Items(Container):
 Node = Leaf | Members | Items
 
 
-def plan_part(part: Part, granted: frozenset[str], *, in_list: bool = False) -> Node:
+def plan_part(part: Part, granted: frozenset[str], *, in_list: bool = False, root: bool = False) -> Node:
     """The plan for `part` when the rubrics `granted` are open. A container from which nothing may leave is a leaf."""
     opened = part.label in (ALWAYS, THE_NUMBER) or part.label in granted
     label = part.label if opened and part.label in granted else ""
     stays = opened or (part.label is None and not in_list)
     if part.item is not None:
         item = plan_part(part.item, granted, in_list=True)
-        if stays or item.may_leave:
+        if opened or root or item.may_leave:
             return Items(item, label, opened=opened, stays=stays)
     elif part.members is not None:
         inside = {name: plan_part(member, granted, in_list=in_list) for name, member in part.members.items()}
-        if stays or any(node.may_leave for node in inside.values()):
+        if opened or root or any(node.may_leave for node in inside.values()):
             return Members(inside, label, opened=opened, stays=stays)
     return Leaf(label, opened=opened)
 
@@ -232,7 +232,7 @@ class Plan:
     """How to redact one part of a document for one set of open rubrics. `pointer` is where that part stands."""
 
     def __init__(self, part: Part, granted: frozenset[str], pointer: str = "") -> None:
-        self.root, self.pointer = plan_part(part, granted), pointer
+        self.root, self.pointer = plan_part(part, granted, root=True), pointer
         self._number = _number_steps(part, self.root)
 
     def is_about(self, value: Any, number: str) -> bool:

@@ -86,7 +86,8 @@ def texts_inside(text):
 
 
 class Table:
-    def __init__(self, parts, fields, granted, slugs=SLUGS):
+    def __init__(self, parts, fields, granted, slugs=SLUGS, root=()):
+        self.root = root
         self.labels = self.spelled(parts, slugs)
         self.fields = self.spelled(fields, slugs)
         self.granted = set(granted) | {"always", "number"}
@@ -122,8 +123,7 @@ class Table:
         return list(dict.fromkeys(at[-1] for at in listed + others if len(at) > len(place)))
 
     def walks(self, place):
-        frame = self.label(place) is None and "*" not in place
-        return frame or any(self.is_open(p) for p in self.places if p[: len(place)] == place)
+        return place == self.root or any(self.is_open(p) for p in self.places if p[: len(place)] == place)
 
     def copied(self, place, text):
         """What leaves of the text at this place, None where nothing does."""
@@ -176,7 +176,7 @@ def expected(body, parts, fields, granted, root=()):
         raise Refused(str(error)) from None
     if skip(text, end) != len(text):
         raise Refused("something after the end")
-    table = Table(parts, fields, granted)
+    table = Table(parts, fields, granted, root=root)
     out = table.copied(root, text[start:end])
     if out is None and table.label(root) is None:
         raise Refused("the whole document is null")
