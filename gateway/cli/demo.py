@@ -31,6 +31,7 @@ from gateway.errors import Misconfigured
 from gateway.identity import directory, passwords
 from gateway.identity.store import Store, open_store
 from gateway.policy_files.folder import InForce, load_folder, shipped
+from gateway.server.supervisor import listen
 from gateway.settings import Identity
 
 DOSSIER: Final = "9990001"
@@ -75,8 +76,12 @@ def demo(
     if weak:
         leave([f"--password: {weak}"], status=MISUSE)
     password = password or passwords.new_password()
-    port = port or _free_port()
-    own_upstream = upstream or f"http://127.0.0.1:{upstream_port or _free_port()}"
+    port, stub_port = port or _free_port(), upstream_port or _free_port()
+    own_upstream = upstream or f"http://127.0.0.1:{stub_port}"
+    wanted = {"--port": port} if upstream else {"--port": port, "--upstream-port": stub_port}
+    taken = [problem for option, number in wanted.items() if (problem := _taken(option, number))]
+    if taken:
+        leave(taken)
     url = f"http://127.0.0.1:{port}"
     with contextlib.ExitStack() as stack:
         signal.signal(signal.SIGTERM, _interrupt)
@@ -95,14 +100,13 @@ def demo(
         except Misconfigured as error:
             leave(error.problems)
         if upstream is None:
-            stub_port = own_upstream.rpartition(":")[2]
-            stack.enter_context(_running("upstream_stub", "--port", stub_port))
-            _wait_for(f"{own_upstream}/etat")
+            stub = stack.enter_context(_running("upstream_stub", "--port", str(stub_port)))
+            _wait_for(f"{own_upstream}/etat", stub)
         gateway = stack.enter_context(
             _running("gateway.cli", "serve", "--config", str(configuration), hosts=f"localhost:{port}")
         )
         with contextlib.suppress(KeyboardInterrupt):
-            _wait_for(f"{url}/-/health/ready", process=gateway)
+            _wait_for(f"{url}/-/health/ready", gateway)
             _say(url, own_upstream, configuration, password, loaded)
             sys.exit(gateway.wait())
 
@@ -166,13 +170,13 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("CAFPRO_")}
 
 
-def _wait_for(url: str, process: subprocess.Popen[bytes] | None = None) -> None:
+def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
     """Returns when `url` answers 200. Ends the command where it does not in time, or the process ended."""
     until = time.monotonic() + READY_SECONDS
     with _session() as session:
         while time.monotonic() < until:
-            if process is not None and process.poll() is not None:
-                leave(["The gateway ended before it was ready; its reasons stand above."])
+            if process.poll() is not None:
+                leave(["It ended before it was ready; its reasons stand above."])
             with contextlib.suppress(requests.RequestException):
                 if session.get(url, timeout=2).status_code == 200:
                     return
@@ -248,6 +252,15 @@ def _session() -> requests.Session:
     session = requests.Session()
     session.trust_env = False
     return session
+
+
+def _taken(option: str, port: int) -> str | None:
+    """Why this port cannot be had, in a sentence."""
+    try:
+        listen("127.0.0.1", port).close()
+    except OSError as error:
+        return f"{option}: 127.0.0.1:{port} cannot be had ({error.strerror}). Choose another."
+    return None
 
 
 def _free_port() -> int:
