@@ -1,0 +1,377 @@
+"""The real processes, driven from outside: the gateway, its backend, a client that sends exactly what it is given."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import http.server
+import json
+import os
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from click.testing import CliRunner
+
+from gateway.cli.init import furnish
+from gateway.cli.main import main
+from gateway.identity import directory
+from gateway.identity.store import Store, open_store
+from gateway.policy_files.folder import shipped
+
+PASSWORD = "Une-phrase-de-passe-2012"
+CAISSE = "851"
+ENGAGEMENT = "2012-07"
+PATIENCE = 30.0
+"""Seconds that anything may take before the test gives up."""
+REUSE = 20.0
+"""Seconds after which an idle connection is not used again: the gateway closes it sooner or later."""
+
+GOLDEN = Path(__file__).parent / "golden"
+WRITING = bool(os.environ.get("WRITE_GOLDEN"))
+"""`WRITE_GOLDEN=1 python -m pytest tests/story` writes the golden files anew, to be read before they are kept."""
+
+
+class Answer(NamedTuple):
+    """A whole HTTP answer, its headers in order."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+    def all(self, name: str) -> list[str]:
+        return [value for field, value in self.headers if field.lower() == name.lower()]
+
+    def one(self, name: str) -> str:
+        [value] = self.all(name)
+        return value
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    def text(self) -> str:
+        """Everything in it that a reader could see."""
+        return "\n".join([*(f"{name}: {value}" for name, value in self.headers), self.body.decode("latin-1")])
+
+    def lasting(self) -> tuple[int, list[tuple[str, str]], bytes]:
+        """All of it but what differs from one answer to the next: the date, the request's id, the connection's fate."""
+        passing = ("Date", "X-Request-Id", "Connection")
+        headers = [(name, value) for name, value in self.headers if name not in passing]
+        return self.status, headers, self.body.replace(self.one("X-Request-Id").encode(), b"(request id)")
+
+
+def free_port() -> int:
+    with socket.socket() as candidate:
+        candidate.bind(("127.0.0.1", 0))
+        port: int = candidate.getsockname()[1]
+    return port
+
+
+def until(holds: Callable[[], Any], what: str, *, seconds: float = PATIENCE) -> Any:
+    """What `holds` returns as soon as it is true."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        found = holds()
+        if found:
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"not within {seconds} s: {what}")
+
+
+def connect(url: str, *, timeout: float = PATIENCE) -> socket.socket:
+    parts = urlsplit(url)
+    assert parts.hostname
+    assert parts.port
+    return socket.create_connection((parts.hostname, parts.port), timeout=timeout)
+
+
+def read_answer(connection: socket.socket, *, method: str = "GET") -> Answer:
+    """The next answer on a socket."""
+    with contextlib.closing(http.client.HTTPResponse(connection, method=method)) as answer:
+        answer.begin()
+        return Answer(answer.status, answer.getheaders(), answer.read())
+
+
+def exchange(url: str, request: bytes, *, method: str = "GET") -> Answer:
+    """The answer to exactly these bytes."""
+    with connect(url) as connection:
+        connection.sendall(request)
+        return read_answer(connection, method=method)
+
+
+class Client:
+    """Keeps a connection open for each thread that asks."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.host = urlsplit(url).netloc
+        self._local = threading.local()
+        self._open: list[http.client.HTTPConnection] = []
+
+    def ask(
+        self, path: str, headers: Mapping[str, str] | None = None, *, method: str = "GET", body: bytes | None = None
+    ) -> Answer:
+        connection = self._connection()
+        try:
+            connection.request(method, path, body, dict(headers or {}))
+            with connection.getresponse() as answer:
+                found = Answer(answer.status, answer.getheaders(), answer.read())
+        except BaseException:
+            connection.close()
+            raise
+        self._local.used = time.monotonic()
+        return found
+
+    def _connection(self) -> http.client.HTTPConnection:
+        connection: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = http.client.HTTPConnection(self.host, timeout=PATIENCE)
+            self._open.append(connection)
+        elif time.monotonic() - self._local.used > REUSE:
+            connection.close()
+        self._local.used = time.monotonic()
+        return connection
+
+    def close(self) -> None:
+        for connection in self._open:
+            connection.close()
+
+
+class Process:
+    """A process of ours, its output in a file, ended by its id."""
+
+    def __init__(
+        self, arguments: Sequence[str], output: Path, *, settings: Mapping[str, str] | None = None, **options: Any
+    ) -> None:
+        self.output = output
+        with output.open("ab") as file:
+            self.popen = subprocess.Popen(
+                [sys.executable, "-m", *arguments], stdout=file, stderr=file, env=environment(settings), **options
+            )
+
+    def said(self) -> str:
+        return self.output.read_text(errors="replace")
+
+    def answers(self, url: str) -> None:
+        """Returns when `url` answers 200."""
+
+        def ready() -> bool:
+            assert self.popen.poll() is None, self.said()
+            try:
+                with contextlib.closing(Client(url)) as client:
+                    return client.ask(urlsplit(url).path).status == 200
+            except (OSError, http.client.HTTPException):
+                return False
+
+        until(ready, f"{url} answers 200")
+
+    def end(self) -> int:
+        self.popen.terminate()
+        try:
+            return self.popen.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.popen.kill()
+            self.popen.wait()
+            raise
+
+
+def environment(settings: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment without proxies and without settings of another gateway; `section.key` overrides a setting."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("CAFPRO_") and not name.lower().endswith("_proxy")
+    }
+    overrides = {f"CAFPRO_{name.replace('.', '__').upper()}": value for name, value in (settings or {}).items()}
+    return {**kept, **overrides}
+
+
+class Gateway(Client):
+    """A gateway process with its folder: settings, directory, record, log."""
+
+    def __init__(self, folder: Path, *, upstream: str, settings: Mapping[str, str], policies: Path | None) -> None:
+        port = free_port()
+        super().__init__(f"http://127.0.0.1:{port}")
+        self.folder = folder
+        self.configuration = furnish(
+            folder,
+            bind=f"127.0.0.1:{port}",
+            public_url=self.url,
+            upstream=upstream,
+            caisse=CAISSE,
+            policies=policies or shipped(),
+        )
+        self.record_file = folder / "record.db"
+        self.store: Store = open_store(f"sqlite:///{folder / 'cafpro.db'}")
+        """The directory, changed from this process while the gateway runs."""
+        self._process = Process(
+            ["gateway.cli", "serve", "--config", str(self.configuration)], folder / "gateway.log", settings=settings
+        )
+        try:
+            self._process.answers(f"{self.url}/-/health/ready")
+        except BaseException:
+            self.store.close()
+            self._process.end()
+            raise
+
+    def log(self) -> str:
+        return self._process.said()
+
+    def stop(self) -> None:
+        self.close()
+        self.store.close()
+        assert self._process.end() == 0, self.log()
+
+    def enter(
+        self,
+        identifier: str,
+        *profiles: str,
+        kind: str = "external",
+        caisse: str = CAISSE,
+        days: tuple[int, int] = (-30, 365),
+        signed: bool = True,
+    ) -> None:
+        """An account with a partner and a convention of its own, called after it: `Partenaire …` and `C-…`.
+
+        The convention opens its profiles (and T1 where it has none) from `days[0]` to `days[1]`, counted from today.
+        """
+        today = datetime.now(UTC).date()
+        directory.add_partner(self.store, name=f"Partenaire {identifier}", kind=kind)
+        directory.add_convention(
+            self.store,
+            partner_name=f"Partenaire {identifier}",
+            number=f"C-{identifier}",
+            caisse=caisse,
+            starts_on=today + timedelta(days=days[0]),
+            ends_on=today + timedelta(days=days[1]),
+            profiles=profiles or ["T1"],
+        )
+        directory.add_account(
+            self.store,
+            identifier=identifier,
+            password=PASSWORD,
+            partner_name=f"Partenaire {identifier}",
+            profiles=profiles,
+        )
+        if signed:
+            directory.sign_engagement(self.store, identifier=identifier, version=ENGAGEMENT, now=datetime.now(UTC))
+
+    def entrust(
+        self, identifier: str, dossier: str, kind: str, /, *, days: tuple[int, int | None] = (-7, None), **entry: Any
+    ) -> int:
+        """A mandate for the partner of an account; its id."""
+        today = datetime.now(UTC).date()
+        return directory.add_mandate(
+            self.store,
+            dossier=dossier,
+            kind=kind,
+            partner_name=f"Partenaire {identifier}",
+            starts_on=today + timedelta(days=days[0]),
+            ends_on=None if days[1] is None else today + timedelta(days=days[1]),
+            reference=f"Mandat {identifier}",
+            **entry,
+        )
+
+    def sign_in(self, identifier: str, *, password: str = PASSWORD, **more: Any) -> Answer:
+        body = json.dumps({"identifier": identifier, "password": password, **more}).encode()
+        return self.ask("/-/session", {"Content-Type": "application/json"}, method="POST", body=body)
+
+    def log_in(self, identifier: str, **more: Any) -> dict[str, str]:
+        """The headers of a fresh session."""
+        opened = self.sign_in(identifier, **more)
+        assert opened.status == 201, opened
+        return {"Authorization": f"Bearer {opened.json()['token']}"}
+
+    def record_rows(self, **wanted: object) -> list[dict[str, Any]]:
+        """The rows of the record with these values, as another process reads them, in order."""
+        with contextlib.closing(sqlite3.connect(f"file:{self.record_file}?mode=ro", uri=True)) as connection:
+            connection.row_factory = sqlite3.Row
+            where = " AND ".join(f"{name} = :{name}" for name in wanted) or "1"
+            found = connection.execute(f"SELECT * FROM record WHERE {where} ORDER BY id", wanted)
+            return [dict(row) for row in found]
+
+    def recorded(self, answer: Answer) -> dict[str, Any]:
+        """The one row of the request that was answered so."""
+        [row] = self.record_rows(request_id=answer.one("X-Request-Id"))
+        return row
+
+    def cafpro(self, *arguments: str, typed: str = "") -> None:
+        """A command, as an administrator runs it beside the gateway; in this process, which is sooner done."""
+        settings = {name: None for name in os.environ if name.startswith("CAFPRO_")}
+        done = CliRunner(env=settings).invoke(main, [*arguments, "--config", str(self.configuration)], input=typed)
+        assert done.exit_code == 0, done.output
+
+
+class Backend:
+    """A small backend of the tests' own. `answer(path)` gives status, headers and body; remembers what it was asked."""
+
+    def __init__(self, answer: Callable[[str], tuple[int, Mapping[str, str], bytes]]) -> None:
+        asked: list[tuple[str, str, list[tuple[str, str]]]] = []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                asked.append((self.command, self.path, list(self.headers.items())))
+                status, headers, body = answer(self.path)
+                self.send_response(status)
+                for name, value in {**headers, "Content-Length": str(len(body))}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: Any) -> None:
+                return None
+
+        self.asked = asked
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._serving = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
+        self._serving.start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._serving.join()
+        self._server.server_close()
+
+
+@contextlib.contextmanager
+def stub_backend(folder: Path) -> Iterator[str]:
+    """The stub backend's address while its process runs."""
+    port = free_port()
+    process = Process(["upstream_stub", "--port", str(port)], folder / "stub.log")
+    try:
+        process.answers(f"http://127.0.0.1:{port}/etat")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.end()
+
+
+def golden(name: str, found: bytes) -> None:
+    """`found` is, byte for byte, what the golden file holds."""
+    file = GOLDEN / name
+    if WRITING:
+        file.write_bytes(found)
+    assert found == file.read_bytes(), f"{name} holds something else"
+
+
+def is_problem(answer: Answer, status: int, code: str) -> None:
+    """The answer is the refusal `code`, compared whole, and tells nothing of a dossier."""
+    assert answer.status == status, answer
+    shown = answer.json()
+    assert shown.pop("request_id") == answer.one("X-Request-Id")
+    assert shown["code"] == code
+    golden(f"problem-{code}.json", (json.dumps(shown, ensure_ascii=False, indent=2) + "\n").encode())
+    assert answer.one("Content-Type") == "application/problem+json"
+    assert answer.one("Cache-Control") == "no-store"
+    assert answer.one("Proxy-Status").startswith("cafpro; error=")
+    assert answer.one("Proxy-Status").endswith(f"; details={code}")
+    assert "CANARI" not in answer.text()
