@@ -71,6 +71,8 @@ def _opened(policy: Policy) -> Iterator[str]:
             if policy.opens(facts, phantom):
                 yield f'{profile} opens the rubric "{phantom}", which does not exist: a rule matches everything.'
         opened = policy.evaluate(facts).rubrics
+        for slug in sorted(opened - {row.slug for row in policy.rows if profile in row.profiles}):
+            yield f"{profile} opens the rubric `{slug}`, whose row does not name it: a rule matches everyone."
         for slug in slugs:
             if policy.opens(facts, slug) != (slug in opened):
                 yield f"{profile}: `allow_field` and `opens` disagree about the rubric `{slug}`."

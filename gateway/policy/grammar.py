@@ -1,4 +1,4 @@
-"""The part of Polar that a policy may be written in: tokens, a parser, and where each thing stands.
+"""The part of Polar that a policy may be written in: a parser, and its limits.
 
 Polar allows far more (calls into Python, negation anywhere, arithmetic, `new`, `debug`, inline queries). Whatever is
 not in this grammar is refused before oso sees the text, with the line and a sentence. The limits keep oso's own
@@ -7,11 +7,23 @@ parser safe: 8 000 nested brackets end the process, 50 000 terms hold it for a m
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Final, TypeVar
+
+from gateway.policy.statements import (
+    Attribute,
+    Call,
+    Comparison,
+    Denied,
+    Goal,
+    Parameter,
+    Statement,
+    Term,
+    Text,
+    Texts,
+    Variable,
+)
+from gateway.policy.tokens import Problem, Token, Unreadable, tokens
 
 LARGEST_FILE: Final = 256 * 1024
 """Bytes. Some 2 000 rows of the table."""
@@ -22,208 +34,16 @@ LONGEST_STATEMENT: Final = 2_000
 Item = TypeVar("Item")
 
 RESERVED: Final = frozenset(
-    [
-        "new",
-        "debug",
-        "print",
-        "cut",
-        "forall",
-        "matches",
-        "isa",
-        "mod",
-        "rem",
-        "true",
-        "false",
-        "nil",
-        "if",
-        "and",
-        "or",
-        "not",
-        "in",
-        "type",
-        "actor",
-        "resource",
-    ]
+    (
+        *("new", "debug", "print", "cut", "forall", "matches", "isa", "mod", "rem", "true", "false", "nil"),
+        *("inf", "nan", "if", "and", "or", "not", "in", "type", "actor", "resource"),
+    )
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Something wrong in a policy file. `line` and `column` count from 1."""
-
-    file: str
-    line: int
-    column: int
-    said: str
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.said}"
-
-
-class Unreadable(Exception):
-    """The text is not in the grammar. Reading stops at the first such place of a file."""
-
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(str(problem))
-        self.problem = problem
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    kind: str
-    text: str
-    line: int
-    column: int
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    value: str
-    line: int
-
-
-@dataclass(frozen=True, slots=True)
-class Texts:
-    """A list of strings or, in the body of a rule, of variables."""
-
-    items: tuple[Text | Variable, ...]
-    line: int
-
-
-@dataclass(frozen=True, slots=True)
-class Variable:
-    name: str
-    line: int
-
-
-@dataclass(frozen=True, slots=True)
-class Attribute:
-    variable: str
-    name: str
-    line: int
-
-
-Term = Text | Texts | Variable | Attribute
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """One place of a head: a term, or a variable with the type it is declared to have."""
-
-    term: Text | Texts | Variable
-    type: str
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    name: str
-    arguments: tuple[Term, ...]
-    line: int
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """`left = right` or `left in right`."""
-
-    left: Term
-    operator: str
-    right: Term
-    line: int
-
-
-@dataclass(frozen=True, slots=True)
-class Denied:
-    """`not call(…)`."""
-
-    call: Call
-    line: int
-
-
-Goal = Call | Comparison | Denied
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """`head;`, `head if body;` or `type head;`. The body is its goals in order, `and` and `or` alike."""
-
-    name: str
-    parameters: tuple[Parameter, ...]
-    goals: tuple[Goal, ...]
-    declares: bool
-    line: int
-
-    @property
-    def is_fact(self) -> bool:
-        return not self.goals and not self.declares
-
-
-_TOKEN: Final = re.compile(
-    r"""(?P<space>[ \t\r\n]+|\#[^\n]*)
-      | (?P<text>"[^"\\\n]*")
-      | (?P<class>[A-Z][A-Za-z0-9_]*)
-      | (?P<name>[a-z_][A-Za-z0-9_]*)
-      | (?P<mark>[()\[\],;:.=])
-    """,
-    re.VERBOSE,
-)
-
-_STRANGE: Final = {
-    "?": "a question (`?=`) belongs in the tests, not in a policy.",
-    "'": 'strings are written with double quotes: "T1".',
-    "“": 'strings are written with straight double quotes: "T1".',
-    "”": 'strings are written with straight double quotes: "T1".',
-    "«": 'strings are written with straight double quotes: "T1".',
-    '"': "this string has no end on its line, or contains a backslash.",
-    "{": "braces are not used in these policies.",
-    "!": "`!` is not used in these policies: say what is required.",
-    "<": "values are compared with `=` and `in` only: facts are words, not numbers or dates.",
-    ">": "values are compared with `=` and `in` only: facts are words, not numbers or dates.",
-}
-
-
-def tokens(file: str, text: str) -> Iterator[Token]:
-    """The tokens of a file, in order. Raises `Unreadable`."""
-    at, line, start = 0, 1, 0
-    while at < len(text):
-        found = _TOKEN.match(text, at)
-        if found is None:
-            raise Unreadable(Problem(file, line, at - start + 1, _strange(text[at])))
-        kind, written = str(found.lastgroup), found.group()
-        if kind == "text" or written.startswith("#"):
-            fault = _text_fault(written)
-            if fault:
-                raise Unreadable(Problem(file, line, at - start + 1, fault))
-        if kind != "space":
-            yield Token(kind, written, line, at - start + 1)
-        breaks = written.count("\n")
-        if breaks:
-            line, start = line + breaks, at + written.rindex("\n") + 1
-        at = found.end()
-
-
-def _strange(character: str) -> str:
-    if character in _STRANGE:
-        return _STRANGE[character]
-    if character.isdigit():
-        return "numbers are not used in these policies: facts are words, written between double quotes."
-    if not character.isascii() or not character.isprintable():
-        name = unicodedata.name(character, f"U+{ord(character):04X}")
-        return f"the character {name} may stand only between double quotes or after #."
-    return f"`{character}` is not used in these policies."
-
-
-def _text_fault(written: str) -> str | None:
-    for character in written:
-        if not character.isprintable() and character not in "\t\r":
-            return f"the invisible character U+{ord(character):04X} is refused, even inside a string or a comment."
-    if written.startswith('"') and unicodedata.normalize("NFC", written) != written:
-        return "an accent is written as two characters here; type the accented letter again (NFC)."
-    return None
 
 
 def read(file: str, text: str) -> list[Statement]:
     """The statements of a file. Raises `Unreadable` at the first place that is not in the grammar."""
-    size = len(text.encode())
+    size = len(text.encode(errors="surrogatepass"))
     if size > LARGEST_FILE:
         raise Unreadable(Problem(file, 1, 1, f"the file has {size} bytes; at most {LARGEST_FILE} are read."))
     statements, pending, depth = [], list[Token](), 0
@@ -349,7 +169,10 @@ class _Statement:
     def goal(self) -> Goal:
         line = self.now.line
         if self.word("not"):
-            return Denied(self.call(self.name("the name of a rule"), line), line)
+            denied = self.term()
+            if not isinstance(denied, Variable) or not (self.now.kind == "mark" and self.now.text == "("):
+                raise self.refuse("`not` may only stand before a rule: `refusal(…)`.")
+            return Denied(self.call(denied.name, line), line)
         left = self.term()
         if isinstance(left, Variable) and self.now.kind == "mark" and self.now.text == "(":
             return self.call(left.name, line)

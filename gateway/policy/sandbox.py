@@ -14,7 +14,6 @@ from typing import Any, Final
 
 from oso import Oso
 from polar import ffi
-from polar.exceptions import InlineQueryFailedError
 from polar.ffi import PolarSource
 from polar.predicate import Predicate
 from polar.query import Query
@@ -112,9 +111,8 @@ class StrictOso(Oso):
 
     def check_inline_queries(self) -> None:
         """Inline queries (`?=`) run at load; none is allowed in a folder that is put in force."""
-        query = self.ffi_polar.next_inline_query()
-        if query is not None:
-            raise InlineQueryFailedError(query.source())
+        if self.ffi_polar.next_inline_query() is not None:
+            _refuse("ask a question (`?=`) while it is loaded")
 
     def query(self, query: Any, *, bindings: Any = None, accept_expression: bool = False) -> Iterator[Any]:
         """The results of a predicate. Text queries are refused: they would be parsed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ import gateway
 from gateway.errors import Misconfigured
 from gateway.policy.engine import Policy, fingerprint, load
 from gateway.policy.grammar import LARGEST_FILE
-from gateway.policy.lint import FILES
+from gateway.policy.lint import FILES, named_rubrics
 from gateway.redaction.routes import compile_routes
 from gateway.redaction.table import RouteTable
 
@@ -40,11 +41,14 @@ def shipped() -> Path:
 
 def read(folder: Path) -> dict[str, str]:
     """The texts of the files that decide, by name. Raises `Misconfigured` with everything that cannot be read."""
-    if not folder.is_dir():
-        raise Misconfigured([f"{folder}: there is no such folder of policies."])
     problems: list[str] = []
     texts: dict[str, str] = {}
-    found = sorted(path.name for path in folder.iterdir() if path.suffix == ".polar")
+    try:
+        if not folder.is_dir():
+            raise Misconfigured([f"{folder}: there is no such folder of policies."])
+        found = sorted(path.name for path in folder.iterdir() if path.suffix == ".polar")
+    except OSError as error:
+        raise Misconfigured([f"{folder}: {_why(error)}"]) from None
     for name in dict.fromkeys((*FILES, ROUTES, *found)):
         try:
             texts[name] = _text(folder / name)
@@ -67,7 +71,7 @@ def load_texts(texts: Mapping[str, str]) -> InForce:
     except Misconfigured as found:
         problems += found.problems
     try:
-        slugs = [row.slug for row in policy.rows] if policy else None
+        slugs = named_rubrics(texts)  # not of the policy: both files' mistakes are told together
         routes = compile_routes(texts[ROUTES], slugs) if slugs else None
     except Misconfigured as found:
         problems += found.problems
@@ -82,6 +86,8 @@ def load_folder(folder: Path) -> InForce:
 
 
 def _text(path: Path) -> str:
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise ValueError("this is not a file.")  # a pipe would be waited for
     with path.open("rb") as file:
         content = file.read(LARGEST_FILE + 1)
     if len(content) > LARGEST_FILE:

@@ -1,0 +1,136 @@
+"""What a policy text says once it is read: the nouns of the grammar, and what is asked of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    value: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """A list of strings or, in the body of a rule, of variables."""
+
+    items: tuple[Text | Variable, ...]
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    name: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    variable: str
+    name: str
+    line: int
+
+
+Term = Text | Texts | Variable | Attribute
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One place of a head: a term, or a variable with the type it is declared to have."""
+
+    term: Text | Texts | Variable
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    name: str
+    arguments: tuple[Term, ...]
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """`left = right` or `left in right`."""
+
+    left: Term
+    operator: str
+    right: Term
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """`not call(…)`."""
+
+    call: Call
+    line: int
+
+
+Goal = Call | Comparison | Denied
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """`head;`, `head if body;` or `type head;`. The body is its goals in order, `and` and `or` alike."""
+
+    name: str
+    parameters: tuple[Parameter, ...]
+    goals: tuple[Goal, ...]
+    declares: bool
+    line: int
+
+    @property
+    def is_fact(self) -> bool:
+        return not self.goals and not self.declares
+
+
+def terms_of(goal: Goal) -> tuple[Term, ...]:
+    """What a goal compares, or hands to a rule."""
+    if isinstance(goal, Comparison):
+        return goal.left, goal.right
+    return goal.call.arguments if isinstance(goal, Denied) else goal.arguments
+
+
+def calls_of(statement: Statement) -> Iterator[str]:
+    """The rules that a statement rests on."""
+    for goal in statement.goals:
+        if not isinstance(goal, Comparison):
+            yield goal.call.name if isinstance(goal, Denied) else goal.name
+
+
+def variables_of(statement: Statement) -> Iterator[str]:
+    """The name of each variable, as often as it stands there."""
+    terms: list[Term] = [parameter.term for parameter in statement.parameters]
+    for goal in statement.goals:
+        terms += terms_of(goal)
+    for term in terms:
+        for part in term.items if isinstance(term, Texts) else (term,):
+            if isinstance(part, Variable):
+                yield part.name
+            elif isinstance(part, Attribute):
+                yield part.variable
+
+
+def words(term: Term) -> list[str]:
+    """The strings of a string or a list."""
+    if isinstance(term, Text):
+        return [term.value]
+    return [item.value for item in term.items if isinstance(item, Text)] if isinstance(term, Texts) else []
+
+
+def word(term: Term) -> str:
+    """The string, or nothing where the term is something else."""
+    return term.value if isinstance(term, Text) else ""
+
+
+def without_lines(value: object) -> object:
+    """The same for two things that differ only by where they stand."""
+    if isinstance(value, tuple):
+        return tuple(without_lines(part) for part in value)
+    names = getattr(type(value), "__slots__", None)
+    if names is None or isinstance(value, str):
+        return value
+    return (type(value).__name__, *(without_lines(getattr(value, name)) for name in names if name != "line"))

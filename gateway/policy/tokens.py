@@ -1,0 +1,104 @@
+"""The tokens of a policy file, each with its place, and how a place that is wrong is told."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something wrong in a policy file. `line` and `column` count from 1."""
+
+    file: str
+    line: int
+    column: int
+    said: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.said}"
+
+
+class Unreadable(Exception):
+    """The text is not in the grammar. Reading stops at the first such place of a file."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(str(problem))
+        self.problem = problem
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    kind: str
+    text: str
+    line: int
+    column: int
+
+
+_TOKEN: Final = re.compile(
+    r"""(?P<space>(?:[ \t\n]|\r\n)+|\#[^\r\n]*)
+      | (?P<text>"[^"\\\r\n]*")
+      | (?P<class>[A-Z][A-Za-z0-9_]*)
+      | (?P<name>[a-z_][A-Za-z0-9_]*)
+      | (?P<mark>[()\[\],;:.=])
+    """,
+    re.VERBOSE,
+)
+
+_STRANGE: Final = {
+    # oso ends a comment there: what an editor shows as part of the comment would be a rule.
+    "\r": "a carriage return stands alone here; save the file with ordinary ends of line.",
+    "?": "a question (`?=`) belongs in the tests, not in a policy.",
+    "'": 'strings are written with double quotes: "T1".',
+    "“": 'strings are written with straight double quotes: "T1".',
+    "”": 'strings are written with straight double quotes: "T1".',
+    "«": 'strings are written with straight double quotes: "T1".',
+    '"': "this string has no end on its line, or contains a backslash.",
+    "{": "braces are not used in these policies.",
+    "!": "`!` is not used in these policies: say what is required.",
+    "<": "values are compared with `=` and `in` only: facts are words, not numbers or dates.",
+    ">": "values are compared with `=` and `in` only: facts are words, not numbers or dates.",
+}
+
+
+def tokens(file: str, text: str) -> Iterator[Token]:
+    """The tokens of a file, in order. Raises `Unreadable`."""
+    at, line, start = 0, 1, 0
+    while at < len(text):
+        found = _TOKEN.match(text, at)
+        if found is None:
+            raise Unreadable(Problem(file, line, at - start + 1, _strange(text[at])))
+        kind, written = str(found.lastgroup), found.group()
+        if kind == "text" or written.startswith("#"):
+            fault = _text_fault(written)
+            if fault:
+                raise Unreadable(Problem(file, line, at - start + 1, fault))
+        if kind != "space":
+            yield Token(kind, written, line, at - start + 1)
+        breaks = written.count("\n")
+        if breaks:
+            line, start = line + breaks, at + written.rindex("\n") + 1
+        at = found.end()
+
+
+def _strange(character: str) -> str:
+    if character in _STRANGE:
+        return _STRANGE[character]
+    if character.isdigit():
+        return "numbers are not used in these policies: facts are words, written between double quotes."
+    if not character.isascii() or not character.isprintable():
+        name = unicodedata.name(character, f"U+{ord(character):04X}")
+        return f"the character {name} may stand only between double quotes or after #."
+    return f"`{character}` is not used in these policies."
+
+
+def _text_fault(written: str) -> str | None:
+    for character in written:
+        if not character.isprintable() and character != "\t":
+            return f"the invisible character U+{ord(character):04X} is refused, even inside a string or a comment."
+    if written.startswith('"') and unicodedata.normalize("NFC", written) != written:
+        return "an accent is written as two characters here; type the accented letter again (NFC)."
+    return None
