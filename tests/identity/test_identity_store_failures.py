@@ -88,7 +88,9 @@ def test_another_programs_database_is_refused(tmp_path):
     with sqlite3.connect(tmp_path / "other.db") as connection:
         connection.execute("CREATE TABLE account (id INTEGER, owner TEXT)")
     connection.close()
-    with pytest.raises(Misconfigured, match="holds other tables than Cafpro's: table account lacks engagement_signed_at"):
+    with pytest.raises(
+        Misconfigured, match="holds other tables than Cafpro's: table account lacks engagement_signed_at"
+    ):
         open_store(f"sqlite:///{tmp_path / 'other.db'}")
 
 
