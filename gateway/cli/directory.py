@@ -9,19 +9,19 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 import click
 
 from gateway import settings
 from gateway.cli.output import FORMATS, print_rows
+from gateway.cli.speaking import FOUND, MISUSE, leave
 from gateway.errors import Busy, Misconfigured, StoreUnavailable
 from gateway.identity import directory
 from gateway.identity.passwords import new_password
 from gateway.identity.store import Store, open_store
 from gateway.model import MANDATE_KINDS, PARTNER_KINDS
 
-MISUSE: Final = 2
 _LONGEST_LINE: Final = 4096
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
@@ -57,14 +57,14 @@ def command(group: click.Group, name: str, example: str) -> Callable[[Callable[.
                 found = settings.load(config, os.environ)
                 store = open_store(found.store.url)
             except Misconfigured as error:
-                _leave(error.problems, status=1)
+                leave(error.problems, status=FOUND)
             click.get_current_context().obj = found
             try:
                 function(store, **parameters)
             except Misconfigured as error:
-                _leave(error.problems, status=MISUSE)
+                leave(error.problems, status=MISUSE)
             except (StoreUnavailable, Busy) as error:
-                _leave([f"The directory cannot be used now: {error.because}."], status=1)
+                leave([f"The directory cannot be used now: {error.because}."], status=FOUND)
             finally:
                 store.close()
 
@@ -82,12 +82,6 @@ _config = click.option(
     show_default=True,
     help="The configuration file.",
 )
-
-
-def _leave(problems: list[str] | tuple[str, ...], *, status: int) -> NoReturn:
-    for problem in problems:
-        click.echo(f"Error: {problem}", err=True)
-    raise click.exceptions.Exit(status)
 
 
 def _now() -> datetime:

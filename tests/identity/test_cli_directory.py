@@ -98,14 +98,14 @@ def test_a_password_comes_from_standard_input_or_is_asked_for_twice(folder):
     cafpro("account", "add", "two", "--partner", "UDAF", typed="Correct-horse-26\nCorrect-horse-26\n")
     cafpro("account", "password", "one", "--password-stdin", typed="Correct-horse-27")
     said = cafpro("account", "password", "two", "--password-stdin", typed="short", status=2)
-    assert said.startswith("Error: The password is too easy to guess")
+    assert said.startswith("The password is too easy to guess")
     assert "not UTF-8" in cafpro("account", "password", "two", "--password-stdin", typed=b"\xff\xfe\n", status=2)
     assert "exclude" in cafpro("account", "password", "two", "--password-stdin", "--generate", typed="x", status=2)
 
 
 def test_a_generated_password_is_not_shown_when_nothing_was_done(folder):
     assert cafpro("account", "add", "one", "--partner", "UDAF", "--generate", status=2) == (
-        "Error: There is no partner called 'UDAF'.\n"
+        "There is no partner called 'UDAF'.\n"
     )
 
 
@@ -127,11 +127,11 @@ def test_every_command_has_help_with_an_example_that_it_understands(group, name,
     ("words", "said"),
     [
         (("mandate", "add", "999", "--kind", "judgment", "--partner", "?", "--from", "2026-01-01", "--reference", "r"),
-         "Error: The dossier must be seven digits, such as 9990001.\nError: There is no partner called '?'.\n"),
-        (("convention", "suspend", "x"), "Error: There is no convention 'x'.\n"),
-        (("account", "suspend", "\udcff"), "Error: There is no account called '\\udcff'.\n"),
-        (("mandate", "release", "7"), "Error: There is no mandate 7.\n"),
-        (("objection", "lift", "9990001"), "Error: No objection is raised on this dossier.\n"),
+         "The dossier must be seven digits, such as 9990001.\nThere is no partner called '?'.\n"),
+        (("convention", "suspend", "x"), "There is no convention 'x'.\n"),
+        (("account", "suspend", "\udcff"), "There is no account called '\\udcff'.\n"),
+        (("mandate", "release", "7"), "There is no mandate 7.\n"),
+        (("objection", "lift", "9990001"), "No objection is raised on this dossier.\n"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_done_is_said_in_sentences(folder, words, said):
@@ -191,6 +191,6 @@ def test_the_commands_run_as_a_real_process(folder):
     assert (added.returncode, added.stdout, added.stderr) == (0, "", "")
     again = run("partner", "add", "Département du Rhône")
     assert (again.returncode, again.stdout) == (2, "")
-    assert again.stderr == "Error: There is a partner called 'Département du Rhône' already.\n"
+    assert again.stderr == "There is a partner called 'Département du Rhône' already.\n"
     listed = run("partner", "list", "--format", "json")
     assert json.loads(listed.stdout) == [{"name": "Département du Rhône", "kind": "external"}]
