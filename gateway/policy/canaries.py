@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from polar.exceptions import OsoError
 
 from gateway.model import MANDATE_KINDS, Facts
+from gateway.policy.engine import Policy
 from gateway.policy.sandbox import PolicyDefect
-
-if TYPE_CHECKING:
-    from gateway.policy.engine import Policy
 
 STRANGERS: Final = ("", "T0", "T7", "T15", "t1", " T1", "T1,T9", "T", "*", "_", "__canary__", "Τ1")
 """Profiles that are not: the gaps of the brochure, case, lists, wildcards, a Greek capital tau."""

@@ -1,24 +1,19 @@
 """The decision: facts in, grant out.
 
-`load` turns the texts of a folder into a `Policy`, or refuses them. `Policy.decide` is total: for any facts it
-answers with a grant, and whatever goes wrong inside is an empty grant.
+`Policy.decide` is total: for any facts it answers with a grant, and whatever goes wrong inside is an empty grant.
 """
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from cachetools import LRUCache, cached
-from polar.exceptions import OsoError
 from polar.variable import Variable
 
-from gateway.errors import Misconfigured
 from gateway.model import Facts, Grant, vocabulary_faults
-from gateway.policy.canaries import defects
-from gateway.policy.lint import FILES, Folder, Row, read_folder
+from gateway.policy.lint import Folder, Row
 from gateway.policy.sandbox import PolarAgent, PolarDossier, PolicyDefect, StrictOso
 
 DECISIONS_KEPT: Final = 16_384
@@ -102,36 +97,3 @@ def _flat(value: Any) -> Iterator[str]:
         yield value
     else:
         raise PolicyDefect("a rule gave a reason that is not a text")
-
-
-def fingerprint(texts: Mapping[str, str]) -> str:
-    """The name of exactly these texts (file name → text): SHA-256, 64 hexadecimal digits."""
-    digest = hashlib.sha256()
-    for name in sorted(texts):
-        for part in (name.encode(errors="surrogatepass"), texts[name].encode(errors="surrogatepass")):
-            digest.update(len(part).to_bytes(8, "big") + part)
-    return digest.hexdigest()
-
-
-def load(texts: Mapping[str, str], named: str = "") -> Policy:
-    """The policy whose Polar files are `texts` (file name → text). `named` is its fingerprint, where it covers more.
-
-    Raises `Misconfigured` with everything that is wrong: outside the grammar, against the folder's own rules,
-    refused or warned about by oso, or granting to a canary.
-    """
-    folder, problems = read_folder(texts)
-    if folder is None:
-        raise Misconfigured([str(problem) for problem in problems])
-    try:
-        engine = StrictOso({name: texts[name] for name in FILES})
-    except (OsoError, PolicyDefect) as defect:
-        raise Misconfigured([f"policies: {_first_line(defect)}"]) from None
-    policy = Policy(folder, engine, named or fingerprint(texts))
-    found = defects(policy)
-    if found:
-        raise Misconfigured([f"policies: {defect}" for defect in found])
-    return policy
-
-
-def _first_line(defect: Exception) -> str:
-    return " ".join(str(defect).split("Get help with Oso")[0].split())[:300]

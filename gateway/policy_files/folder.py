@@ -10,9 +10,10 @@ from typing import Final
 
 import gateway
 from gateway.errors import Misconfigured
-from gateway.policy.engine import Policy, fingerprint, load
+from gateway.policy.engine import Policy
 from gateway.policy.grammar import LARGEST_FILE
 from gateway.policy.lint import FILES, named_rubrics
+from gateway.policy.loading import fingerprint, load
 from gateway.redaction.routes import compile_routes
 from gateway.redaction.table import RouteTable
 

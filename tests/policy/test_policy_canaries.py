@@ -9,10 +9,11 @@ import re
 import pytest
 
 from gateway.errors import Misconfigured
-from gateway.policy import engine as engine_module
+from gateway.policy import loading
 from gateway.policy.canaries import LACKING, LEAST, PHANTOMS, STRANGERS, defects
-from gateway.policy.engine import Policy, load
+from gateway.policy.engine import Policy
 from gateway.policy.lint import read_folder
+from gateway.policy.loading import load
 from gateway.policy.sandbox import StrictOso
 
 G, C, M, R = "gates.polar", "conditions.polar", "matrix.polar", "refusals.polar"
@@ -90,7 +91,7 @@ def test_the_shipped_policies_open_to_no_canary(policy):
 
 
 def test_load_asks_the_canaries(texts, monkeypatch):
-    monkeypatch.setattr(engine_module, "defects", lambda policy: ["a canary sang."])
+    monkeypatch.setattr(loading, "defects", lambda policy: ["a canary sang."])
     with pytest.raises(Misconfigured) as caught:
         load(texts)
     assert caught.value.problems == ("policies: a canary sang.",)

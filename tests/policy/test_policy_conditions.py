@@ -7,7 +7,7 @@ from itertools import chain, combinations, product
 import pytest
 
 from gateway.model import Facts
-from gateway.policy.engine import load
+from gateway.policy.loading import load
 
 COLUMNS = {
     "T1": "paiement dossier famille droits logement rmi_api rsa ressources creances adresse attestation_paiement"

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from gateway.model import FACT_VOCABULARIES, GATES, Facts, Grant
 from gateway.policy import engine
 from gateway.policy.canaries import MOST
-from gateway.policy.engine import DECISIONS_KEPT, Policy, fingerprint, load
+from gateway.policy.engine import DECISIONS_KEPT, Policy
+from gateway.policy.loading import fingerprint, load
 from gateway.policy_files.folder import ROUTES, load_texts
 
 PROFILES = ("T1", "T2", "T9", "T10", "T11", "T16", "T7")

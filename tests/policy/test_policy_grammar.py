@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from gateway.errors import Misconfigured
 from gateway.policy.canaries import MOST
-from gateway.policy.engine import Policy, load
+from gateway.policy.engine import Policy
 from gateway.policy.grammar import DEEPEST_NESTING, LARGEST_FILE, LONGEST_STATEMENT, RESERVED, read
 from gateway.policy.lint import FILES, MOST_PROBLEMS, read_folder
+from gateway.policy.loading import load
 from gateway.policy.tokens import Problem, Unreadable, tokens
 
 PIECES = [

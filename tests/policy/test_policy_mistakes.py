@@ -9,9 +9,9 @@ import time
 import pytest
 
 from gateway.errors import Misconfigured
-from gateway.policy import engine
-from gateway.policy.engine import load
+from gateway.policy import loading
 from gateway.policy.lint import FILES
+from gateway.policy.loading import load
 from gateway.policy_files.folder import load_folder
 
 P, M, C, R, G, S = FILES
@@ -198,7 +198,7 @@ def no_oso(monkeypatch):
     def reached(texts):
         raise AssertionError("oso was given the text")
 
-    monkeypatch.setattr(engine, "StrictOso", reached)
+    monkeypatch.setattr(loading, "StrictOso", reached)
 
 
 @pytest.mark.parametrize(("file", "old", "new", "said"), MISTAKES.values(), ids=list(MISTAKES))
