@@ -43,6 +43,22 @@ content_types = ["application/pdf"]
 
 MISTAKES = [
     (
+        "two parts that say which dossier it is",
+        '"/numero" = "always"',
+        '"/numero" = "number"\n"/id" = "number"',
+        [
+            'routes.toml:9: "/id" is a second "number": "/numero" already says which dossier this is.',
+        ],
+    ),
+    (
+        "an item of a list that says which dossier it is",
+        '"/numero" = "always"',
+        '"/numeros/*" = "number"',
+        [
+            'routes.toml:8: "/numeros/*" cannot be "number": an item of a list does not say which dossier this is.',
+        ],
+    ),
+    (
         "an unclosed list",
         'query  = ["page"]',
         'query  = ["page"',
