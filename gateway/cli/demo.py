@@ -42,6 +42,7 @@ SHOWN: Final = ("T2", "T10")
 """The two profiles whose views of one dossier are shown side by side."""
 READY_SECONDS: Final = 30
 GLIMPSE: Final = 36
+POLL_SECONDS: Final = 0.2
 
 PARTNERS: Final[Mapping[str, str]] = {
     "T1": "Département de la Vendée, service social",
@@ -108,7 +109,10 @@ def demo(
         with contextlib.suppress(KeyboardInterrupt):
             _wait_for(f"{url}/-/health/ready", gateway)
             _say(url, own_upstream, configuration, password, loaded)
-            sys.exit(gateway.wait())
+            # Not `wait()`: a signal that comes just before it blocks would be noticed only when it returns.
+            while gateway.poll() is None:
+                time.sleep(POLL_SECONDS)
+            sys.exit(gateway.returncode)
 
 
 def _people(folder: Path, password: str) -> None:
