@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -64,7 +65,7 @@ def create_app(settings: Settings) -> Flask:
     app.register_blueprint(session.blueprint())
     probes = {"store": store.check_writable, "record": journal.check_writable}
     app.register_blueprint(Health(policies=in_force, probes=probes).blueprint())
-    app.register_error_handler(HTTPException, _recorded_refusals(way_out))
+    app.register_error_handler(HTTPException, _recorded_refusals(reception, way_out))
     app.wsgi_app = _Doorway(app.wsgi_app, story)  # type: ignore[method-assign]  # Flask's place for middleware
     return app
 
@@ -98,11 +99,13 @@ class _Doorway:
         return self._story(environ, start_response)
 
 
-def _recorded_refusals(way_out: Exit) -> Callable[[HTTPException], Response]:
-    """What Flask refuses by itself leaves as our problems do, recorded."""
+def _recorded_refusals(reception: Reception, way_out: Exit) -> Callable[[HTTPException], Response]:
+    """What Flask refuses by itself leaves as our problems do, recorded with the agent where there is one."""
 
     def refuse(error: HTTPException) -> Response:
-        def refused(_: Entry) -> Answer:
+        def refused(entry: Entry) -> Answer:
+            with contextlib.suppress(Refusal):
+                reception.identify(request.environ, entry)
             raise _as_ours(error)
 
         return as_flask(way_out.leave(new_entry(request.environ), refused))

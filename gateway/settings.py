@@ -145,9 +145,10 @@ def _override(tables: dict[str, dict[str, Any]], environ: Mapping[str, str], pro
 
 
 def _section(name: str, kind: type[Struct], table: dict[str, Any], folder: Path, problems: list[str]) -> Any:
+    """The section as far as it can be read: a wrong value is a problem, and its default stands in for the checks that
+    follow. None where a value without a default is missing or wrong."""
     fields = {field.name: field for field in msgspec.structs.fields(kind)}
     values: dict[str, Any] = {}
-    before = len(problems)
     for key, value in table.items():
         if key not in fields:
             problems.append(f"[{name}] unknown key `{key}`. {_known(key, list(fields))}")
@@ -161,7 +162,7 @@ def _section(name: str, kind: type[Struct], table: dict[str, Any], folder: Path,
     for key, field in fields.items():
         if field.required and key not in table:
             problems.append(f"[{name}] {key} is missing.")
-    if len(problems) > before:
+    if any(field.required and key not in values for key, field in fields.items()):
         return None
     for key, value in {field: getattr(kind(**values), field) for field in fields}.items():
         scheme, found, path = value.partition(":///") if key == "url" else ("", "", "")
@@ -201,8 +202,10 @@ def _inconsistencies(sections: Mapping[str, Any]) -> list[str]:
     for section, settings in sections.items():
         for field in msgspec.structs.fields(SECTIONS[section]) if settings else ():
             value = getattr(settings, field.name)
-            if isinstance(value, Path) and section != "policies" and not value.is_file():
-                problems.append(f"{section}.{field.name}: there is no file {value}.")
+            if isinstance(value, Path):
+                what, there = ("folder", value.is_dir()) if section == "policies" else ("file", value.is_file())
+                if not there:
+                    problems.append(f"{section}.{field.name}: there is no {what} {value}.")
     if identity := sections["identity"]:
         try:
             ZoneInfo(identity.timezone)

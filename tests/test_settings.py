@@ -49,6 +49,7 @@ def with_line(section: str, line: str) -> str:
 
 def test_a_good_file_is_read_and_its_relative_paths_start_from_its_folder(folder, monkeypatch, tmp_path_factory):
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    (folder / "policies").mkdir()
     settings = settings_of(folder, GOOD + '[policies]\npath = "policies"\n')
     assert settings.folder == folder
     assert settings.record.key_file == folder / "record.key"

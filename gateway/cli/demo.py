@@ -85,6 +85,8 @@ def demo(
         leave(taken)
     url = f"http://127.0.0.1:{port}"
     with contextlib.ExitStack() as stack:
+        # Said explicitly: what a shell starts in the background inherits a SIGINT that is ignored.
+        signal.signal(signal.SIGINT, _interrupt)
         signal.signal(signal.SIGTERM, _interrupt)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cafpro-demo-")))
         try:

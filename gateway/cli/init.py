@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Final
 
 import click
 
+from gateway import settings
 from gateway.cli.speaking import MISUSE, leave
 from gateway.errors import Misconfigured
 from gateway.identity.store import open_store
@@ -71,24 +74,37 @@ def furnish(
     caisse: str,
     policies: Path,
 ) -> Path:
-    """Fill `folder` with settings, a fresh key (0600), a copy of the policies and empty databases.
+    """Make `folder`: settings, a fresh key (0600), a copy of the policies and empty databases; or nothing at all.
 
-    Returns the settings' file. Raises `FileExistsError` where there is one already, `Misconfigured`, or `OSError`.
+    Returns the settings' file. Raises `FileExistsError` where the folder has anything in it, `Misconfigured` where the
+    values could not be served, or `OSError`.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    configuration = folder / CONFIGURATION
-    with configuration.open("x", encoding="utf-8") as file:
-        file.write(TEMPLATE.format(bind=bind, public_url=public_url, upstream=upstream, caisse=caisse))
-    descriptor = os.open(folder / KEY, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(secrets.token_hex(32) + "\n")
-    (folder / "policies").mkdir(exist_ok=True)
-    for name in (*FILES, ROUTES, "README.md"):
-        if (policies / name).is_file():
-            shutil.copyfile(policies / name, folder / "policies" / name)
-    open_store(f"sqlite:///{folder / 'cafpro.db'}").close()
-    open_journal(f"sqlite:///{folder / 'record.db'}").close()
-    return configuration
+    if folder.is_dir() and any(folder.iterdir()):
+        raise FileExistsError(errno.EEXIST, "is not empty", str(folder))
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as making:
+        made = Path(making) / folder.name
+        (made / "policies").mkdir(mode=0o700, parents=True)
+        text = TEMPLATE.format(bind=bind, public_url=public_url, upstream=upstream, caisse=caisse)
+        _write_secret(made / CONFIGURATION, text)
+        _write_secret(made / KEY, secrets.token_hex(32) + "\n")
+        for name in (*FILES, ROUTES, "README.md"):
+            if (policies / name).is_file():
+                shutil.copyfile(policies / name, made / "policies" / name)
+        settings.load(made / CONFIGURATION, {})
+        open_store(f"sqlite:///{made / 'cafpro.db'}").close()
+        open_journal(f"sqlite:///{made / 'record.db'}").close()
+        if folder.is_dir():
+            folder.rmdir()
+        made.rename(folder)
+    return folder / CONFIGURATION
+
+
+def _write_secret(file: Path, text: str) -> None:
+    """A file that is its owner's alone: a key, or settings that may hold a database's password."""
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
+        opened.write(text)
 
 
 @click.command(epilog="\b\nExample:\n  cafpro init /etc/cafpro --upstream http://10.0.0.5:9000 --caisse 851")
@@ -109,7 +125,9 @@ def init(folder: Path, bind: str, public_url: str, upstream: str, caisse: str) -
             policies=shipped(),
         )
     except FileExistsError as error:
-        leave([f"{error.filename} exists already: nothing was changed. Choose another folder."], status=MISUSE)
+        leave(
+            [f"{error.filename} exists already and is not empty: nothing was changed. Choose another."], status=MISUSE
+        )
     except OSError as error:
         leave([f"{folder} cannot be filled ({error.strerror})."])
     except Misconfigured as error:

@@ -32,21 +32,26 @@ def policy() -> None:
 
 
 def _folder(policies: Path | None, config: Path | None) -> Path:
+    """The folder that is named, else the one of the configuration (or of `gateway.toml` here), else the shipped one."""
     if policies is not None:
         return policies
-    if config is not None:
-        return settings_module.load(config, os.environ).policies.path or shipped()
+    here = Path("gateway.toml")
+    if config is not None or here.is_file():
+        return settings_module.load(config or here, os.environ).policies.path or shipped()
     return shipped()
 
 
-@policy.command("check", epilog="\b\nExample:\n  cafpro policy check\n  cafpro policy check ./policies --format json")
-@click.argument("policies", type=click.Path(path_type=Path), required=False, metavar="[DIR]")
+@policy.command("check", epilog="\b\nExample:\n  cafpro policy check .\n  cafpro policy check ./policies --format json")
+@click.argument("folder", type=click.Path(path_type=Path), required=False, metavar="[DIR]")
+@click.option("--policies", type=click.Path(path_type=Path), help="The same as DIR.")
 @click.option("--config", "-c", type=click.Path(path_type=Path), help="Check the policies this configuration names.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
-def check_policy(policies: Path | None, config: Path | None, form: str) -> None:
+def check_policy(folder: Path | None, policies: Path | None, config: Path | None, form: str) -> None:
     """Read DIR as the gateway would and say everything that is wrong, with file and line; exit 1 if anything is."""
+    if folder and policies:
+        raise click.UsageError("DIR and --policies are the same thing: give one.")
     try:
-        folder = _folder(policies, config)
+        folder = _folder(folder or policies, config)
         loaded: InForce | None = load_folder(folder)
         problems: Sequence[str] = ()
     except Misconfigured as error:

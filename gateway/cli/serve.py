@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import ssl
 import sys
 from functools import partial
 from pathlib import Path
@@ -22,6 +24,18 @@ from gateway.server.supervisor import listen, supervise, tls_context
 from gateway.settings import Settings
 
 
+def own_tls(settings: Settings) -> ssl.SSLContext | None:
+    """The TLS that the settings ask for, or None. Raises `Misconfigured`."""
+    certificate, key = settings.server.tls_certificate, settings.server.tls_key
+    if certificate is None or key is None:
+        return None
+    try:
+        return tls_context(certificate, key)
+    except OSError as error:
+        why = getattr(error, "reason", None) or error.strerror or "not a pair of PEM files"
+        raise Misconfigured([f"server.tls_certificate and server.tls_key: cannot be used together ({why})."]) from None
+
+
 def problems_at_start(settings: Settings) -> list[str]:
     """Everything that would stop a start: policies, key, store, record."""
     problems: list[str] = []
@@ -30,6 +44,7 @@ def problems_at_start(settings: Settings) -> list[str]:
         lambda: record_key(settings.record.key_file),
         lambda: open_store(settings.store.url).close(),
         lambda: open_journal(settings.record.url).close(),
+        lambda: own_tls(settings),
     ):
         try:
             part()
@@ -38,8 +53,21 @@ def problems_at_start(settings: Settings) -> list[str]:
     return problems
 
 
+class _Unfailing:
+    """Standard error, of which a closed pipe or a full disk costs the line and nothing else: no answer waits for it."""
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.flush()
+
+
 def write_log() -> None:
-    """Logs are JSON lines on standard error."""
+    """Logs are JSON lines on standard error. Writing one never fails."""
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -47,7 +75,7 @@ def write_log() -> None:
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=_Unfailing()),  # type: ignore[arg-type]  # all it uses
         cache_logger_on_first_use=True,
     )
 
@@ -67,10 +95,9 @@ def reads_bodies(path: str) -> bool:
 
 
 def run(settings: Settings) -> int:
-    """Serves until SIGINT or SIGTERM; the exit code. Raises `OSError` where the address or TLS cannot be had."""
+    """Serves until SIGINT or SIGTERM; the exit code. Raises `OSError` where the address cannot be had."""
     server = settings.server
     host, _, port = server.bind.rpartition(":")
-    certificate, key = server.tls_certificate, server.tls_key
     return supervise(
         partial(application, settings),
         listen(host.strip("[]"), int(port)),
@@ -78,7 +105,7 @@ def run(settings: Settings) -> int:
         threads=server.threads,
         wants_body=reads_bodies,
         patience=Patience(body=server.body_seconds),
-        tls=tls_context(certificate, key) if certificate and key else None,
+        tls=own_tls(settings),
     )
 
 

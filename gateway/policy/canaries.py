@@ -39,6 +39,9 @@ LEAST: Final = replace(
 """The situation in which nobody sees anything."""
 LACKING: Final[Mapping[str, Facts]] = {
     "without a convention": replace(MOST, convention="none"),
+    "with a suspended convention": replace(MOST, convention="suspended"),
+    "with an expired convention": replace(MOST, convention="expired"),
+    "with an outdated engagement": replace(MOST, engagement="outdated"),
     "with an unknown convention state": replace(MOST, convention=WORD),
     "without an engagement": replace(MOST, engagement="missing"),
     "with an unknown engagement state": replace(MOST, engagement=WORD),

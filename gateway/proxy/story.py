@@ -11,6 +11,7 @@ from typing import Any
 
 from gateway.errors import NotOpen, PolicyUnavailable
 from gateway.model import Agent, Grant, facts_of
+from gateway.policy.matrix import column
 from gateway.policy_files.folder import InForce
 from gateway.proxy.answers import STATUS_LINES, Answer, Exit, new_entry
 from gateway.proxy.authorise import refusal_of
@@ -76,6 +77,9 @@ class Story:
         if grant.denied == "fault":
             raise PolicyUnavailable("the policy failed on these facts")
         if not grant.rubrics:
+            if request.rubrics.isdisjoint(column(policies.policy, agent.profile)):
+                # Closed to this profile on every dossier: the answer must not tell whether this one is special.
+                raise NotOpen(f"closed to the profile; the gate `{grant.denied}` is shut too")
             raise refusal_of(grant, facts)
         if request.rubrics.isdisjoint(grant.rubrics):
             raise NotOpen("nothing this route answers is open")

@@ -17,7 +17,8 @@ RUBRIC: Final = "{rubric}"
 
 _BAD_ESCAPE: Final = re.compile(r"~(?![01])")
 _UNREADABLE: Final = re.compile(r'["\\\x00-\x1f]')
-_SHOWN_KEY: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
+# A name that a programmer gives: a map keyed by number, by bank account or by person is not shown.
+_SHOWN_KEY: Final = re.compile(r"[a-z][a-z_]{0,40}[0-9]{0,2}", re.ASCII)
 
 
 def read_pointer(text: str) -> Pointer:

@@ -6,12 +6,15 @@ import json
 import re
 import shutil
 import stat
+import sys
 from pathlib import Path
 
 import pytest
+import structlog
 from click.testing import CliRunner
 
 from gateway.cli.main import main
+from gateway.cli.serve import write_log
 from gateway.policy_files.folder import shipped
 
 PROFILES = ["T1", "T2", "T3", "T4", "T5", "T6", "T8", "T9", "T10", "T11", "T12", "T13", "T14", "T16"]
@@ -65,12 +68,14 @@ def test_the_matrix_for_readers_has_every_label_and_profile_and_89_crosses(cafpr
 
 
 def test_the_matrix_is_decided_and_not_copied(cafpro, policies):
-    conditions = policies / "conditions.polar"
-    text = conditions.read_text()
-    conditions.write_text(text.replace('agent.convention = "in_force"', 'agent.convention = "suspended"'))
+    refusals = policies / "refusals.polar"
+    text = refusals.read_text()
+    refusals.write_text(text + '\nrefusal(agent: Agent, _dossier: Dossier, "closed") if agent.profile = "T9";\n')
     said = cafpro("policy", "matrix", "--policies", policies, "--format", "csv")
     assert said.exit_code == 0
-    assert sum(row[p] == "1" for row in csv.DictReader(io.StringIO(said.output)) for p in PROFILES) == 0
+    rows = list(csv.DictReader(io.StringIO(said.output)))
+    assert sum(row["T9"] == "1" for row in rows) == 0
+    assert sum(row[profile] == "1" for row in rows for profile in PROFILES) == 89 - 13
 
 
 def test_a_good_folder_is_said_to_be_good_with_its_fingerprint(cafpro):
@@ -148,6 +153,43 @@ def test_a_bad_configuration_is_said_whole_and_starts_nothing(cafpro, tmp_path, 
     ):
         assert fragment in said.stderr
     assert "Traceback" not in said.output
+
+
+def test_the_folder_that_is_checked_is_the_one_that_is_meant(cafpro, policies, furnished, monkeypatch):
+    (policies / "matrix.polar").write_text("")
+    for words in ([policies], ["--policies", policies]):
+        assert cafpro("policy", "check", *words).exit_code == 1
+    assert cafpro("policy", "check", policies, "--policies", policies).exit_code == 2
+    monkeypatch.chdir(furnished)
+    (furnished / "policies" / "matrix.polar").write_text("")
+    assert cafpro("policy", "check").exit_code == 1, "the configuration where one stands names its folder"
+    monkeypatch.chdir(policies.parent)
+    assert cafpro("policy", "check").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "option",
+    [("--caisse", "85"), ("--upstream", "nope"), ("--public-url", 'http://"x'), ("--bind", "127.0.0.1:99999")],
+    ids=lambda option: option[0],
+)
+def test_init_makes_nothing_that_could_not_be_served(cafpro, tmp_path, option):
+    said = cafpro("init", tmp_path / "caf", *option)
+    assert said.exit_code == 1
+    assert said.stderr.strip()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_log_that_cannot_be_written_costs_its_line_and_nothing_else(monkeypatch):
+    class Full:
+        def write(self, text=""):
+            raise OSError(28, "No space left on device")
+
+        flush = write
+
+    write_log()
+    monkeypatch.setattr(sys, "stderr", Full())
+    structlog.get_logger().error("fault", kind="Test")
+    structlog.reset_defaults()
 
 
 @pytest.mark.parametrize(
