@@ -6,6 +6,7 @@ Never blocks: reading and writing take what the socket has room for. The worker 
 from __future__ import annotations
 
 import io
+import select
 import socket
 import ssl
 import time
@@ -309,6 +310,15 @@ class Connection:
             if any(name == b"expect" and value.lower() == b"100-continue" for name, value in self._headers):
                 with suppress(OSError):
                     self.socket.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def has_unread(self) -> bool:
+        """Whether something has arrived that was not taken in yet. False once the connection is closed."""
+        descriptor = self.socket.fileno()
+        if descriptor < 0:
+            return False
+        looking = select.poll()
+        looking.register(descriptor, select.POLLIN)
+        return bool(looking.poll(0))
 
     def linger(self) -> bool:
         """Whether the client may still be sending: our side is shut, and what comes is to be discarded for a moment.

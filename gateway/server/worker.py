@@ -224,7 +224,7 @@ class Worker:
         now = time.monotonic()
         connections = list(self._connections.values())
         for connection in connections:
-            if now >= connection.deadline:
+            if now >= connection.deadline and not self._waits_for_us(connection):
                 connection.late = connection.awaits_body
                 self._wake(connection, expired=not connection.late)
         slow = [connection for connection in connections if connection.outgoing and not connection.expired]
@@ -234,6 +234,13 @@ class Worker:
                 break
             kept -= connection.kept
             self._wake(connection, expired=True)
+
+    def _waits_for_us(self, connection: Connection) -> bool:
+        """Whether the client has sent something that no thread has had time to read: then it is not the late one."""
+        if connection.outgoing:
+            return False
+        with self._closing:
+            return connection.has_unread()
 
     def _wake(self, connection: Connection, *, expired: bool) -> None:
         # The deadline stays: a thread that takes the connection meanwhile may be setting it, and shutting twice is

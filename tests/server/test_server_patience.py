@@ -221,3 +221,18 @@ def test_stopping_finishes_what_runs_and_refuses_what_is_new(tools):
         assert len(tools.read_one(slow).body) == 8_000_000
         place.thread.join(tools.WAIT)
         assert not place.thread.is_alive()
+
+
+def test_whoever_waits_for_a_free_thread_longer_than_a_head_may_take_is_still_answered(tools):
+    place = tools.Place(patience=SHORT, threads=1)
+    try:
+        with place.connect() as busy, place.connect() as waiting:
+            busy.sendall(b"GET /wait HTTP/1.1\r\nHost: h\r\n\r\n")
+            assert place.town.inside.acquire(timeout=20)
+            waiting.sendall(b"GET /x HTTP/1.1\r\nHost: h\r\n\r\n")
+            time.sleep(5 * SHORT.head)
+            place.town.open.set()
+            assert b" 200 " in busy.recv(100)
+            assert b" 200 " in waiting.recv(100)
+    finally:
+        place.close()
