@@ -44,15 +44,21 @@ def running(
 
 
 @contextlib.contextmanager
-def nginx(folder: Path, port: int, location: str, more: str = "", *, core: str, top: str = "") -> Iterator[int]:
-    """An nginx of one worker that answers at `port`; its process id. `top` stands first in its file (modules)."""
+def nginx(
+    folder: Path, port: int, location: str, more: str = "", *, core: str, top: str = "", beside: str = ""
+) -> Iterator[int]:
+    """An nginx of one worker that answers at `port`; its process id.
+
+    `location` is what answers; `beside` stands beside it in its server, `more` around the server, `top` first in the
+    file (modules).
+    """
     folder.mkdir()
     (folder / "nginx.conf").write_text(
         f"{top}\nworker_processes 1; daemon off; pid {folder}/pid; error_log {folder}/error.log; user root;\n"
         f"events {{ worker_connections 4096; }}\nhttp {{ access_log off; default_type application/json; sendfile on;\n"
         f"keepalive_requests 10000000; proxy_temp_path {folder}; client_body_temp_path {folder};\n"
         f"fastcgi_temp_path {folder}; uwsgi_temp_path {folder}; scgi_temp_path {folder};\n"
-        f"{more}\nserver {{ listen 127.0.0.1:{port}; location / {{ {location} }} }} }}\n"
+        f"{more}\nserver {{ listen 127.0.0.1:{port}; {beside} location / {{ {location} }} }} }}\n"
     )
     command = ("nginx", "-c", str(folder / "nginx.conf"), "-p", str(folder))
     with running(*command, core=core, output=folder / "output") as process:
