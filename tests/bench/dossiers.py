@@ -29,7 +29,7 @@ _ROW: Final = re.compile(r'^rubric\("(\w+)",\s*"[^"]*",\s*\[([^]]*)\]', re.MULTI
 
 
 def write_dossiers(folder: Path) -> None:
-    """Each dossier as a file at the address it has: `folder`/dossiers/NUMBER. The address needs no right but to read."""
+    """Each dossier as a file at the address it has: `folder`/dossiers/NUMBER, for everybody to read."""
     (folder / "dossiers").mkdir(parents=True)
     for above in (folder, folder / "dossiers"):
         above.chmod(0o755)

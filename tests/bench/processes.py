@@ -76,8 +76,8 @@ def load(
     """
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as file:
         file.write(
-            f"{script}\ndone = function(s, l, r) print('OUT', s.requests, s.duration, l:percentile(50), l:percentile(99),"
-            " s.errors.status + s.errors.connect + s.errors.read + s.errors.timeout) end\n"
+            f"{script}\ndone = function(s, l, r) print('OUT', s.requests, s.duration, l:percentile(50),"
+            " l:percentile(99), s.errors.status + s.errors.connect + s.errors.read + s.errors.timeout) end\n"
         )
         file.flush()
         command = ["taskset", "-c", OTHER_CORE, "wrk", f"-t{threads}", f"-c{connections}", f"-d{seconds}s"]
@@ -112,6 +112,15 @@ def memory_of(pid: int) -> int:
     """Bytes of resident memory of a process and its descendants, each counted whole."""
     pages = sum(int(Path(f"/proc/{process}/statm").read_text().split()[1]) for process in [pid, *descendants(pid)])
     return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def resident(pid: int) -> int:
+    """Bytes of resident memory of a process and its descendants, what they share counted once."""
+    total = 0
+    for process in [pid, *descendants(pid)]:
+        lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+        total += next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) * 1024
+    return total
 
 
 def descendants(pid: int) -> list[int]:

@@ -14,6 +14,7 @@ from tests.bench.dossiers import PROFILE, check_redacted, check_whole, matrix
 from tests.bench.installing import PEERS, Installed
 from tests.bench.processes import MEASURED_CORE, OTHER_CORE, free_port, nginx, running, wait_for
 
+BACKEND: Final = "the backend itself"
 GATEWAY: Final = "gateway"
 LUA: Final = "nginx + lua"
 NJS: Final = "nginx + njs"
@@ -37,14 +38,14 @@ class Target(NamedTuple):
 
 
 @contextlib.contextmanager
-def backend(folder: Path, www: Path, *, delay_ms: int = 0) -> Iterator[str]:
-    """The backend: an nginx that serves the dossiers as files, each `delay_ms` late. Its address."""
+def backend(folder: Path, www: Path, *, delay_ms: int = 0) -> Iterator[Target]:
+    """The backend: an nginx that serves the dossiers as files, each `delay_ms` late."""
     port = free_port()
-    cache = "open_file_cache max=50000; open_file_cache_valid 600s;"
+    cache = "open_file_cache max=500; open_file_cache_valid 600s;"
     late = f"rewrite_by_lua_block {{ ngx.sleep({delay_ms / 1000}) }}" if delay_ms else ""
     top = _LUA_TOP if delay_ms else ""
-    with nginx(folder, port, f"{late} root {www};", cache, core=OTHER_CORE, top=top):
-        yield f"http://127.0.0.1:{port}"
+    with nginx(folder, port, f"{late} root {www};", cache, core=OTHER_CORE, top=top) as pid:
+        yield Target(BACKEND, f"http://127.0.0.1:{port}", pid, "")
 
 
 @contextlib.contextmanager
@@ -170,7 +171,8 @@ def _kept(upstream: str) -> str:
 
 
 def _fetching() -> str:
-    return f"location /backend/ {{ internal; {_PASS} {_BUFFERS} proxy_pass_request_headers off; proxy_pass http://backend/; }}"
+    bare = f"{_PASS} {_BUFFERS} proxy_pass_request_headers off;"
+    return f"location /backend/ {{ internal; {bare} proxy_pass http://backend/; }}"
 
 
 def _rules(folder: Path) -> Path:

@@ -1,0 +1,193 @@
+"""The whole gateway beside what a user would pick instead: the same work, one core each, all in one run.
+
+Installs the peers (kept in .bench/), checks every answer, measures, prints tables and the bars of what must hold, and
+writes tests/bench/results/. The gateway runs whole: token, mandates and objection looked up, decision, redaction,
+durable record, metrics. Figures of different runs cannot be compared; ratios within one can.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from tests.bench import bars, charts, measuring, targets
+from tests.bench.agents import DOSSIERS, cold_and_hot
+from tests.bench.dossiers import SIZES, write_copies, write_dossiers
+from tests.bench.installing import CACHE, install
+from tests.bench.measuring import Durable, Effort, Row
+from tests.bench.targets import BACKEND, FASTIFY, FLOOR, GATEWAY, LUA
+
+RESULTS: Final = Path(__file__).with_name("results")
+"""The figures of the last whole run, kept with the code. Those of any other run are in .bench/ only."""
+PARTS: Final = ("sizes", "latency", "slow", "agents")
+_NOTE: Final = (
+    "20 rubrics, 4 kept; one core each; 16 connections; medians. Ratios hold, absolute figures do not travel."
+)
+
+
+def main() -> None:
+    """Run the parts asked for; exit 1 in a quick run whose ratios fall short."""
+    options = parse_options()
+    effort = Effort(1, 2, quick=True) if options.quick else Effort(options.seconds, options.rounds)
+    installed = install(progress)
+    report: dict[str, Any] = {
+        "at": datetime.now(UTC).isoformat(timespec="minutes"),
+        "quick": options.quick,
+        "machine": f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}",
+        "versions": targets.versions(installed),
+    }
+    held: list[bars.Bar] = []
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cafpro-bench-")))
+        folder.chmod(0o755)
+        www = folder / "www"
+        write_dossiers(www)
+        backend = stack.enter_context(targets.backend(folder / "backend", www))
+        if {"sizes", "latency"} & set(options.only):
+            with targets.everybody(folder, backend.url, installed) as everybody:
+                progress("all answers are right; warming up")
+                measuring.warm_up(everybody.values(), effort)
+                if "sizes" in options.only:
+                    progress(f"sizes: {len(everybody)} targets at {measuring.CONNECTIONS} connections")
+                    print(heading())
+                    rows = measuring.side_by_side(everybody, effort, print_rows)
+                    memory = measuring.memory(everybody.values())
+                    print("memory, MB: " + ", ".join(f"{name} {held:.0f}" for name, held in memory.items()))
+                    report |= {"sizes": rows, "memory_mb": memory}
+                    held += [*bars.throughput_bars(rows), bars.memory_bar(memory)]
+                if "latency" in options.only:
+                    names = (GATEWAY, FASTIFY) if options.quick else (GATEWAY, LUA, FASTIFY)
+                    durable = measuring.durable_write(folder)
+                    progress("latency added over the backend")
+                    rows = measuring.latency([backend, *(everybody[name] for name in names)], effort)
+                    print_latency(rows, durable)
+                    report |= {"latency": rows, "durable_write_ms": durable}
+                    held += bars.latency_bars(rows, durable)
+        if "slow" in options.only:
+            progress(f"a backend that takes {measuring.SLOW_MS} ms, {measuring.SLOW_CONNECTIONS} connections")
+            rows = measuring.slow_backend(folder, www, installed, effort)
+            print(heading())
+            print_rows(rows)
+            report["slow"] = rows
+            held += bars.slow_bars(rows)
+        if "agents" in options.only and not options.quick:
+            progress("cold and hot: agents and dossiers, SQLite and PostgreSQL")
+            write_copies(www, DOSSIERS)
+            print(heading())
+            report["agents"] = cold_and_hot(folder, backend.url, effort, print_rows)
+    print("\n".join(["", *map(str, held)]))
+    report["bars"] = [{**bar._asdict(), "holds": bar.holds} for bar in held]
+    write_results(report, whole=not options.quick and set(options.only) == set(PARTS))
+    if options.quick and not all(bar.holds for bar in held if bar.ratio):
+        sys.exit(1)
+
+
+def parse_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench",
+        description=__doc__,
+        epilog="Example:\n  .venv/bin/python -m tests.bench --only sizes --rounds 5",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--quick", action="store_true", help="90 seconds; exit 1 where a ratio falls short")
+    parser.add_argument("--rounds", type=int, default=3, help="of each comparison (default: 3)")
+    parser.add_argument("--seconds", type=int, default=2, help="of each load (default: 2)")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="parts (default: all)")
+    return parser.parse_args()
+
+
+_BEGUN: Final = time.monotonic()
+
+
+def progress(text: str) -> None:
+    """A line for whoever waits, with the seconds since the start."""
+    print(f"[{time.monotonic() - _BEGUN:4.0f} s] {text}", flush=True)
+
+
+def heading() -> str:
+    return f"{'':40}{'':18}{'CPU us':>9}{'rps/core':>10}{'rps':>9}{'p50 ms':>9}{'p99 ms':>9}{'':4}beside the gateway"
+
+
+def print_rows(rows: Sequence[Row]) -> None:
+    """A table's lines, and what the gateway's rate is of each other's."""
+    ours = next(row.rps_per_core for row in rows if row.target == GATEWAY)
+    for row in rows:
+        ratio = f"{'':4}{ours / row.rps_per_core:.2f}x" if row.target != GATEWAY else ""
+        print(
+            f"{row.case:40}{row.target:18}{row.cpu_us:9.1f}{row.rps_per_core:10.0f}{row.rps:9.0f}"
+            f"{row.p50_ms:9.2f}{row.p99_ms:9.2f}{ratio}"
+        )
+    sys.stdout.flush()
+
+
+def print_latency(rows: Sequence[Row], durable: Durable) -> None:
+    """p50 and p99 of each target and what it adds to the backend's own."""
+    print(f"a durable write alone: p50 {durable.p50_ms:.3f} ms, p99 {durable.p99_ms:.3f} ms")
+    print(f"{'':10}{'connections':>12}  {'':20}{'p50 ms':>9}{'p99 ms':>9}{'added p50':>12}{'added p99':>12}")
+    for row in rows:
+        middle, late = bars.added(rows, row.target, row.case, row.connections)
+        told = f"{middle:12.3f}{late:12.3f}" if row.target != BACKEND else ""
+        print(f"{row.case:10}{row.connections:12}  {row.target:20}{row.p50_ms:9.3f}{row.p99_ms:9.3f}{told}")
+    sys.stdout.flush()
+
+
+def write_results(report: dict[str, Any], *, whole: bool) -> None:
+    """JSON and charts."""
+    folder = RESULTS if whole else CACHE / "results"
+    folder.mkdir(exist_ok=True)
+    (folder / "bench.json").write_text(json.dumps(plain(report), indent=1) + "\n")
+    if "sizes" in report:
+        panels = {size: shown([row for row in report["sizes"] if row.case == size]) for size in SIZES}
+        title = "Requests per second and core, and how many times the peer's the gateway's are"
+        (folder / "bench.svg").write_text(charts.bars(title, _NOTE, panels, ours=GATEWAY, plain=[FLOOR]))
+    if "agents" in report:
+        cases = [(row.case, row.rps_per_core, f"{row.rps_per_core:,.0f}") for row in report["agents"]]
+        half = len(cases) // 2
+        drawn = charts.bars(
+            "Cold and hot: the gateway's requests per second and core",
+            "16 connections, 4 KB. No cache may know anything but the decision.",
+            {"SQLite": cases[:half], "PostgreSQL": cases[half:]},
+            ours="",
+        )
+        (folder / "bench-agents.svg").write_text(drawn)
+    progress(f"written: {os.path.relpath(folder)}/bench.json and its charts")
+
+
+def shown(rows: Sequence[Row]) -> list[tuple[str, float, str]]:
+    """The bars of one size: the floor first, the quickest of the others next."""
+    ours = next(row.rps_per_core for row in rows if row.target == GATEWAY)
+    ordered = sorted(rows, key=lambda row: (row.target != FLOOR, -row.rps_per_core))
+    return [
+        (
+            row.target + (" (no work)" if row.target == FLOOR else ""),
+            row.rps_per_core,
+            f"{row.rps_per_core:,.0f}"
+            + ("" if row.target == GATEWAY else f"   gateway {ours / row.rps_per_core:.2f} x"),
+        )
+        for row in ordered
+    ]
+
+
+def plain(value: Any) -> Any:
+    """Named tuples as objects, figures with as many digits as they deserve."""
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        value = value._asdict()
+    if isinstance(value, dict):
+        return {key: plain(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(inner) for inner in value]
+    return round(value, 3) if isinstance(value, float) else value
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,160 @@
+"""The measurements of one run: targets alternate in every round, and what is kept of the rounds is the median."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import statistics
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from tests.bench import targets
+from tests.bench.dossiers import SIZES
+from tests.bench.installing import Installed
+from tests.bench.processes import Measured, load, resident
+from tests.bench.targets import Target
+
+CONNECTIONS: Final = 16
+SLOW_MS: Final = 20
+SLOW_CONNECTIONS: Final = 64
+_WRITES: Final = 400
+
+
+class Effort(NamedTuple):
+    """How long is measured: whole seconds of each load, rounds of each comparison."""
+
+    seconds: int
+    rounds: int
+    quick: bool = False
+
+
+class Row(NamedTuple):
+    """One target in one situation. `case` is the situation's name; see `Measured` for the units."""
+
+    case: str
+    target: str
+    connections: int
+    cpu_us: float
+    rps_per_core: float
+    rps: float
+    p50_ms: float
+    p99_ms: float
+
+
+class Shot(NamedTuple):
+    """One load that is repeated in every round."""
+
+    case: str
+    target: Target
+    connections: int
+    path: str
+    script: str = ""
+
+
+class Durable(NamedTuple):
+    """One row written durably to an SQLite file here, alone, in milliseconds."""
+
+    p50_ms: float
+    p99_ms: float
+
+
+def rounds(shots: Sequence[Shot], effort: Effort) -> list[Row]:
+    """Every shot once a round, each round beginning with another one; the medians, in the order of `shots`."""
+    found: dict[int, list[Measured]] = {index: [] for index in range(len(shots))}
+    for turn in range(effort.rounds):
+        for index in [(place + turn) % len(shots) for place in range(len(shots))]:
+            shot = shots[index]
+            found[index].append(
+                load(
+                    shot.target.pid,
+                    shot.target.url + shot.path,
+                    seconds=effort.seconds,
+                    connections=shot.connections,
+                    token="" if shot.script else shot.target.token,
+                    script=shot.script,
+                )
+            )
+    return [_row(shot, found[index]) for index, shot in enumerate(shots)]
+
+
+def warm_up(everybody: Iterable[Target], effort: Effort) -> None:
+    """Every target has compiled what it compiles and holds its connections, for small and for large answers."""
+    for target in everybody:
+        for size, seconds in (("4 KB", 2 if effort.quick else 3), ("64 KB", 1)):
+            number, _ = SIZES[size]
+            load(
+                target.pid,
+                f"{target.url}/dossiers/{number}",
+                seconds=seconds,
+                connections=CONNECTIONS,
+                token=target.token,
+            )
+
+
+def side_by_side(everybody: Mapping[str, Target], effort: Effort, say: Callable[[list[Row]], None]) -> list[Row]:
+    """All sizes, all targets, at 16 connections. A quick run leaves out FastAPI and the floor but for 4 KB."""
+    rows: list[Row] = []
+    for size, (number, _) in SIZES.items():
+        left_out = {targets.FASTAPI, targets.FLOOR} if effort.quick and size != "4 KB" else set()
+        shots = [
+            Shot(size, target, CONNECTIONS, f"/dossiers/{number}")
+            for name, target in everybody.items()
+            if name not in left_out
+        ]
+        measured = rounds(shots, effort)
+        say(measured)
+        rows += measured
+    return rows
+
+
+def memory(everybody: Iterable[Target]) -> dict[str, float]:
+    """MB that each target holds now, pages shared by its processes counted once."""
+    return {target.name: resident(target.pid) / 1e6 for target in everybody}
+
+
+def latency(everybody: Sequence[Target], effort: Effort) -> list[Row]:
+    """Small and middling dossiers at 1 and 16 connections; `everybody` begins with the backend itself."""
+    shots = [
+        Shot(size, target, connections, f"/dossiers/{SIZES[size][0]}")
+        for size in ("4 KB", "64 KB")
+        for connections in ((1,) if effort.quick else (1, CONNECTIONS))
+        for target in everybody
+    ]
+    return rounds(shots, effort)
+
+
+def slow_backend(folder: Path, www: Path, installed: Installed, effort: Effort) -> list[Row]:
+    """A backend that takes 20 ms, 64 connections: the gateway and fastify."""
+    with contextlib.ExitStack() as stack:
+        backend = stack.enter_context(targets.backend(folder / "slow", www, delay_ms=SLOW_MS))
+        gateway = stack.enter_context(targets.gateway(folder / "slow-gateway", backend.url))
+        fastify = stack.enter_context(targets.fastify(folder / "slow-fastify", backend.url, installed))
+        path = f"/dossiers/{SIZES['4 KB'][0]}"
+        shots = [Shot(f"{SLOW_MS} ms", target, SLOW_CONNECTIONS, path) for target in (gateway, fastify)]
+        rounds(shots, Effort(1, 1))
+        return rounds(shots, effort)
+
+
+def durable_write(folder: Path) -> Durable:
+    """What SQLite asks for one durable row (WAL, FULL) where the gateway's record lies."""
+    took: list[float] = []
+    with contextlib.closing(sqlite3.connect(folder / "durable.db", isolation_level=None)) as database:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = FULL")
+        database.execute("CREATE TABLE row (text TEXT)")
+        for _ in range(_WRITES):
+            begun = time.perf_counter()
+            database.execute("INSERT INTO row VALUES (?)", ("x" * 300,))
+            took.append((time.perf_counter() - begun) * 1000)
+    percentiles = statistics.quantiles(took, n=100)
+    return Durable(percentiles[49], percentiles[98])
+
+
+def _row(shot: Shot, found: Sequence[Measured]) -> Row:
+    cpu, rps, middle, late = (
+        statistics.median(getattr(measured, name) for measured in found)
+        for name in ("cpu_us", "rps", "p50_ms", "p99_ms")
+    )
+    return Row(shot.case, shot.target.name, shot.connections, cpu, 1e6 / cpu, rps, middle, late)
