@@ -1,0 +1,95 @@
+"""The growth axes as one SVG: a small panel for each, so that flat looks flat."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from html import escape
+from typing import NamedTuple
+
+from tests.bench.growth_verdict import Point
+
+ACROSS = 3
+WIDTH, HEIGHT = 300, 210
+LEFT, RIGHT, TOP, BOTTOM = 24, 24, 62, 34
+STEEP = 8
+"""From such a ratio between two points of a panel on, its costs are drawn on a logarithmic scale."""
+COLOURS = {"flat": "#2a7f62", "linear": "#2b5c9e", "neither": "#b3541e"}
+
+
+class Panel(NamedTuple):
+    """One axis to draw. `note` says under the title how it was judged."""
+
+    title: str
+    axis: str
+    kind: str
+    note: str
+    points: Sequence[Point]
+
+
+def drawn(panels: Sequence[Panel], title: str) -> str:
+    """The SVG of these panels, three in a row, light background, no script."""
+    rows = -(-len(panels) // ACROSS)
+    width, height = ACROSS * WIDTH + 20, rows * HEIGHT + 44
+    out = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}"',
+        ' font-family="Helvetica, Arial, DejaVu Sans, sans-serif" font-size="11" fill="#222">',
+        f'<rect width="{width}" height="{height}" fill="#fff"/>',
+        f'<text x="20" y="26" font-size="15" font-weight="bold">{escape(title)}</text>',
+    ]
+    for n, panel in enumerate(panels):
+        out.append(f'<g transform="translate({10 + n % ACROSS * WIDTH} {36 + n // ACROSS * HEIGHT})">')
+        out += _panel(panel)
+        out.append("</g>")
+    return "\n".join([*out, "</svg>", ""])
+
+
+def _panel(panel: Panel) -> list[str]:
+    colour = COLOURS[panel.kind]
+    costs = [point.cost_us for point in panel.points]
+    steep = min(costs) > 0 and max(costs) / min(costs) > STEEP
+    first, last = math.log10(panel.points[0].at), math.log10(panel.points[-1].at)
+    low, high = (math.log10(min(costs)), math.log10(max(costs))) if steep else (0.0, max(costs) * 1.15)
+
+    def x(at: float) -> float:
+        return LEFT + 12 + (math.log10(at) - first) / ((last - first) or 1) * (WIDTH - LEFT - RIGHT - 24)
+
+    def y(cost: float) -> float:
+        share = ((math.log10(cost) if steep else cost) - low) / ((high - low) or 1)
+        return HEIGHT - BOTTOM - 6 - share * (HEIGHT - TOP - BOTTOM - 18)
+
+    floor = HEIGHT - BOTTOM
+    line = " ".join(f"{x(point.at):.1f},{y(point.cost_us):.1f}" for point in panel.points)
+    out = [
+        f'<text x="{LEFT}" y="18" font-weight="bold">{escape(panel.title)}</text>',
+        f'<text x="{LEFT}" y="33" fill="{colour}">{escape(panel.note)}</text>',
+        f'<path d="M{LEFT} {floor}H{WIDTH - RIGHT}" stroke="#999"/>',
+        f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>',
+    ]
+    for n, point in enumerate(panel.points):
+        across, up = x(point.at), y(point.cost_us)
+        anchor = "end" if steep and n == len(panel.points) - 1 else "start" if steep and n == 0 else "middle"
+        out += [
+            f'<circle cx="{across:.1f}" cy="{up:.1f}" r="3" fill="{colour}"/>',
+            f'<text x="{across:.1f}" y="{up - 8:.1f}" text-anchor="{anchor}">{escape(cost_text(point.cost_us))}</text>',
+            f'<text x="{across:.1f}" y="{floor + 14}" text-anchor="middle" fill="#666">{count_text(point.at)}</text>',
+        ]
+    scale = ", both logarithmic" if steep else ", costs from 0"
+    out.append(f'<text x="{LEFT}" y="{HEIGHT - 5}" fill="#666">{escape(panel.axis)}{scale}</text>')
+    return out
+
+
+def cost_text(us: float) -> str:
+    """Such as `0.8 µs`, `124 µs`, `13.1 ms`, `2.2 s`."""
+    for unit, size in (("s", 1e6), ("ms", 1e3)):
+        if us >= size:
+            return f"{us / size:.3g} {unit}"
+    return f"{us:.3g} µs"
+
+
+def count_text(count: float) -> str:
+    """Such as `20`, `10 k`, `1 M`."""
+    for unit, size in ((" M", 1e6), (" k", 1e3)):
+        if count >= size:
+            return f"{count / size:.3g}{unit}"
+    return f"{count:.3g}"

@@ -1,0 +1,160 @@
+"""Under duress: clients that are slow, memory over many requests, the largest dossiers."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import socket
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import requests
+
+from gateway.policy_files.folder import load_texts, read, shipped
+from tests.bench.gateway_served import Served, log_in
+from tests.bench.growth_axes import MB, SIZES, Bench, loading, with_agent
+from tests.bench.growth_decision import asked_twice, hits, worst_miss
+from tests.bench.processes import cpu_of, descendants
+
+CROWD = 1_000
+OTHERS = 4
+"""Connections that ask as fast as they can while a crowd stands there."""
+MEGABYTE, LARGEST = "1300001", "1400001"
+LARGEST_WORKER = 80 * MB
+MOST_IN_FLIGHT = 3.0
+HIT_US, MISS_US = 3.0, 2_500.0
+
+
+class Check(NamedTuple):
+    """Something that must not exceed its bar. `bar` is None where none was set."""
+
+    what: str
+    value: float
+    unit: str
+    bar: float | None
+
+    @property
+    def kept(self) -> bool:
+        return self.bar is None or self.value <= self.bar
+
+
+def decision(bench: Bench) -> Iterator[Check]:
+    """Hits and misses of the shipped policies, in this process."""
+    policy = load_texts(read(shipped())).policy
+    slowest, facts = worst_miss(policy)
+    kinds = " and ".join(sorted(facts.mandates)) or "no mandate"
+    yield Check("decision, cache hit", hits([20])[0].cost_us, "µs", HIT_US)
+    yield Check(f"decision, miss with the slowest facts ({facts.profile}, {kinds})", slowest, "µs", MISS_US)
+    yield Check("distinct facts that eight threads together decided twice", asked_twice(policy), "facts", 0)
+
+
+def crowds(bench: Bench) -> Iterator[Check]:
+    """The p99 of four busy connections beside a thousand that are slow, against the p99 without them."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    gateway = bench.gateway(
+        lambda folder: (with_agent("t6", "T6")(folder), with_agent("t1", "T1")(folder)), upstream=bench.files
+    )
+    token, widest = log_in(gateway.url, "t6"), log_in(gateway.url, "t1")
+    head = f"GET /dossiers/{MEGABYTE} HTTP/1.1\r\nHost: {gateway.url.removeprefix('http://')}\r\n"
+    asked = f"{head}Authorization: Bearer {widest}\r\n\r\n"
+    for what, sent in {"silent": "", "with half a head": head, "that never read their 1 MB": asked}.items():
+        without, beside, memory = [], [], 0
+        for _ in range(1 if bench.quick else 3):
+            without.append(_tail(gateway, token))
+            with crowd(gateway, sent.encode()):
+                _until_idle(gateway.pid)
+                beside.append(_tail(gateway, token))
+                memory = _status(worker_of(gateway), "VmRSS")
+        before, after = statistics.median(without), statistics.median(beside)
+        # The half millisecond is what a shared core takes away at times, crowd or no crowd.
+        yield Check(f"p99 beside {CROWD} clients {what} ({before:.2f} ms without)", after, "ms", before * 1.25 + 0.5)
+        yield Check(f"resident bytes of the worker with {CROWD} clients {what}", memory / MB, "MB", None)
+
+
+def memory(bench: Bench) -> Iterator[Check]:
+    """What a worker holds after many requests, each about another dossier."""
+    gateway = bench.gateway(with_agent("t6", "T6"))
+    token, worker = log_in(gateway.url, "t6"), worker_of(gateway)
+    wanted = [1_000, *([] if bench.quick else [100_000]), *([1_000_000] if bench.full else [])]
+    done, held = 0, {}
+    for count in wanted:
+        while done < count:
+            # Each load begins with other numbers than the last: no dossier is asked for twice.
+            script = f"local n = {done}\nrequest = function() n = n + 1; return wrk.format('GET', "
+            script += "string.format('/dossiers/%07d', n % 10000000)) end"
+            done += loading(gateway, token, script=script)(1 if count < 10_000 else 2).requests
+        held[done] = _status(worker, "VmRSS")
+        yield Check(f"resident bytes of a worker after {done} requests", held[done] / MB, "MB", LARGEST_WORKER / MB)
+    first, *_, last = held.values() if len(held) > 1 else (0, 0)
+    if last:
+        yield Check("growth between the first and the last of these", (last - first) / MB, "MB", 4.0)
+
+
+def in_flight(bench: Bench) -> Iterator[Check]:
+    """What one dossier of 16 MB adds to a worker at the worst moment, as a multiple of its size."""
+    for profile in ("T6", "T1"):
+        # A worker of its own: memory that was needed once is not given back at once, and would hide the next peak.
+        gateway = bench.gateway(with_agent("agent", profile), upstream=bench.files)
+        worker = worker_of(gateway)
+        bearer = {"Authorization": f"Bearer {log_in(gateway.url, 'agent')}"}
+        requests.get(f"{gateway.url}/dossiers/{MEGABYTE}", headers=bearer, timeout=30).raise_for_status()
+        Path(f"/proc/{worker}/clear_refs").write_text("5")  # the peak is counted from here
+        before = _status(worker, "VmRSS")
+        answer = requests.get(f"{gateway.url}/dossiers/{LARGEST}", headers=bearer, timeout=30)
+        answer.raise_for_status()
+        peak = _status(worker, "VmHWM") - before
+        kept = f"{profile}, whose answer has {len(answer.content) / MB:.1f} MB"
+        yield Check(f"16 MB in flight, as a multiple of its size ({kept})", peak / SIZES[LARGEST], "x", MOST_IN_FLIGHT)
+        yield Check("resident bytes of the worker afterwards", _status(worker, "VmRSS") / MB, "MB", LARGEST_WORKER / MB)
+
+
+@contextlib.contextmanager
+def crowd(gateway: Served, sent: bytes) -> Iterator[None]:
+    """A thousand connections that have sent this and do nothing more."""
+    host, _, port = gateway.url.removeprefix("http://").partition(":")
+    with contextlib.ExitStack() as stack:
+        for _ in range(CROWD):
+            client = stack.enter_context(socket.socket())
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+            client.settimeout(10)
+            client.connect((host, int(port)))
+            client.sendall(sent)
+        yield
+
+
+def worker_of(gateway: Served) -> int:
+    """The process id of a gateway's only worker."""
+    (worker,) = descendants(gateway.pid)
+    return worker
+
+
+def _tail(gateway: Served, token: str) -> float:
+    return loading(gateway, token, connections=OTHERS)(1).p99_ms
+
+
+def _until_idle(pid: int) -> None:
+    """Returns when the process has used next to no CPU for a moment; after 8 s in any case."""
+    until = time.monotonic() + 8
+    while time.monotonic() < until:
+        before = cpu_of(pid)
+        time.sleep(0.2)
+        if cpu_of(pid) - before < 0.02:
+            return
+
+
+def _status(pid: int, name: str) -> int:
+    """A size of /proc/PID/status, in bytes."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(f"{name}:")).split()[1]) * 1024
+
+
+CHECKS: dict[str, Callable[[Bench], Iterator[Check]]] = {
+    "decision": decision,
+    "crowds": crowds,
+    "memory": memory,
+    "in-flight": in_flight,
+}
