@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SHELL := /bin/bash
 
-.PHONY: demo test lint lock clean
+.PHONY: demo test lint lock bench bench-quick clean
 
 demo: $(VENV)/.demo
 	@exec $(BIN)/cafpro demo $(ARGS)
@@ -24,8 +24,17 @@ lint: $(VENV)/.test
 lock: $(VENV)/.test
 	$(BIN)/python -m pip freeze --exclude-editable --exclude pip --exclude setuptools > requirements.lock
 
+# Side by side with what a user would pick instead, then growth: 10 minutes. It installs the peers into .bench/.
+bench: $(VENV)/.bench
+	$(BIN)/python -m tests.bench $(ARGS)
+	$(BIN)/python -m tests.bench.growth
+
+# 90 seconds, once the peers are installed. It fails where a ratio falls short.
+bench-quick: $(VENV)/.bench
+	$(BIN)/python -m tests.bench --quick $(ARGS)
+
 clean:
-	rm -rf $(VENV) build *.egg-info .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .bench build *.egg-info .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 $(VENV)/.demo: setup.cfg pyproject.toml requirements.lock
 	@$(call environment)
@@ -35,6 +44,11 @@ $(VENV)/.demo: setup.cfg pyproject.toml requirements.lock
 $(VENV)/.test: setup.cfg pyproject.toml requirements.lock
 	@$(call environment)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e .[test]
+	@touch $@ $(VENV)/.demo
+
+$(VENV)/.bench: setup.cfg pyproject.toml requirements.lock
+	@$(call environment)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e .[bench]
 	@touch $@ $(VENV)/.demo
 
 # A virtual environment of a Python that oso has wheels for, or one sentence that says which one is missing.
