@@ -7,8 +7,12 @@ core, wrk and an nginx that serves files on the other.
 from __future__ import annotations
 
 import contextlib
+import functools
+import os
+import signal
 import statistics
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,7 +52,7 @@ class Bench:
     """
 
     def __init__(self, folder: Path, stack: contextlib.ExitStack, *, quick: bool, full: bool, rounds: int) -> None:
-        self.folder, self.stack = folder, stack
+        self.folder, self.stack, self.lasting = folder, stack, stack
         self.quick, self.full, self.rounds = quick, full, rounds
         self._folders = 0
         files, numbered = free_port(), free_port()
@@ -76,32 +80,37 @@ class Bench:
         policies: Path | None = None,
         workers: int = 1,
         core: str | None = MEASURED_CORE,
+        lasts: bool = False,
     ) -> Served:
-        """A gateway of its own, serving once `seed` has filled its folder."""
+        """A gateway of its own, serving once `seed` has filled its folder. It `lasts` as long as the backends do."""
         configuration, port = furnished(self.place(), upstream or self.numbered, policies=policies)
         seed(configuration.parent)
         settings = {"server.workers": str(workers)}
-        return self.stack.enter_context(serving(configuration, port, settings=settings, core=core))
+        stack = self.lasting if lasts else self.stack
+        served = stack.enter_context(serving(configuration, port, settings=settings, core=core))
+        # Told to end before the first is waited for, they all end at once.
+        stack.callback(os.kill, served.pid, signal.SIGTERM)
+        return served
 
     def place(self) -> Path:
         """The path of a folder that does not exist yet."""
         self._folders += 1
         return self.folder / f"made-{self._folders}"
 
-    def steps(self, steps: Sequence[Step]) -> list[Point]:
-        """Every step measured in turns, `rounds` times; the median of each."""
-        found: dict[float, list[Measured]] = {step.at: [] for step in steps}
-        for _ in range(self.rounds):
-            for step in steps:
-                found[step.at].append(step.load(1))
-        return [
-            Point(at, *map(statistics.median, zip(*map(_figures, several), strict=True)))
-            for at, several in found.items()
-        ]
+    def steps(self, steps: Sequence[Step], *, rounds: int = 0) -> list[Point]:
+        """Every step measured in turns, to and fro, `rounds` times or as often as usual; of each the cheapest time:
+        whoever disturbs can only add."""
+        found: dict[float, list[Point]] = {step.at: [] for step in steps}
+        for n in range(rounds or self.rounds):
+            for step in steps if n % 2 == 0 else reversed(steps):
+                _, cost, rate, middle, late = step.load(1)
+                found[step.at].append(Point(step.at, cost, middle, late, rate))
+        return [min(several, key=lambda point: point.cost_us) for several in found.values()]
 
-
-def _figures(measured: Measured) -> tuple[float, float, float, float]:
-    return measured.cpu_us, measured.p50_ms, measured.p99_ms, measured.rps
+    def prepared(self, one: Callable[[Bench, int], Step], counts: Sequence[int]) -> list[Step]:
+        """A step for each count, made side by side: one is seeded while another starts."""
+        with ThreadPoolExecutor(len(counts)) as threads:
+            return list(threads.map(functools.partial(one, self), counts))
 
 
 def policy_rows(bench: Bench) -> list[Point]:
@@ -115,7 +124,7 @@ def policy_rows(bench: Bench) -> list[Point]:
 
 def accounts(bench: Bench) -> list[Point]:
     """More accounts, partners and sessions; each request with another agent's token."""
-    return bench.steps([_with_accounts(bench, count) for count in bench.sizes(100, 10_000, 1_000_000)])
+    return bench.steps(bench.prepared(_with_accounts, bench.sizes(100, 10_000, 1_000_000)))
 
 
 def _with_accounts(bench: Bench, count: int) -> Step:
@@ -127,7 +136,7 @@ def _with_accounts(bench: Bench, count: int) -> Step:
 
 def mandates(bench: Bench) -> list[Point]:
     """More mandates; a guardian reads a thousand entrusted dossiers in turn."""
-    return bench.steps([_with_mandates(bench, count) for count in bench.sizes(1_000, 30_000, 1_000_000)])
+    return bench.steps(bench.prepared(_with_mandates, bench.sizes(1_000, 30_000, 1_000_000)))
 
 
 def _with_mandates(bench: Bench, count: int) -> Step:
@@ -139,15 +148,17 @@ def _with_mandates(bench: Bench, count: int) -> Step:
 
 def records(bench: Bench) -> list[Point]:
     """More lines already in the record."""
-
-    def filled(count: int) -> Served:
-        return bench.gateway(lambda folder: (with_agent("t6", "T6")(folder), seed_records(folder, count)))
-
     counts = [*bench.sizes(10_000, 100_000, 1_000_000), *([10_000_000] if bench.full else [])]
-    gateways = {count: filled(count) for count in counts}
-    return bench.steps(
-        [Step(count, loading(gateway, log_in(gateway.url, "t6"))) for count, gateway in gateways.items()]
-    )
+    return bench.steps(bench.prepared(_with_records, counts))
+
+
+def _with_records(bench: Bench, count: int) -> Step:
+    def seed(folder: Path) -> None:
+        with_agent("t6", "T6")(folder)
+        seed_records(folder, count)
+
+    gateway = bench.gateway(seed)
+    return Step(count, loading(gateway, log_in(gateway.url, "t6")))
 
 
 def dossier_size(bench: Bench) -> list[Point]:
@@ -157,7 +168,10 @@ def dossier_size(bench: Bench) -> list[Point]:
     for number in SIZES:
         check(gateway, token, number)
     return bench.steps(
-        [Step(size, loading(gateway, token, number, 4 if size > MB else CONNECTIONS)) for number, size in SIZES.items()]
+        [
+            Step(size / KB, loading(gateway, token, number, 4 if size > MB else CONNECTIONS))
+            for number, size in SIZES.items()
+        ]
     )
 
 
@@ -169,11 +183,43 @@ def clients(bench: Bench) -> list[Point]:
 
 
 def workers(bench: Bench) -> list[Point]:
-    """Two processes instead of one, free to use both cores, which they share with load and backend."""
-    gateways = {count: bench.gateway(with_agent("t6", "T6"), workers=count, core=None) for count in (1, 2)}
-    return bench.steps(
-        [Step(count, loading(gateway, log_in(gateway.url, "t6"))) for count, gateway in gateways.items()]
-    )
+    """Two processes instead of one, as many clients for each, all free to use both cores.
+
+    The load on one worker is two gateways of one worker, loaded together: both cores are as busy as with two workers
+    of one gateway, which costs everybody a little, and only what the workers of one gateway share can differ.
+    """
+    apart, together = pair(bench)
+    return bench.steps([Step(1, apart(CONNECTIONS)), Step(2, together(CONNECTIONS))], rounds=bench.rounds + 1)
+
+
+Load = Callable[[int], Measured]
+
+
+@functools.cache
+def pair(bench: Bench) -> tuple[Callable[[int], Load], Callable[[int], Load]]:
+    """Loads of so many connections for each worker: on two gateways of one worker, and on one gateway of two."""
+    one, other = (bench.gateway(with_agent("t6", "T6"), core=None, lasts=True) for _ in range(2))
+    two = bench.gateway(with_agent("t6", "T6"), workers=2, core=None, lasts=True)
+    tokens = {gateway.url: log_in(gateway.url, "t6") for gateway in (one, other, two)}
+
+    def apart(connections: int) -> Load:
+        loads = [loading(gateway, tokens[gateway.url], connections=connections) for gateway in (one, other)]
+
+        def both(seconds: int) -> Measured:
+            with ThreadPoolExecutor(2) as threads:
+                found = [running.result() for running in [threads.submit(single, seconds) for single in loads]]
+            requests_of_both = sum(single.requests for single in found)
+            return Measured(
+                requests_of_both,
+                sum(single.cpu_us * single.requests for single in found) / requests_of_both,
+                sum(single.rps for single in found),
+                statistics.mean(single.p50_ms for single in found),
+                max(single.p99_ms for single in found),
+            )
+
+        return both
+
+    return apart, lambda connections: loading(two, tokens[two.url], connections=2 * connections)
 
 
 def loading(

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from html import escape
 from typing import NamedTuple
 
-from tests.bench.growth_verdict import Point
+from tests.bench.growth_verdict import Point, cost_text, count_text
 
 ACROSS = 3
-WIDTH, HEIGHT = 300, 210
-LEFT, RIGHT, TOP, BOTTOM = 24, 24, 62, 34
+WIDTH, HEIGHT = 330, 200
+LEFT, RIGHT, TOP, BOTTOM = 20, 20, 56, 34
 STEEP = 8
 """From such a ratio between two points of a panel on, its costs are drawn on a logarithmic scale."""
 COLOURS = {"flat": "#2a7f62", "linear": "#2b5c9e", "neither": "#b3541e"}
@@ -48,11 +48,12 @@ def _panel(panel: Panel) -> list[str]:
     colour = COLOURS[panel.kind]
     costs = [point.cost_us for point in panel.points]
     steep = min(costs) > 0 and max(costs) / min(costs) > STEEP
-    first, last = math.log10(panel.points[0].at), math.log10(panel.points[-1].at)
+    straight = panel.kind == "linear"
+    first, last = (place(panel.points[end].at, straight=straight) for end in (0, -1))
     low, high = (math.log10(min(costs)), math.log10(max(costs))) if steep else (0.0, max(costs) * 1.15)
 
     def x(at: float) -> float:
-        return LEFT + 12 + (math.log10(at) - first) / ((last - first) or 1) * (WIDTH - LEFT - RIGHT - 24)
+        return LEFT + 12 + (place(at, straight=straight) - first) / ((last - first) or 1) * (WIDTH - LEFT - RIGHT - 24)
 
     def y(cost: float) -> float:
         share = ((math.log10(cost) if steep else cost) - low) / ((high - low) or 1)
@@ -66,30 +67,22 @@ def _panel(panel: Panel) -> list[str]:
         f'<path d="M{LEFT} {floor}H{WIDTH - RIGHT}" stroke="#999"/>',
         f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>',
     ]
-    for n, point in enumerate(panel.points):
+    for point in panel.points:
         across, up = x(point.at), y(point.cost_us)
-        anchor = "end" if steep and n == len(panel.points) - 1 else "start" if steep and n == 0 else "middle"
         out += [
             f'<circle cx="{across:.1f}" cy="{up:.1f}" r="3" fill="{colour}"/>',
-            f'<text x="{across:.1f}" y="{up - 8:.1f}" text-anchor="{anchor}">{escape(cost_text(point.cost_us))}</text>',
-            f'<text x="{across:.1f}" y="{floor + 14}" text-anchor="middle" fill="#666">{count_text(point.at)}</text>',
+            _label(across, up - 8, cost_text(point.cost_us), "#222"),
+            _label(across, floor + 14, count_text(point.at), "#666"),
         ]
-    scale = ", both logarithmic" if steep else ", costs from 0"
+    scale = ", both logarithmic" if steep else "; costs from 0" if straight else ", logarithmic; costs from 0"
     out.append(f'<text x="{LEFT}" y="{HEIGHT - 5}" fill="#666">{escape(panel.axis)}{scale}</text>')
     return out
 
 
-def cost_text(us: float) -> str:
-    """Such as `0.8 µs`, `124 µs`, `13.1 ms`, `2.2 s`."""
-    for unit, size in (("s", 1e6), ("ms", 1e3)):
-        if us >= size:
-            return f"{us / size:.3g} {unit}"
-    return f"{us:.3g} µs"
+def _label(across: float, down: float, text: str, colour: str) -> str:
+    return f'<text x="{across:.1f}" y="{down:.1f}" text-anchor="middle" font-size="10" fill="{colour}">{text}</text>'
 
 
-def count_text(count: float) -> str:
-    """Such as `20`, `10 k`, `1 M`."""
-    for unit, size in ((" M", 1e6), (" k", 1e3)):
-        if count >= size:
-            return f"{count / size:.3g}{unit}"
-    return f"{count:.3g}"
+def place(at: float, *, straight: bool) -> float:
+    """Where a number stands along its axis, which is logarithmic unless the line to be seen is a straight one."""
+    return at if straight else math.log10(at)

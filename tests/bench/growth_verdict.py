@@ -40,14 +40,14 @@ def judge(points: Sequence[Point], unit: str, *, flat_within: float = FLAT_WITHI
     fixed, slope = _fit([(point.at, point.cost_us) for point in points], [1 / cost**2 for cost in costs])
     off = max(abs(fixed + slope * point.at - point.cost_us) / point.cost_us for point in points)
     if slope > 0 and off <= LINEAR_WITHIN:
-        return Verdict("linear", f"{fixed:.3g} µs + {_readable(slope, unit)}")
-    return Verdict("neither", f"{change:+.0%} from end to end, a straight line misses by {off:.0%}")
+        return Verdict("linear", f"{cost_text(fixed)} + {_readable(slope, unit.removesuffix('s'))}")
+    return Verdict("neither", f"{costs[-1] / costs[0]:.3g} times as much at the end, a line misses by {off:.0%}")
 
 
 def _readable(slope: float, unit: str) -> str:
     for name, factor in (("", 1), ("thousand ", 1e3), ("million ", 1e6)):
         if slope * factor >= 0.01:
-            return f"{slope * factor:.3g} µs for each {name}{unit}"
+            return f"{cost_text(slope * factor)} for each {name}{unit}"
     return f"{slope * 1e9:.3g} µs for each billion {unit}"
 
 
@@ -60,3 +60,19 @@ def _fit(points: Sequence[tuple[float, float]], weights: Sequence[float] | None 
     spread = sum(weight * (x - at) ** 2 for weight, (x, _) in weighted)
     slope = sum(weight * (x - at) * (y - cost) for weight, (x, y) in weighted) / spread
     return cost - slope * at, slope
+
+
+def cost_text(us: float) -> str:
+    """Such as `0.8 µs`, `124 µs`, `13.1 ms`, `2.2 s`."""
+    for unit, size in (("s", 1e6), ("ms", 1e3)):
+        if us >= size:
+            return f"{us / size:.3g} {unit}"
+    return f"{us:.3g} µs"
+
+
+def count_text(count: float) -> str:
+    """Such as `20`, `10 k`, `1 M`."""
+    for unit, size in ((" M", 1e6), (" k", 1e3)):
+        if count >= size:
+            return f"{count / size:.3g}{unit}"
+    return f"{count:.3g}"
