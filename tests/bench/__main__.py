@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
 import platform
 import sys
@@ -20,19 +19,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from tests.bench import bars, charts, measuring, targets
+from tests.bench import bars, measuring, targets
 from tests.bench.agents import DOSSIERS, cold_and_hot
-from tests.bench.dossiers import SIZES, write_copies, write_dossiers
+from tests.bench.dossiers import write_copies, write_dossiers
 from tests.bench.installing import CACHE, install
 from tests.bench.measuring import Durable, Effort, Row
-from tests.bench.targets import BACKEND, FASTIFY, FLOOR, GATEWAY, LUA
+from tests.bench.results import write_results
+from tests.bench.targets import BACKEND, FASTIFY, GATEWAY, LUA
 
 RESULTS: Final = Path(__file__).with_name("results")
 """The figures of the last whole run, kept with the code. Those of any other run are in .bench/ only."""
 PARTS: Final = ("sizes", "latency", "slow", "agents")
-_NOTE: Final = (
-    "20 rubrics, 4 kept; one core each; 16 connections; medians. Ratios hold, absolute figures do not travel."
-)
 
 
 def main() -> None:
@@ -87,7 +84,10 @@ def main() -> None:
             report["agents"] = cold_and_hot(folder, backend.url, effort, print_rows)
     print("\n".join(["", *map(str, held)]))
     report["bars"] = [{**bar._asdict(), "holds": bar.holds} for bar in held]
-    write_results(report, whole=not options.quick and set(options.only) == set(PARTS))
+    whole = not options.quick and set(options.only) == set(PARTS)
+    folder = RESULTS if whole else CACHE / "results"
+    write_results(folder, report)
+    progress(f"written: {os.path.relpath(folder)}/bench.json and its charts")
     if options.quick and not all(bar.holds for bar in held if bar.ratio):
         sys.exit(1)
 
@@ -139,54 +139,6 @@ def print_latency(rows: Sequence[Row], durable: Durable) -> None:
         told = f"{middle:12.3f}{late:12.3f}" if row.target != BACKEND else ""
         print(f"{row.case:10}{row.connections:12}  {row.target:20}{row.p50_ms:9.3f}{row.p99_ms:9.3f}{told}")
     sys.stdout.flush()
-
-
-def write_results(report: dict[str, Any], *, whole: bool) -> None:
-    """JSON and charts."""
-    folder = RESULTS if whole else CACHE / "results"
-    folder.mkdir(exist_ok=True)
-    (folder / "bench.json").write_text(json.dumps(plain(report), indent=1) + "\n")
-    if "sizes" in report:
-        panels = {size: shown([row for row in report["sizes"] if row.case == size]) for size in SIZES}
-        title = "Requests per second and core, and how many times the peer's the gateway's are"
-        (folder / "bench.svg").write_text(charts.bars(title, _NOTE, panels, ours=GATEWAY, plain=[FLOOR]))
-    if "agents" in report:
-        cases = [(row.case, row.rps_per_core, f"{row.rps_per_core:,.0f}") for row in report["agents"]]
-        half = len(cases) // 2
-        drawn = charts.bars(
-            "Cold and hot: the gateway's requests per second and core",
-            "16 connections, 4 KB. No cache may know anything but the decision.",
-            {"SQLite": cases[:half], "PostgreSQL": cases[half:]},
-            ours="",
-        )
-        (folder / "bench-agents.svg").write_text(drawn)
-    progress(f"written: {os.path.relpath(folder)}/bench.json and its charts")
-
-
-def shown(rows: Sequence[Row]) -> list[tuple[str, float, str]]:
-    """The bars of one size: the floor first, the quickest of the others next."""
-    ours = next(row.rps_per_core for row in rows if row.target == GATEWAY)
-    ordered = sorted(rows, key=lambda row: (row.target != FLOOR, -row.rps_per_core))
-    return [
-        (
-            row.target + (" (no work)" if row.target == FLOOR else ""),
-            row.rps_per_core,
-            f"{row.rps_per_core:,.0f}"
-            + ("" if row.target == GATEWAY else f"   gateway {ours / row.rps_per_core:.2f} x"),
-        )
-        for row in ordered
-    ]
-
-
-def plain(value: Any) -> Any:
-    """Named tuples as objects, figures with as many digits as they deserve."""
-    if isinstance(value, tuple) and hasattr(value, "_asdict"):
-        value = value._asdict()
-    if isinstance(value, dict):
-        return {key: plain(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(inner) for inner in value]
-    return round(value, 3) if isinstance(value, float) else value
 
 
 if __name__ == "__main__":

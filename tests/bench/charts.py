@@ -20,16 +20,18 @@ def bars(
     note: str,
     panels: Mapping[str, Sequence[tuple[str, float, str]]],
     *,
-    ours: str,
+    ours: str = "",
     plain: Iterable[str] = (),
+    alike: bool = False,
 ) -> str:
-    """An SVG with one panel of horizontal bars for each name, each panel to its own scale.
+    """An SVG with one panel of horizontal bars for each name, each to its own scale unless they are `alike`.
 
     A bar is its label, its length and the text behind it. The bar labelled `ours` stands out, those in `plain` recede.
     """
     drawn, y = [], 56
+    longest_of_all = max(length for rows in panels.values() for _, length, _ in rows)
     for name, rows in panels.items():
-        longest = max(length for _, length, _ in rows)
+        longest = longest_of_all if alike else max(length for _, length, _ in rows)
         y += _HEAD
         drawn.append(f'<text class="head" x="16" y="{y - 10}">{escape(name)}</text>')
         for label, length, text in rows:

@@ -85,7 +85,7 @@ def serving(
     command = (sys.executable, "-m", "gateway.cli", "serve", "--config", str(configuration))
     log = configuration.parent / "gateway.log"
     with running(*command, core=core, environment=environment, output=log) as process:
-        wait_for(port)
+        wait_for(port, process, log)
         yield Served(f"http://127.0.0.1:{port}", process.pid, configuration.parent)
 
 

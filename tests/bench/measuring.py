@@ -82,7 +82,7 @@ def rounds(shots: Sequence[Shot], effort: Effort) -> list[Row]:
 def warm_up(everybody: Iterable[Target], effort: Effort) -> None:
     """Every target has compiled what it compiles and holds its connections, for small and for large answers."""
     for target in everybody:
-        for size, seconds in (("4 KB", 2 if effort.quick else 3), ("64 KB", 1)):
+        for size, seconds in (("4 KB", 2),) if effort.quick else (("4 KB", 3), ("64 KB", 1)):
             number, _ = SIZES[size]
             load(
                 target.pid,

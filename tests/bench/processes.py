@@ -62,7 +62,7 @@ def nginx(
     )
     command = ("nginx", "-c", str(folder / "nginx.conf"), "-p", str(folder))
     with running(*command, core=core, output=folder / "output") as process:
-        wait_for(port)
+        wait_for(port, process, folder / "output")
         yield process.pid
 
 
@@ -129,13 +129,19 @@ def descendants(pid: int) -> list[int]:
     return children + [below for child in children for below in descendants(child)]
 
 
-def wait_for(port: int) -> None:
-    """Returns when something listens there; ends the run after 30 s."""
+def wait_for(port: int, process: subprocess.Popen[bytes] | None = None, output: Path | None = None) -> None:
+    """Returns when something listens there; ends the run after 30 s, or when the process that should has ended.
+
+    What the process said in `output` is told then.
+    """
     for _ in range(600):
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return
+        if process and process.poll() is not None:
+            break
         time.sleep(0.05)
-    sys.exit(f"nothing listens on port {port}")
+    said = output.read_text("utf-8", "replace")[-4000:] if output and output.exists() else ""
+    sys.exit(f"nothing listens on port {port}\n{said}")
 
 
 def free_port() -> int:

@@ -100,7 +100,7 @@ def fastify(folder: Path, upstream: str, installed: Installed) -> Iterator[Targe
     command = ("node", str(installed.node / "server.mjs"), str(port), upstream, str(rules))
     environment = {"NODE_ENV": "production"}
     with running(*command, core=MEASURED_CORE, environment=environment, output=rules.with_suffix(".log")) as process:
-        wait_for(port)
+        wait_for(port, process, rules.with_suffix(".log"))
         yield Target(FASTIFY, f"http://127.0.0.1:{port}", process.pid, PEER_TOKEN)
 
 
@@ -113,7 +113,7 @@ def fastapi(folder: Path, upstream: str, installed: Installed) -> Iterator[Targe
     environment = {"BACKEND": upstream, "RULES": str(rules)}
     command = (str(installed.python), *application, *options)
     with running(*command, core=MEASURED_CORE, environment=environment, output=rules.with_suffix(".log")) as process:
-        wait_for(port)
+        wait_for(port, process, rules.with_suffix(".log"))
         yield Target(FASTAPI, f"http://127.0.0.1:{port}", process.pid, PEER_TOKEN)
 
 
