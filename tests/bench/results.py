@@ -29,7 +29,7 @@ def write_results(folder: Path, report: Mapping[str, Any]) -> None:
         (folder / "bench.svg").write_text(drawn, "utf-8")
     if "agents" in report:
         title = "Cold and hot: CPU µs for each request of the gateway, by database"
-        note = "16 connections, 4 KB. Nothing but the decision is kept from one request to the next."
+        note = "16 connections, 4 KB. 20,000 agents and dossiers come round in an order that no memory helps."
         drawn = charts.bars(title, note, _by_database(report["agents"]), alike=True)
         (folder / "bench-agents.svg").write_text(drawn, "utf-8")
 
