@@ -111,8 +111,8 @@ def main() -> None:
                     for check in CHECKS[name](bench):
                         checks[name].append(check)
                         tell_check(check)
+            write(found, checks)  # each at once: what fails later costs only itself
             print(f"{'':43}({time.monotonic() - began:.0f} s since the start)", flush=True)
-    write(found, checks)
 
 
 def parse_options() -> argparse.Namespace:

@@ -189,7 +189,7 @@ def workers(bench: Bench) -> list[Point]:
     of one gateway, which costs everybody a little, and only what the workers of one gateway share can differ.
     """
     apart, together = pair(bench)
-    return bench.steps([Step(1, apart(CONNECTIONS)), Step(2, together(CONNECTIONS))], rounds=bench.rounds + 1)
+    return bench.steps([Step(1, apart(CONNECTIONS)), Step(2, together(CONNECTIONS))], rounds=bench.rounds + 2)
 
 
 Load = Callable[[int], Measured]

@@ -48,7 +48,7 @@ def _panel(panel: Panel) -> list[str]:
     colour = COLOURS[panel.kind]
     costs = [point.cost_us for point in panel.points]
     steep = min(costs) > 0 and max(costs) / min(costs) > STEEP
-    straight = panel.kind == "linear"
+    straight = panel.kind == "linear" and not steep
     first, last = (place(panel.points[end].at, straight=straight) for end in (0, -1))
     low, high = (math.log10(min(costs)), math.log10(max(costs))) if steep else (0.0, max(costs) * 1.15)
 

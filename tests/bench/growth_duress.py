@@ -154,9 +154,10 @@ def crowd(gateway: Served, sent: bytes) -> Iterator[None]:
 
 
 def worker_of(gateway: Served) -> int:
-    """The process id of a gateway's only worker."""
-    (worker,) = descendants(gateway.pid)
-    return worker
+    """The process id of a gateway's only worker, as soon as there is one."""
+    while not (workers := descendants(gateway.pid)):
+        time.sleep(0.05)
+    return workers[0]
 
 
 def _tail(gateway: Served, token: str) -> float:
