@@ -34,7 +34,7 @@ class Server(Struct, frozen=True, kw_only=True):
     public_url: Text = "http://127.0.0.1:8080"
     hosts: list[Text] = []
     workers: Annotated[int, Meta(ge=1, le=64)] = 1
-    threads: Annotated[int, Meta(ge=4, le=1024)] = 64
+    concurrency: Annotated[int, Meta(ge=1, le=1024)] = 64
     body_seconds: Seconds = 5.0
     tls_certificate: Path | None = None
     tls_key: Path | None = None
@@ -71,6 +71,12 @@ class Record(Struct, frozen=True, kw_only=True):
     url: Text = "sqlite:///record.db"
 
 
+class Metrics(Struct, frozen=True, kw_only=True):
+    """`[metrics]`: `/-/metrics` for Prometheus, which exists where there is a token to read it with."""
+
+    token_file: Path | None = None
+
+
 class Identity(Struct, frozen=True, kw_only=True):
     """`[identity]`: whose agents these are and how long their sessions last."""
 
@@ -91,6 +97,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     store: Store
     record: Record
     identity: Identity
+    metrics: Metrics
 
 
 SECTIONS: Final[Mapping[str, type[Struct]]] = {
@@ -100,6 +107,7 @@ SECTIONS: Final[Mapping[str, type[Struct]]] = {
     "store": Store,
     "record": Record,
     "identity": Identity,
+    "metrics": Metrics,
 }
 
 

@@ -78,7 +78,7 @@ ONE_PROBLEM = {
     "a number for text": (with_line("upstream", "url = 3"), "[upstream] url"),
     "too many workers": (with_line("server", "workers = 65"), "[server] workers"),
     "no worker": (with_line("server", "workers = 0"), "[server] workers"),
-    "too few threads": (with_line("server", "threads = 1"), "[server] threads"),
+    "no request at once": (with_line("server", "concurrency = 0"), "[server] concurrency"),
     "a deadline of nothing": (with_line("upstream", "deadline_seconds = 0"), "[upstream] deadline_seconds"),
     "a deadline that is no number": (with_line("upstream", "deadline_seconds = nan"), "[upstream] deadline_seconds"),
     "an endless deadline": (with_line("upstream", "deadline_seconds = inf"), "[upstream] deadline_seconds"),
@@ -124,18 +124,18 @@ def test_all_mistakes_are_told_together(folder):
     [serveur]
     [server]
     workers = "{SECRET}"
-    threads = 2
+    concurrency = 2000
     color = "{SECRET}"
     [upstream]
     deadline_seconds = 0
     [identity]
     caisse = 691
     """
-    problems = "\n".join(problems_of(folder, text, CAFPRO_STORES__URL=SECRET, CAFPRO_SERVER__THREAD=SECRET))
+    problems = "\n".join(problems_of(folder, text, CAFPRO_STORES__URL=SECRET, CAFPRO_SERVER__WORKER=SECRET))
     for expected in (
-        *("[serveur]", "[server] workers", "[server] threads", "`color`", "[upstream] deadline_seconds"),
+        *("[serveur]", "[server] workers", "[server] concurrency", "`color`", "[upstream] deadline_seconds"),
         *("[upstream] url is missing", "[identity] caisse", "[record] key_file is missing"),
-        *("CAFPRO_STORES__URL", "`thread`"),
+        *("CAFPRO_STORES__URL", "`worker`"),
     ):
         assert expected in problems
     assert "CANARI" not in problems

@@ -32,7 +32,7 @@ bind = "{bind}"
 public_url = "{public_url}"   # what agents type; decides the cookie's name and flags, HSTS, origin and host checks
 # hosts = []                  # other names that requests may give in Host, such as ["cafpro.example"]
 # workers = 1                 # processes
-# threads = 64                # in each process; at least the backend's latency x requests per second
+# concurrency = 64            # requests at once in each process; at least the backend's latency x requests per second
 # body_seconds = 5.0          # how long a log-in may take to arrive
 # tls_certificate = "server.pem"
 # tls_key = "server.key"
@@ -55,6 +55,9 @@ url = "sqlite:///cafpro.db"   # accounts, conventions, mandates, objections, ses
 [record]
 key_file = "record.key"       # hides dossier numbers in the record; losing it makes old lines unsearchable
 # url = "sqlite:///record.db"
+
+[metrics]
+# token_file = "scrape.token"   # one line: who sends it as bearer token reads /-/metrics; without it, nobody does
 
 [identity]
 caisse = "{caisse}"                # three digits; a convention with another caisse opens nothing

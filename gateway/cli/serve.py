@@ -14,13 +14,16 @@ import click
 import structlog
 
 from gateway import settings as settings_module
+from gateway.api.metrics import scrape_token
 from gateway.app import OWN, create_app, load_policies, record_key
 from gateway.cli.speaking import leave
 from gateway.errors import Misconfigured
 from gateway.identity.store import open_store
+from gateway.metrics.counts import Counts
 from gateway.record.journal import open_journal
 from gateway.server.connection import Application, Patience
 from gateway.server.supervisor import listen, supervise, tls_context
+from gateway.server.worker import Report
 from gateway.settings import Settings
 
 
@@ -45,6 +48,7 @@ def problems_at_start(settings: Settings) -> list[str]:
         lambda: open_store(settings.store.url).close(),
         lambda: open_journal(settings.record.url).close(),
         lambda: own_tls(settings),
+        lambda: settings.metrics.token_file and scrape_token(settings.metrics.token_file),
     ):
         try:
             part()
@@ -80,11 +84,13 @@ def write_log() -> None:
     )
 
 
-def application(settings: Settings) -> Application:
-    """The application of one worker, made in the worker. Ends the process where it cannot be made."""
+def application(settings: Settings, counts: Counts, slot: int) -> tuple[Application, Report]:
+    """The application of one worker, made in the worker, and whom to report to. Ends the process where it cannot be
+    made."""
     write_log()
+    row = counts.take(slot)
     try:
-        return create_app(settings).wsgi_app
+        return create_app(settings, counts, row).wsgi_app, row.looked
     except Misconfigured as error:
         leave(error.problems)
 
@@ -97,15 +103,17 @@ def reads_bodies(path: str) -> bool:
 def run(settings: Settings) -> int:
     """Serves until SIGINT or SIGTERM; the exit code. Raises `OSError` where the address cannot be had."""
     server = settings.server
+    counts = Counts(server.workers)
     host, _, port = server.bind.rpartition(":")
     return supervise(
-        partial(application, settings),
+        partial(application, settings, counts),
         listen(host.strip("[]"), int(port)),
         workers=server.workers,
-        threads=server.threads,
+        concurrency=server.concurrency,
         wants_body=reads_bodies,
         patience=Patience(body=server.body_seconds),
         tls=own_tls(settings),
+        ended=counts.release,
     )
 
 

@@ -10,17 +10,22 @@ from __future__ import annotations
 
 import os
 import select
-from collections import deque
-from collections.abc import Mapping
+import threading
+import weakref
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import certifi
 import pycurl
 import requests
 from requests.adapters import BaseAdapter
 from requests.structures import CaseInsensitiveDict
+
+from gateway.loop.loop import NEVER, READ, WRITE, Loop, Task, Timer, current_task
+from gateway.loop.waiting import run
 
 USER_AGENT: Final = "cafpro-gateway"
 RECEIVE_BUFFER: Final = 256 * 1024
@@ -39,12 +44,22 @@ _UNREACHABLE: Final = {
 }
 
 
-_NOT_OURS: Final[list[deque[pycurl.Curl]]] = []
+_NOT_OURS: Final[list[list[_Line]]] = []
 """Keeps a parent's connections from being closed by a child's garbage collector."""
 
 
 class MalformedAnswer(requests.RequestException):
     """The backend's answer broke off, is too large, or is not HTTP as we accept it. Never quotes the answer."""
+
+
+class Question(requests.PreparedRequest):
+    """A GET, prepared. `url` is whole; `headers` are sent as they are."""
+
+    def __init__(self, url: str, headers: dict[str, str]) -> None:
+        # Not calling `requests.PreparedRequest.__init__`: nothing of what it makes room for is asked for.
+        self.method, self.url = "GET", url
+        self.headers = headers  # type: ignore[assignment]  # any mapping does
+        self.body = None
 
 
 class UpstreamAnswer(requests.Response):
@@ -70,7 +85,7 @@ class UpstreamAnswer(requests.Response):
 
 
 class CurlAdapter(BaseAdapter):
-    """Sends prepared requests through libcurl, keeping idle connections for the next request of any thread."""
+    """Sends prepared requests through libcurl, keeping idle connections for the next request of the same thread."""
 
     def __init__(
         self,
@@ -83,14 +98,18 @@ class CurlAdapter(BaseAdapter):
         client_key: Path | None = None,
     ) -> None:
         super().__init__()
-        # To libcurl, zero is for ever.
-        self._deadline = max(1, int(deadline_seconds * 1000))
-        self._connect = max(1, int(connect_seconds * 1000))
         self._limit = size_limit
-        self._ca = str(ca or certifi.where())
-        self._client = (str(client_certificate), str(client_key)) if client_certificate and client_key else None
-        self._idle: deque[pycurl.Curl] = deque()
-        self._process = os.getpid()
+        self._options: list[tuple[int, Any]] = [
+            # To libcurl, zero is for ever.
+            (pycurl.TIMEOUT_MS, max(1, int(deadline_seconds * 1000))),
+            (pycurl.CONNECTTIMEOUT_MS, max(1, int(connect_seconds * 1000))),
+            (pycurl.MAXFILESIZE_LARGE, size_limit),
+            (pycurl.CAINFO, str(ca or certifi.where())),
+        ]
+        if client_certificate and client_key:
+            self._options += [(pycurl.SSLCERT, str(client_certificate)), (pycurl.SSLKEY, str(client_key))]
+        self._local = threading.local()
+        _adapters.add(self)
 
     def send(
         self,
@@ -101,89 +120,97 @@ class CurlAdapter(BaseAdapter):
         cert: Any = None,
         proxies: Mapping[str, str] | None = None,
     ) -> UpstreamAnswer:
-        """The whole answer to a request without a body.
+        """The whole answer to a request without a body. A task waits for it while its loop goes on.
 
         Only `request.method` (GET), `url` and `headers` are read: deadline, size limit, certificates and proxies are
         the adapter's own. Raises `requests.Timeout`, `requests.ConnectionError`, `MalformedAnswer`, or `InvalidHeader`
         for one that would be several.
         """
+        task = current_task()
+        if task is None:
+            return run(partial(self.send, request))
         url = str(request.url)
         fields = [f"{name}: {value}" for name, value in request.headers.items()]
-        if not all(map(str.isprintable, fields)):
+        if not "".join(fields).isprintable():
             raise requests.exceptions.InvalidHeader("a header that holds a control character")
-        if self._process != os.getpid():
-            self._leave_to_parent()
-        curl = self._silent() or self._handle(urlsplit(url).scheme)
-        lines: list[bytes] = []
-        pieces: list[bytes] = []
-        room = self._limit
-
-        def keep(piece: bytes) -> int | None:
-            nonlocal room
-            room -= len(piece)
-            if room < 0:
-                return -1
-            pieces.append(piece)
-            return None
-
-        curl.setopt(pycurl.URL, url)
-        curl.setopt(pycurl.HTTPHEADER, fields)
-        curl.setopt(pycurl.HEADERFUNCTION, lines.append)
-        curl.setopt(pycurl.WRITEFUNCTION, keep)
+        idle = self._idle
+        line = self._silent(idle, task.loop) or _Line(
+            task.loop, self._options, self._limit, secure=url.startswith("https:")
+        )
         try:
-            curl.perform()
-            answer = UpstreamAnswer(curl.getinfo(pycurl.RESPONSE_CODE), _fields(lines), b"".join(pieces), url)
+            answer = line.exchange(task, url, fields)
         except pycurl.error as error:
-            curl.close()
-            raise _as_requests_does(int(error.args[0]), too_large=room < 0) from None
+            line.close()
+            raise _as_requests_does(int(error.args[0]), too_large=line.room < 0) from None
         except BaseException:
-            curl.close()
+            line.close()
             raise
-        self._idle.append(curl)
+        idle.append(line)
         return answer
 
     def close(self) -> None:
-        """Closes the idle connections."""
+        """Closes the idle connections of this thread."""
         while self._idle:
             self._idle.pop().close()
 
-    def _silent(self) -> pycurl.Curl | None:
-        """An idle connection on which nothing has arrived, None where there is none.
+    @property
+    def _idle(self) -> list[_Line]:
+        """The idle lines of this thread, which is the thread of their loop."""
+        try:
+            idle: list[_Line] = self._local.idle
+        except AttributeError:
+            idle = self._local.idle = []
+        return idle
 
-        What arrives before it is asked for (a second answer behind the first) would be taken for the next answer,
-        somebody else's: libcurl does not look. (Under TLS there is no looking, and no connection is used twice.)
-        """
-        while True:
-            try:
-                curl = self._idle.pop()
-            except IndexError:
-                return None
-            descriptor = curl.getinfo(pycurl.ACTIVESOCKET)
-            if descriptor == -1:
-                return curl
-            arrivals = select.poll()
-            arrivals.register(descriptor, select.POLLIN)
-            if not arrivals.poll(0):
-                return curl
-            curl.close()
+    def _silent(self, idle: list[_Line], loop: Loop) -> _Line | None:
+        """An idle line of this loop on which nothing has arrived, None where there is none."""
+        while idle:
+            line = idle.pop()
+            if line.loop is loop and line.is_silent():
+                return line
+            line.close()
+        return None
 
-    def _leave_to_parent(self) -> None:
+    def leave_to_parent(self) -> None:
         """After a fork the idle connections are still the parent's: not used, and not closed either, which would end
         their encryption."""
         _NOT_OURS.append(self._idle)
-        self._idle = deque()
-        self._process = os.getpid()
+        self._local.idle = []
 
-    def _handle(self, scheme: str) -> pycurl.Curl:
-        curl = pycurl.Curl()
+
+def _leave_to_parent() -> None:
+    for adapter in list(_adapters):
+        adapter.leave_to_parent()
+
+
+_adapters: Final[weakref.WeakSet[CurlAdapter]] = weakref.WeakSet()
+os.register_at_fork(after_in_child=_leave_to_parent)
+
+
+class _Line:
+    """One connection to the backend, made at the first exchange; one exchange at a time, all in one loop."""
+
+    def __init__(self, loop: Loop, options: list[tuple[int, Any]], limit: int, *, secure: bool) -> None:
+        self.loop = loop
+        self.room = self._limit = limit
+        """How many bytes of a body may still come; below zero when there were more."""
+        self._lines: list[bytes] = []
+        self._pieces: list[bytes] = []
+        self._watched: dict[int, tuple[int, Callable[[int], None]]] = {}
+        """What the loop watches for this line: events and what it calls, by descriptor."""
+        self._looking = select.poll()
+        self._task: Task | None = None
+        self._code: int | None = None
+        self._timer = Timer(loop, partial(self._go_on, pycurl.SOCKET_TIMEOUT, 0))
+        self._multi = pycurl.CurlMulti()
+        self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
+        self._curl = curl = pycurl.Curl()
         for option, value in (
+            *options,
             (pycurl.NOSIGNAL, 1),
-            (pycurl.TIMEOUT_MS, self._deadline),
-            (pycurl.CONNECTTIMEOUT_MS, self._connect),
-            (pycurl.MAXFILESIZE_LARGE, self._limit),
             (pycurl.BUFFERSIZE, RECEIVE_BUFFER),
             (pycurl.FOLLOWLOCATION, 0),
-            (pycurl.PROTOCOLS, pycurl.PROTO_HTTPS if scheme == "https" else pycurl.PROTO_HTTP),
+            (pycurl.PROTOCOLS, pycurl.PROTO_HTTPS if secure else pycurl.PROTO_HTTP),
             (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1),
             (pycurl.HTTP09_ALLOWED, 0),
             (pycurl.PROXY, ""),
@@ -193,37 +220,158 @@ class CurlAdapter(BaseAdapter):
             (pycurl.SSL_VERIFYPEER, 1),
             (pycurl.SSL_VERIFYHOST, 2),
             (pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_2),
-            (pycurl.CAINFO, self._ca),
             (pycurl.TCP_NODELAY, 1),
             # Under TLS what follows an answer can wait unseen within its last record: only a session is resumed.
-            (pycurl.FORBID_REUSE, int(scheme == "https")),
+            (pycurl.FORBID_REUSE, int(secure)),
+            (pycurl.SOCKOPTFUNCTION, self._opened),
+            (pycurl.HEADERFUNCTION, self._lines.append),
+            (pycurl.WRITEFUNCTION, self._keep),
         ):
             curl.setopt(option, value)
-        if self._client:
-            curl.setopt(pycurl.SSLCERT, self._client[0])
-            curl.setopt(pycurl.SSLKEY, self._client[1])
-        return curl
+
+    def exchange(self, task: Task, url: str, fields: list[str]) -> UpstreamAnswer:
+        """For a task of this line's loop. Raises `pycurl.error`, after which the line is of no use, or
+        `MalformedAnswer`."""
+        self.room = self._limit
+        self._lines.clear()
+        self._curl.setopt(pycurl.URL, url)
+        self._curl.setopt(pycurl.HTTPHEADER, fields)
+        self._code, self._task = None, task
+        try:
+            self._multi.add_handle(self._curl)
+            # Sent with what else is to be sent: the backend wakes once for many.
+            self.loop.soon(self._begin)
+            while self._code is None:
+                self.loop.hub.switch()
+        finally:
+            self._task = None
+            self._timer.set(NEVER)
+        if self._code:
+            raise pycurl.error(self._code, "")
+        status = self._curl.getinfo(pycurl.RESPONSE_CODE)
+        pieces = self._pieces
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        # A line that rests keeps nothing of anybody's dossier.
+        pieces.clear()
+        return UpstreamAnswer(status, _fields(self._lines), body, url)
+
+    def is_silent(self) -> bool:
+        """Whether nothing has arrived since the last answer.
+
+        What arrives before it is asked for (a second answer behind the first) would be taken for the next answer,
+        somebody else's: libcurl does not look. (Under TLS there is no looking, and no connection is used twice.)
+        Where libcurl has closed the connection, its descriptor may be another's by now: then a line is lost, no more.
+        """
+        return not self._looking.poll(0)
+
+    def close(self) -> None:
+        self._timer.set(NEVER)
+        self._forget()
+        with suppress(pycurl.error):
+            self._multi.remove_handle(self._curl)
+        self._curl.close()
+        self._multi.close()
+
+    def _forget(self) -> None:
+        for descriptor, (_, called) in self._watched.items():
+            self.loop.unwatch(descriptor, called)
+        self._watched.clear()
+
+    # What libcurl calls.
+
+    def _keep(self, piece: bytes) -> int | None:
+        self.room -= len(piece)
+        if self.room < 0:
+            return -1
+        self._pieces.append(piece)
+        return None
+
+    def _watch(self, what: int, descriptor: int, _multi: Any, _data: Any) -> None:
+        # A line that rests goes on being watched: its next exchange asks for the same again, and most often in vain.
+        if what == pycurl.POLL_REMOVE:
+            return
+        events = _EVENTS[what]
+        watched = self._watched.get(descriptor)
+        if watched is None or watched[0] != events:
+            called = watched[1] if watched else partial(self._on_event, descriptor)
+            self.loop.watch(descriptor, events, called)
+            self._watched[descriptor] = events, called
+
+    def _opened(self, descriptor: int, _purpose: int) -> int:
+        # Its number may be that of the last connection, of which the loop knows nothing more.
+        self._forget()
+        self._looking = select.poll()
+        self._looking.register(descriptor, select.POLLIN)
+        return 0
+
+    # What the loop calls.
+
+    def _on_event(self, descriptor: int, events: int) -> None:
+        if self._task is None:
+            # Something arrived, or the backend left, while the line rests: `is_silent` will see it too.
+            self._forget()
+            return
+        readable = pycurl.CSELECT_IN if events & ~WRITE else 0
+        self._go_on(descriptor, readable | (pycurl.CSELECT_OUT if events & WRITE else 0))
+
+    def _begin(self) -> None:
+        if self._task is not None:
+            self._go_on(pycurl.SOCKET_TIMEOUT, 0)
+
+    def _go_on(self, descriptor: int, events: int) -> None:
+        _, running = self._multi.socket_action(descriptor, events)
+        if running:
+            milliseconds = self._multi.timeout()
+            self._timer.set(NEVER if milliseconds < 0 else milliseconds / 1000)
+            return
+        if self._code is not None:
+            return
+        _, done, failed = self._multi.info_read()
+        if done or failed:
+            self._multi.remove_handle(self._curl)
+            self._code = failed[0][1] if failed else 0
+            task = self._task
+            if task is not None and task is not current_task():
+                task.switch()
+
+
+_EVENTS: Final = {pycurl.POLL_IN: READ, pycurl.POLL_OUT: WRITE, pycurl.POLL_INOUT: READ | WRITE, pycurl.POLL_NONE: 0}
 
 
 def _fields(lines: list[bytes]) -> list[tuple[str, str]]:
     """The header fields of the last answer in `lines` (interim 1xx ones come first), without trailers."""
     fields: list[tuple[str, str]] = []
     ended, interim = False, True
+    framings: set[str] = set()
     for line in lines:
         if interim and line.startswith(b"HTTP/"):
-            fields, ended = [], False
+            fields, ended, framings = [], False, set()
             interim = line.partition(b" ")[2].startswith(b"1")
-        elif line in (b"\r\n", b"\n"):
+        elif line in _BLANK:
             ended = True
         elif not ended:
-            name, colon, value = line.partition(b":")
-            if not colon or name != name.strip() or not name:
-                raise MalformedAnswer("a header line that is not one")
-            fields.append((name.decode("latin-1").lower(), value.strip(b" \t\r\n").decode("latin-1")))
-    codings = [value.lower() for name, value in fields if name == "transfer-encoding"]
-    if codings and (codings != ["chunked"] or any(name == "content-length" for name, _ in fields)):
-        raise MalformedAnswer("an answer framed in two ways")
+            field = _field(line)
+            fields.append(field)
+            if field[0] in _FRAMING:
+                framings.add(field[0])
+    if "transfer-encoding" in framings:
+        codings = [value.lower() for name, value in fields if name == "transfer-encoding"]
+        if codings != ["chunked"] or len(framings) > 1:
+            raise MalformedAnswer("an answer framed in two ways")
     return fields
+
+
+_BLANK: Final = (b"\r\n", b"\n")
+_FRAMING: Final = ("transfer-encoding", "content-length")
+
+
+@lru_cache(maxsize=1024)
+def _field(line: bytes) -> tuple[str, str]:
+    # Most lines of an answer are those of the last one.
+    name, colon, value = line.partition(b":")
+    if not colon or name != name.strip() or not name:
+        raise MalformedAnswer("a header line that is not one")
+    return name.decode("latin-1").lower(), value.strip(b" \t\r\n").decode("latin-1")
 
 
 def _as_requests_does(code: int, *, too_large: bool) -> requests.RequestException:

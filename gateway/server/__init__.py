@@ -1,4 +1,4 @@
-"""The production server: HTTP/1.1 by llhttp, served by threads that share one epoll, in supervised processes.
+"""The production server: HTTP/1.1 by llhttp, served by one loop in each of some supervised processes.
 
 Why not one from the shelf: the gateway must never let a slow client hold a thread, must see each header as it was
 sent, and must cost next to nothing. Those that are fast enough let slow bodies hold their threads, fold and join

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
@@ -58,6 +59,24 @@ class _LateBody(io.RawIOBase):
         raise TimeoutError("the announced body did not arrive in time")
 
 
+@lru_cache(maxsize=256)
+def _key(name: bytes) -> str:
+    """The key in the environment of a header's lower-case name; empty for one that would be taken for another."""
+    if b"_" in name:
+        return ""
+    text = name.decode("latin-1")
+    return _UNPREFIXED.get(text) or "HTTP_" + text.upper().replace("-", "_")
+
+
+@lru_cache(maxsize=256)
+def _line(header: tuple[str, str]) -> tuple[bytes, bool]:
+    """A header as it is sent, and whether it is the body's length. Raises `ValueError` for one that would be two."""
+    name, value = header
+    if "\r" in name + value or "\n" in name + value or "\0" in name + value:
+        raise ValueError("a header that holds the end of a line")
+    return f"{name}: {value}\r\n".encode("latin-1"), name.lower() == "content-length"
+
+
 class Malformed(Exception):
     """What came is not HTTP as we accept it. The connection is answered `status` and closed."""
 
@@ -67,7 +86,7 @@ class Malformed(Exception):
 
 
 class Connection:
-    """The state of one client's connection. Used by one thread at a time."""
+    """The state of one client's connection."""
 
     __slots__ = (
         "_body",
@@ -85,8 +104,10 @@ class Connection:
         "_told_to_continue",
         "_version",
         "address",
+        "at_work",
         "awaits_body",
         "deadline",
+        "descriptor",
         "expired",
         "kept",
         "late",
@@ -97,12 +118,18 @@ class Connection:
         "socket",
         "stays",
         "wants_body",
+        "watched",
     )
 
     def __init__(
         self, sock: socket.socket, address: str, *, patience: Patience, wants_body: Callable[[str], bool]
     ) -> None:
         self.socket = sock
+        self.descriptor = sock.fileno()
+        self.watched = 0
+        """The events of epoll for which the worker looks at it."""
+        self.at_work = False
+        """Its request is in the application, or waits to be."""
         self.address = address
         self.patience = patience
         self.wants_body = wants_body
@@ -213,10 +240,10 @@ class Connection:
                 return False
             if not piece:
                 return False
-            if not self._size and not self.awaits_body:
-                self.deadline = time.monotonic() + self.patience.head
             self._size += len(piece)
             self._feed(piece)
+            if not self.ready and not self.awaits_body and self._size == len(piece):
+                self.deadline = time.monotonic() + self.patience.head
             if self.ready or not (isinstance(self.socket, ssl.SSLSocket) and self.socket.pending()):
                 return True
 
@@ -248,13 +275,11 @@ class Connection:
         environ["SERVER_PROTOCOL"] = "HTTP/" + self._version
         environ["REMOTE_ADDR"] = self.address
         environ["wsgi.input"] = _LateBody() if self.late else io.BytesIO(b"".join(self._body))
-        for raw, value in self._headers:
-            if b"_" in raw:
-                continue
-            name = raw.decode("latin-1")
-            key = _UNPREFIXED.get(name) or "HTTP_" + name.upper().replace("-", "_")
-            text = value.decode("latin-1")
-            environ[key] = f"{environ[key]}, {text}" if key in environ else text
+        for name, value in self._headers:
+            key = _key(name)
+            if key:
+                text = value.decode("latin-1")
+                environ[key] = f"{environ[key]}, {text}" if key in environ else text
         return environ
 
     def answer(self, status: str, headers: list[tuple[str, str]], body: bytes, *, date: str, stays: bool) -> None:
@@ -264,26 +289,27 @@ class Connection:
         there must not be one. Raises `ValueError` where a header would be another one, or the length is not the body's.
         """
         stays = stays and self._complete and not self._surplus and self._keeps
-        lines = [f"HTTP/1.1 {status}\r\nDate: {date}\r\n"]
-        lines += [f"{name}: {value}\r\n" for name, value in headers]
-        announced = [value for name, value in headers if name.lower() == "content-length"]
+        lines = [b"HTTP/1.1 ", status.encode("latin-1"), b"\r\nDate: ", date.encode("latin-1"), b"\r\n"]
+        announced = None
+        for header in headers:
+            line, is_length = _line(header)
+            lines.append(line)
+            if is_length:
+                announced = header[1] if announced is None else ""
         if self._method == "HEAD" or status.startswith(WITHOUT_BODY):
             body = b""
-        elif not announced:
-            lines.append(f"Content-Length: {len(body)}\r\n")
-        elif announced != [str(len(body))]:
+        elif announced is None:
+            lines.append(b"Content-Length: %d\r\n" % len(body))
+        elif announced != str(len(body)):
             raise ValueError("a length that is not the body's")
-        lines.append("\r\n" if stays else "Connection: close\r\n\r\n")
-        head = "".join(lines)
-        breaks = len(lines) + (1 if stays else 2)
-        if head.count("\r") != breaks or head.count("\n") != breaks or "\0" in head:
-            raise ValueError("a header that holds the end of a line")
-        self.outgoing = memoryview(head.encode("latin-1") + body)
+        lines.append(b"\r\n" if stays else b"Connection: close\r\n\r\n")
+        if not (status + date).isprintable():
+            raise ValueError("a status that holds the end of a line")
+        self.outgoing = memoryview(b"".join((*lines, body)))
         self.kept = len(self.outgoing)
         self.stays = stays
         self.awaits_body = False
         self.deadline = time.monotonic() + self.patience.answer
-        self.send()
 
     def send(self) -> bool:
         """Send what the client takes now of what is left to send. False when the client is gone."""

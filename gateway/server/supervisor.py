@@ -16,13 +16,14 @@ import time
 import traceback
 from collections.abc import Callable, Set
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import structlog
 
 from gateway.server.connection import Application, Patience
-from gateway.server.worker import Worker
+from gateway.server.worker import Report, Worker
 
 BACKLOG: Final = 4096
 GRACE_SECONDS: Final = 12.0
@@ -59,16 +60,19 @@ def tls_context(certificate: Path, key: Path) -> ssl.SSLContext:
 
 
 def supervise(
-    make_application: Callable[[], Application],
+    make_application: Callable[[int], tuple[Application, Report]],
     listener: socket.socket,
     *,
     workers: int,
-    threads: int,
+    concurrency: int,
     wants_body: Callable[[str], bool],
     patience: Patience,
     tls: ssl.SSLContext | None,
+    ended: Callable[[int], None] = lambda slot: None,
 ) -> int:
-    """Serve until SIGTERM or SIGINT. `make_application` is called in each worker, after the fork.
+    """Serve until SIGTERM or SIGINT. `make_application` is called in each worker, after the fork, with the worker's
+    place (0 to `workers` - 1, a replacement's is its predecessor's) and gives what it serves and whom it tells how busy
+    it is. `ended` is told the place of a worker that is no more.
 
     Returns the exit code: 0, or 1 when a worker could not make its application at the start. Later, with others at
     work, a replacement that cannot make its own is tried again.
@@ -81,12 +85,14 @@ def supervise(
         nonlocal stopping
         stopping = True
 
-    def spawn() -> int:
+    def spawn(slot: int) -> int:
         child = os.fork()
         if child == 0:
             code = CRASHED
             try:
-                code = _work(make_application, listener, supervisor, threads, wants_body, patience, tls)
+                code = _work(
+                    partial(make_application, slot), listener, supervisor, concurrency, wants_body, patience, tls
+                )
             except BaseException:  # noqa: BLE001 - a worker must never run on as a second supervisor
                 traceback.print_exc()
             finally:
@@ -97,27 +103,30 @@ def supervise(
     signal.signal(signal.SIGINT, stop)
     # Whoever started us may ignore it, and then no child could be waited for.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    children = first = frozenset(spawn() for _ in range(workers))
+    places = {spawn(slot): slot for slot in range(workers)}
+    first = frozenset(places)
     code = 0
     spawns_after = 0.0
     while not stopping:
         time.sleep(0.05)
-        ended = _ended(children)
-        children -= ended.keys()
-        for child, status in ended.items():
+        gone = _ended(places.keys())
+        for child, status in gone.items():
+            ended(places.pop(child))
             exit_code = os.waitstatus_to_exitcode(status)
             if exit_code == CANNOT_START and child in first:
                 stopping, code = True, 1
             elif not stopping:
                 _log.error("a worker ended and is replaced", exit=exit_code)
                 spawns_after = time.monotonic() + RESPAWN_SECONDS
-        first -= ended.keys()
-        if not stopping and len(children) < workers and time.monotonic() >= spawns_after:
+        first -= gone.keys()
+        free = set(range(workers)) - set(places.values())
+        if not stopping and free and time.monotonic() >= spawns_after:
             # Where no process can be had now, it is asked for again.
             with suppress(OSError):
-                children |= {spawn()}
+                slot = min(free)
+                places[spawn(slot)] = slot
     listener.close()
-    _stop(children)
+    _stop(places.keys())
     return code
 
 
@@ -145,10 +154,10 @@ def _ended(children: Set[int]) -> dict[int, int]:
 
 
 def _work(
-    make_application: Callable[[], Application],
+    make_application: Callable[[], tuple[Application, Report]],
     listener: socket.socket,
     supervisor: int,
-    threads: int,
+    concurrency: int,
     wants_body: Callable[[str], bool],
     patience: Patience,
     tls: ssl.SSLContext | None,
@@ -163,13 +172,21 @@ def _work(
     # Ctrl-C reaches the whole group: the supervisor decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        application = make_application()
+        application, report = make_application()
     except SystemExit:
         return CANNOT_START
     except Exception:  # noqa: BLE001 - whatever it was, the next attempt would end the same way
         traceback.print_exc()
         return CANNOT_START
-    worker = Worker(application, listener, threads=threads, wants_body=wants_body, patience=patience, tls=tls)
+    worker = Worker(
+        application,
+        listener,
+        concurrency=concurrency,
+        wants_body=wants_body,
+        patience=patience,
+        tls=tls,
+        report=report,
+    )
     # What was made until now lives as long as the process: the collector need not look at it again.
     gc.collect()
     gc.freeze()

@@ -1,7 +1,8 @@
-"""One process: threads that share an epoll. Whichever is free takes the next connection that has something to say.
+"""One process: a loop in which every connection is watched and every whole request is a task.
 
-No connection is waited for: a thread reads what has arrived, and only a whole request occupies it. So ten thousand
-slow clients cost their memory and nothing else, and the number of threads is the number of requests answered at once.
+No connection is waited for: what has arrived is read, and only a whole request becomes a task. So ten thousand slow
+clients cost their memory and nothing else. The application runs in tasks: what it does that blocks, it does aside
+(`gateway.loop.waiting`), or everyone waits.
 """
 
 from __future__ import annotations
@@ -9,29 +10,30 @@ from __future__ import annotations
 import select
 import socket
 import ssl
-import threading
 import time
+from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from email.utils import formatdate
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, Protocol
 
-import structlog
-
+from gateway.loop.loop import READ, WRITE, Loop, Timer, tell
 from gateway.server.connection import FOREVER, Application, Connection, Malformed, Patience
 
 MOST_CONNECTIONS: Final = 16_384
 MOST_OUTGOING: Final = 256 * 1024 * 1024
 """Bytes of answers that clients are slow to take, kept in memory. Beyond it the oldest of them are given up."""
-ACCEPTED_AT_ONCE: Final = 64
 SWEEP_SECONDS: Final = 0.25
 QUIET_LOOKS: Final = 3
-"""How often nothing must be seen at work before it is believed: an event is on its way to a thread for a moment."""
+"""How often nothing must be seen at work before it is believed: a client may be about to speak."""
 
-_IN: Final = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLONESHOT
-_OUT: Final = select.EPOLLOUT | select.EPOLLONESHOT
+_READ: Final = READ | select.EPOLLRDHUP
 
-_log = structlog.get_logger()
+
+class Report(Protocol):
+    """Is told how many connections are open, requests are in the application, and wait to be."""
+
+    def __call__(self, *, connections: int, in_flight: int, waiting: int) -> None: ...
 
 
 class Worker:
@@ -42,26 +44,29 @@ class Worker:
         application: Application,
         listener: socket.socket,
         *,
-        threads: int,
+        concurrency: int,
         wants_body: Callable[[str], bool],
         patience: Patience,
         tls: ssl.SSLContext | None = None,
+        report: Report | None = None,
     ) -> None:
-        """`wants_body` tells for a path whether the application reads bodies there."""
+        """At most `concurrency` requests are in the application at once; others wait, in order. `wants_body` tells
+        for a path whether the application reads bodies there. `report` is told four times a second how busy it is."""
         self._application = application
         self._listener = listener
-        self._count = threads
+        self._concurrency = concurrency
         self._wants_body = wants_body
         self._patience = patience
         self._tls = tls
-        self._epoll = select.epoll()
+        self._report = report
+        self._loop: Loop
         self._connections: dict[int, Connection] = {}
-        self._accepts = True
-        self._busy = [False] * threads
-        """For each thread, whether it looks after a connection."""
-        self._closing = threading.Lock()
-        """Held to close a socket, and to shut one: a closed one's descriptor may be another client's already."""
-        self._stopping = threading.Event()
+        self._at_work = 0
+        self._queue: deque[Connection] = deque()
+        """Whole requests that wait until fewer are at work."""
+        self._outbox: list[Connection] = []
+        """Answered, and not sent yet."""
+        self._stopping = False
         self._date = formatdate(usegmt=True)
         host, port = listener.getsockname()[:2]
         self._shared: dict[str, Any] = {
@@ -78,70 +83,53 @@ class Worker:
 
     def run(self, keep_on: Callable[[], bool], *, grace_seconds: float) -> None:
         """Serve while `keep_on()`; then refuse what is new, finish what runs for at most `grace_seconds`, return."""
+        self._loop = loop = Loop()
         self._listener.setblocking(False)
-        self._epoll.register(self._listener.fileno(), _IN)
-        for number in range(self._count):
-            threading.Thread(target=self._serve, args=(number,), name=f"request-{number}", daemon=True).start()
+        self._listen()
+        sweeper = Timer(loop, self._sweep)
         while keep_on():
-            self._sweep()
-            time.sleep(SWEEP_SECONDS)
-        self._stopping.set()
+            sweeper.set(SWEEP_SECONDS)
+            while sweeper.due != FOREVER:
+                loop.turn(SWEEP_SECONDS)
+        self._stopping = True
         # Once every process has closed it, whoever knocks is refused instead of kept waiting.
+        loop.unwatch(self._listener.fileno())
         self._listener.close()
         until = time.monotonic() + grace_seconds
         quiet = 0
         while quiet < QUIET_LOOKS and time.monotonic() < until:
-            time.sleep(0.02)
+            loop.turn(0.02)
             quiet = 0 if self._works() else quiet + 1
 
     def _works(self) -> bool:
-        return any(self._busy) or any(connection.outgoing for connection in list(self._connections.values()))
+        return bool(self._at_work or self._outbox) or any(
+            connection.outgoing for connection in self._connections.values()
+        )
 
-    def _serve(self, number: int) -> None:
-        accepting = self._listener.fileno()
-        while True:
-            for descriptor, _ in self._epoll.poll(-1, 1):
-                self._busy[number] = True
-                connection = None if descriptor == accepting else self._connections.get(descriptor)
-                try:
-                    if descriptor == accepting:
-                        self._accept()
-                    elif connection:
-                        self._handle(descriptor, connection)
-                except Exception as fault:  # noqa: BLE001 - one connection's failure must not cost a thread
-                    if connection:
-                        self._drop(descriptor, connection)
-                    _tell("connection failed", fault)
-                self._busy[number] = False
+    def _listen(self) -> None:
+        # Exclusive: of the processes that wait for a client, one is woken for each.
+        self._loop.watch(self._listener.fileno(), READ | select.EPOLLEXCLUSIVE, self._accept)
+        self._accepts = True
 
-    def _accept(self) -> None:
-        for _ in range(ACCEPTED_AT_ONCE):
-            if self._stopping.is_set():
-                return
-            try:
-                sock, address = self._listener.accept()
-            except BlockingIOError:
-                break
-            except OSError as fault:
-                # Out of descriptors: asked again at the next sweep, not at once and for ever.
-                self._accepts = False
-                if not self._stopping.is_set():
-                    _tell("not accepted", fault)
-                return
-            try:
-                if len(self._connections) < MOST_CONNECTIONS:
-                    self._welcome(sock, str(address[0]))
-                else:
-                    sock.close()
-            except (OSError, ValueError):
-                # Gone already. (TLS refuses what was sent in clear before a reset; ValueError: no descriptor any more.)
+    def _accept(self, _: int) -> None:
+        try:
+            sock, address = self._listener.accept()
+        except BlockingIOError:
+            return
+        except OSError as fault:
+            # Out of descriptors: asked again at the next sweep, not at once and for ever.
+            self._accepts = False
+            self._loop.unwatch(self._listener.fileno())
+            tell("not accepted", fault)
+            return
+        try:
+            if len(self._connections) < MOST_CONNECTIONS:
+                self._welcome(sock, str(address[0]))
+            else:
                 sock.close()
-        self._listen_again()
-
-    def _listen_again(self) -> None:
-        # Stopping closes the listener; what is left is nothing to wait for.
-        with suppress(OSError, ValueError):
-            self._epoll.modify(self._listener.fileno(), _IN)
+        except (OSError, ValueError):
+            # Gone already. (TLS refuses what was sent in clear before a reset; ValueError: no descriptor any more.)
+            sock.close()
 
     def _welcome(self, sock: socket.socket, address: str) -> None:
         sock.setblocking(False)
@@ -149,37 +137,85 @@ class Worker:
         if self._tls:
             sock = self._tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
         connection = Connection(sock, address, patience=self._patience, wants_body=self._wants_body)
-        descriptor = sock.fileno()
-        self._connections[descriptor] = connection
+        self._connections[sock.fileno()] = connection
         try:
-            self._epoll.register(descriptor, _IN)
+            self._watch(connection, _READ)
         except OSError:
-            self._drop(descriptor, connection)
+            self._drop(connection)
 
-    def _handle(self, descriptor: int, connection: Connection) -> None:
+    def _watch(self, connection: Connection, events: int) -> None:
+        """What of this connection is looked at from now on; 0 for nothing."""
+        if connection.watched != events:
+            connection.watched = events
+            if events:
+                self._loop.watch(connection.descriptor, events, partial(self._on_event, connection))
+            else:
+                self._loop.unwatch(connection.descriptor)
+
+    def _on_event(self, connection: Connection, _: int) -> None:
+        try:
+            self._handle(connection)
+        except Exception as fault:  # noqa: BLE001 - one connection's failure is nobody else's
+            self._drop(connection)
+            tell("connection failed", fault)
+
+    def _handle(self, connection: Connection) -> None:
+        if connection.at_work:
+            # More came, or the client went: seen to once its request is answered.
+            return self._watch(connection, 0)
         if connection.expired:
-            return self._drop(descriptor, connection)
+            return self._drop(connection)
         if connection.lingers:
-            return self._epoll.modify(descriptor, _IN) if connection.discard() else self._drop(descriptor, connection)
+            return None if connection.discard() else self._drop(connection)
         if connection.outgoing:
-            if not connection.send():
-                return self._drop(descriptor, connection)
-            return self._after_sending(descriptor, connection)
+            return self._after_sending(connection) if connection.send() else self._drop(connection)
         try:
             present = connection.receive()
         except Malformed as malformed:
             connection.answer(malformed.status, [("Content-Length", "0")], b"", date=self._date, stays=False)
-            return self._after_sending(descriptor, connection)
+            connection.send()
+            return self._after_sending(connection)
         if not present:
-            return self._drop(descriptor, connection)
+            return self._drop(connection)
         if connection.ready:
-            self._answer(connection)
-            return self._after_sending(descriptor, connection)
+            return self._take(connection)
         connection.tell_to_continue()
-        return self._epoll.modify(descriptor, _IN)
+        return self._watch(connection, _READ)
+
+    def _take(self, connection: Connection) -> None:
+        connection.at_work = True
+        connection.deadline = FOREVER
+        if self._at_work < self._concurrency:
+            self._at_work += 1
+            self._loop.start(partial(self._work, connection))
+        else:
+            self._queue.append(connection)
+
+    def _work(self, connection: Connection) -> None:
+        """A task: answers this request, and then those that have waited."""
+        while True:
+            self._answer(connection)
+            if not self._outbox:
+                self._loop.soon(self._send_all)
+            self._outbox.append(connection)
+            if not self._queue:
+                break
+            connection = self._queue.popleft()
+        self._at_work -= 1
+
+    def _send_all(self) -> None:
+        """Sends what was answered in this turn, one right after the other: whoever reads wakes once for many."""
+        outbox, self._outbox = self._outbox, []
+        for connection in outbox:
+            connection.at_work = False
+            try:
+                connection.send()
+                self._after_sending(connection)
+            except Exception as fault:  # noqa: BLE001 - one connection's failure is nobody else's
+                self._drop(connection)
+                tell("connection failed", fault)
 
     def _answer(self, connection: Connection) -> None:
-        connection.deadline = FOREVER
         started: list[Any] = []
 
         def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> None:
@@ -193,68 +229,50 @@ class Worker:
                 if hasattr(answered, "close"):
                     answered.close()
             status, headers = started
-            connection.answer(status, headers, body, date=self._date, stays=not self._stopping.is_set())
-        except BaseException as fault:  # noqa: BLE001 - an application that ends must not end the thread
+            connection.answer(status, headers, body, date=self._date, stays=not self._stopping)
+        except BaseException as fault:  # noqa: BLE001 - an application that ends must not end the loop
             connection.answer("500 Internal Server Error", [], b"", date=self._date, stays=False)
-            _tell("application failed", fault)
+            tell("application failed", fault)
 
-    def _after_sending(self, descriptor: int, connection: Connection) -> None:
+    def _after_sending(self, connection: Connection) -> None:
         if connection.outgoing:
-            self._epoll.modify(descriptor, _OUT)
-        elif connection.stays and not self._stopping.is_set():
+            self._watch(connection, WRITE)
+        elif connection.stays and not self._stopping:
             connection.next()
-            self._epoll.modify(descriptor, _IN)
+            self._watch(connection, _READ)
         elif connection.linger():
-            self._epoll.modify(descriptor, _IN)
+            self._watch(connection, READ)
         else:
-            self._drop(descriptor, connection)
+            self._drop(connection)
 
-    def _drop(self, descriptor: int, connection: Connection) -> None:
-        with self._closing:
-            if self._connections.get(descriptor) is connection:
-                del self._connections[descriptor]
-                connection.close()
+    def _drop(self, connection: Connection) -> None:
+        if self._connections.get(connection.descriptor) is connection:
+            self._watch(connection, 0)
+            del self._connections[connection.descriptor]
+            connection.close()
 
     def _sweep(self) -> None:
-        """Wake the connections whose time is over: closed, or answered without their body."""
+        """End the connections whose time is over: closed, or answered without their body."""
         if not self._accepts:
-            self._accepts = True
-            self._listen_again()
+            self._listen()
         self._date = formatdate(usegmt=True)
         now = time.monotonic()
         connections = list(self._connections.values())
         for connection in connections:
-            if now >= connection.deadline and not self._waits_for_us(connection):
+            # Whoever has sent something that nobody has had time to read is not the late one.
+            if now >= connection.deadline and (connection.outgoing or not connection.has_unread()):
                 connection.late = connection.awaits_body
-                self._wake(connection, expired=not connection.late)
-        slow = [connection for connection in connections if connection.outgoing and not connection.expired]
+                connection.expired = not connection.late
+                self._on_event(connection, 0)
+        if self._report:
+            self._report(connections=len(self._connections), in_flight=self._at_work, waiting=len(self._queue))
+        slow = [connection for connection in connections if connection.outgoing]
         kept = sum(connection.kept for connection in slow)
         for connection in sorted(slow, key=lambda connection: connection.deadline):
             if kept <= MOST_OUTGOING:
                 break
             kept -= connection.kept
-            self._wake(connection, expired=True)
-
-    def _waits_for_us(self, connection: Connection) -> bool:
-        """Whether the client has sent something that no thread has had time to read: then it is not the late one."""
-        if connection.outgoing:
-            return False
-        with self._closing:
-            return connection.has_unread()
-
-    def _wake(self, connection: Connection, *, expired: bool) -> None:
-        # The deadline stays: a thread that takes the connection meanwhile may be setting it, and shutting twice is
-        # no harm.
-        connection.expired = expired
-        # A shut socket is an event: a thread takes the connection and does the rest.
-        with self._closing:
-            connection.shut(socket.SHUT_RDWR if expired else socket.SHUT_RD)
-
-
-def _tell(event: str, fault: BaseException) -> None:
-    """Log a failure by its kind. A log that cannot be written must not cost a thread."""
-    with suppress(Exception):
-        _log.error(event, kind=type(fault).__name__, number=getattr(fault, "errno", None))
+            self._drop(connection)
 
 
 class _Discard:

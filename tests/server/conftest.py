@@ -6,10 +6,12 @@ import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 
+from gateway.loop.waiting import Aside
 from gateway.server.connection import Patience
 from gateway.server.supervisor import listen
 from gateway.server.worker import Worker
@@ -25,6 +27,7 @@ class Town:
         self.seen: list[dict[str, Any]] = []
         self.open = threading.Event()
         self.inside = threading.Semaphore(0)
+        self.aside = Aside(64, "town")
 
     def __call__(self, environ, start_response):
         self.seen.append(environ)
@@ -48,7 +51,7 @@ class Town:
 
     def do_wait(self, environ, start_response, _):
         self.inside.release()
-        assert self.open.wait(WAIT)
+        assert self.aside.do(partial(self.open.wait, WAIT))
         return self.send(start_response, b"waited")
 
     def do_raise(self, environ, start_response, _):
@@ -86,7 +89,7 @@ class Town:
 class Place:
     """A running worker and how to talk to it."""
 
-    def __init__(self, *, threads=4, patience=None, tls=None, before=None) -> None:
+    def __init__(self, *, concurrency=4, patience=None, tls=None, before=None) -> None:
         self.town = Town()
         self.listener = listen("127.0.0.1", 0)
         self.port = self.listener.getsockname()[1]
@@ -95,7 +98,7 @@ class Place:
         self.worker = Worker(
             self.town,
             self.listener,
-            threads=threads,
+            concurrency=concurrency,
             wants_body=lambda path: path.startswith(("/body", "/header", "/large")),
             patience=patience or Patience(),
             tls=tls,

@@ -32,18 +32,18 @@ def application(environ, start_response):
     start_response("200 OK", [("Content-Length", str(len(body)))])
     return [body]
 
-def make():
+def make(place):
     with (folder / "made").open("a") as file:
         file.write(f"{os.getpid()}\\n")
     if kind == "leaves" or (folder / "broken").exists():
         sys.exit(1)
     if kind == "raises":
         raise LookupError("cannot be made")
-    return application
+    return application, lambda **busy: None
 
 listener = listen("127.0.0.1", 0)
 print(listener.getsockname()[1], flush=True)
-sys.exit(supervise(make, listener, workers=workers, threads=4, wants_body=lambda path: False, patience=Patience(),
+sys.exit(supervise(make, listener, workers=workers, concurrency=4, wants_body=lambda path: False, patience=Patience(),
                    tls=None))
 """
 

@@ -1,0 +1,206 @@
+"""The loop: watches descriptors, keeps times, runs tasks."""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+import structlog
+from greenlet import getcurrent, greenlet
+
+READ: Final = select.EPOLLIN
+WRITE: Final = select.EPOLLOUT
+NEVER: Final = float("inf")
+_QUIET_LOOKS: Final = 4
+"""How often the descriptors are looked at before what waits for quiet is done in any case."""
+
+_log = structlog.get_logger()
+
+
+class Task(greenlet):
+    """What runs in a loop and may wait. One does many works in turn: making one costs as much as a small work."""
+
+    def __init__(self, loop: Loop) -> None:
+        super().__init__(self._serve, loop.hub)
+        self.loop = loop
+        self.work: Callable[[], object]
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                self.work()
+            except Exception as fault:  # noqa: BLE001 - one work's failure must not end the loop
+                tell("task failed", fault)
+            del self.work
+            self.loop.idle.append(self)
+            self.loop.hub.switch()
+
+
+class Timer:
+    """Calls `action` once, when the time set has come. Belongs to one loop, whose thread alone touches it."""
+
+    __slots__ = ("_loop", "action", "due")
+
+    def __init__(self, loop: Loop, action: Callable[[], object]) -> None:
+        self._loop = loop
+        self.action = action
+        self.due = NEVER
+        """On the monotonic clock, in seconds."""
+
+    def set(self, seconds: float) -> None:
+        """In so many seconds; `NEVER` to have it not called."""
+        loop = self._loop
+        if seconds == NEVER:
+            self.due = NEVER
+            loop.armed.discard(self)
+        else:
+            self.due = due = time.monotonic() + seconds
+            loop.armed.add(self)
+            if due < loop.soonest:
+                loop.soonest = due
+
+
+class Loop:
+    """One thread's. Everything but `call_from_thread` is for that thread."""
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._watchers: dict[int, Callable[[int], object]] = {}
+        self.armed: set[Timer] = set()
+        self.soonest = NEVER
+        """No armed timer is due before this."""
+        self.idle: list[Task] = []
+        """Tasks that have done their work and may be given another."""
+        self._soon: deque[Callable[[], object]] = deque()
+        self._when_quiet: deque[Callable[[], object]] = deque()
+        self._looks = 0
+        self.turns = 0
+        """How often it has looked at what is ready: what is done in one turn was ready before it began."""
+        self._from_threads: deque[Callable[[], object]] = deque()
+        self._rung = False
+        self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._epoll.register(self._bell, READ)
+        self._watchers[self._bell] = self._answer_bell
+        self.hub = getcurrent()
+        self.thread = threading.get_ident()
+
+    # Descriptors and times.
+
+    def watch(self, descriptor: int, events: int, action: Callable[[int], object]) -> None:
+        """Call `action` with what is ready whenever one of `events` (of epoll; level-triggered) is. Replaces the last
+        call for the same descriptor. Raises `OSError` where it cannot be watched."""
+        if descriptor in self._watchers:
+            with suppress(FileNotFoundError):  # closed, and its number used again
+                self._epoll.modify(descriptor, events)
+                self._watchers[descriptor] = action
+                return
+        self._epoll.register(descriptor, events)
+        self._watchers[descriptor] = action
+
+    def unwatch(self, descriptor: int, action: Callable[[int], object] | None = None) -> None:
+        """Stop watching; nothing happens where nobody watched, or where another than `action` is called. To be called
+        before the descriptor is closed."""
+        if action is not None and self._watchers.get(descriptor) != action:
+            return
+        if self._watchers.pop(descriptor, None):
+            with suppress(OSError, ValueError):
+                self._epoll.unregister(descriptor)
+
+    # What to do next.
+
+    def start(self, work: Callable[[], object]) -> None:
+        """Run `work` as a task, now, until it waits for the first time. Called from outside any task."""
+        task = self.idle.pop() if self.idle else Task(self)
+        task.work = work
+        task.switch()
+
+    def soon(self, action: Callable[[], object]) -> None:
+        """Call `action` after what is being done now. Not for an action that waits."""
+        self._soon.append(action)
+
+    def when_quiet(self, action: Callable[[], object]) -> None:
+        """Call `action` once nothing else is ready, or after a few more looks: so that it can do for many at once."""
+        self._when_quiet.append(action)
+
+    def call_from_thread(self, action: Callable[[], object]) -> None:
+        """Call `action` in the loop's thread. For any thread."""
+        self._from_threads.append(action)
+        if not self._rung:
+            self._rung = True
+            os.eventfd_write(self._bell, 1)
+
+    def _answer_bell(self, _: int) -> None:
+        os.eventfd_read(self._bell)
+        self._rung = False
+        while self._from_threads:
+            self._call(self._from_threads.popleft())
+
+    # The turns.
+
+    def turn(self, most_seconds: float) -> None:
+        """Wait until something is ready, `most_seconds` at most, and do it."""
+        if self._soon or self._when_quiet:
+            seconds = 0.0
+        else:
+            seconds = min(most_seconds, self.soonest - time.monotonic())
+            if seconds == NEVER:
+                seconds = -1.0
+            elif seconds < 0:
+                seconds = 0.0
+        ready = self._epoll.poll(seconds)
+        self.turns += 1
+        watchers = self._watchers
+        for descriptor, events in ready:
+            watcher = watchers.get(descriptor)  # gone, where what came before in `ready` ended it
+            if watcher is not None:
+                try:
+                    watcher(events)
+                except Exception as fault:  # noqa: BLE001 - one descriptor's failure must not end the loop
+                    tell("loop failed", fault)
+        if self.soonest != NEVER and time.monotonic() >= self.soonest:
+            self._ring_timers()
+        for _ in range(len(self._soon)):
+            self._call(self._soon.popleft())
+        if self._when_quiet:
+            self._looks += 1
+            if not (ready or self._soon) or self._looks >= _QUIET_LOOKS:
+                self._looks = 0
+                for _ in range(len(self._when_quiet)):
+                    self._call(self._when_quiet.popleft())
+
+    def _ring_timers(self) -> None:
+        now = time.monotonic()
+        for timer in [timer for timer in self.armed if timer.due <= now]:
+            if timer.due <= now:  # what came before it may have set it anew
+                timer.set(NEVER)
+                self._call(timer.action)
+        self.soonest = min((timer.due for timer in self.armed), default=NEVER)
+
+    def _call(self, action: Callable[[], object]) -> None:
+        try:
+            action()
+        except Exception as fault:  # noqa: BLE001 - one action's failure must not end the loop
+            tell("loop failed", fault)
+
+    def __del__(self) -> None:
+        # The other descriptor closes itself.
+        with suppress(OSError, AttributeError):
+            os.close(self._bell)
+
+
+def current_task() -> Task | None:
+    """The task that is running, None outside of any."""
+    running = getcurrent()
+    return running if isinstance(running, Task) else None
+
+
+def tell(event: str, fault: BaseException) -> None:
+    """Log a failure by its kind. A log that cannot be written must not cost a loop."""
+    with suppress(Exception):
+        _log.error(event, kind=type(fault).__name__, number=getattr(fault, "errno", None))

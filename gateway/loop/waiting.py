@@ -1,0 +1,147 @@
+"""Waiting: a task lets the loop go on meanwhile, a thread blocks. The same words serve both."""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+from gateway.loop.loop import NEVER, Loop, Task, current_task
+
+T = TypeVar("T")
+
+
+class Outcome(Generic[T]):
+    """What whoever made it waits for, and another settles, once, from wherever it likes."""
+
+    __slots__ = ("_error", "_lock", "_parked", "_settled", "_task", "_value")
+
+    def __init__(self) -> None:
+        self._task: Task | None = current_task()
+        self._settled = self._parked = False
+        self._value: T
+        self._error: BaseException | None = None
+        self._lock: threading.Lock | None = None
+        if self._task is None:
+            self._lock = threading.Lock()
+            self._lock.acquire()
+
+    def wait(self) -> T:
+        """The value it is settled with. Raises the error it failed with."""
+        if self._lock is not None:
+            self._lock.acquire()
+        elif not self._settled and self._task is not None:
+            self._parked = True
+            self._task.loop.hub.switch()
+        if self._error is not None:
+            # Not kept here: the error knows this frame, and the circle would keep all that its frames hold.
+            error, self._error = self._error, None
+            try:
+                raise error
+            finally:
+                del error
+        return self._value
+
+    def settle(self, value: T) -> None:
+        self._value = value
+        self._wake()
+
+    def fail(self, error: BaseException) -> None:
+        self._error = error
+        self._wake()
+
+    def _wake(self) -> None:
+        self._settled = True
+        if self._lock is not None:
+            self._lock.release()
+        elif self._task is not None:
+            if threading.get_ident() == self._task.loop.thread:
+                self._task.loop.soon(self._resume)
+            else:
+                self._task.loop.call_from_thread(self._resume)
+
+    def _resume(self) -> None:
+        # Not parked: it was settled before anyone waited, and the task is somewhere else by now.
+        if self._parked and self._task is not None:
+            self._parked = False
+            self._task.switch()
+
+
+def until_quiet() -> None:
+    """In a task: until nothing else is ready, or nearly. In a thread: not at all."""
+    task = current_task()
+    if task is not None:
+        task.loop.when_quiet(task.switch)
+        task.loop.hub.switch()
+
+
+class Aside:
+    """Threads for what blocks, so that a loop need not. They begin when they are needed, and end with the process."""
+
+    def __init__(self, threads: int, name: str) -> None:
+        self._most = threads
+        self._name = name
+        self._begun = self._unfinished = 0
+        self._work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+
+    def do(self, work: Callable[[], T]) -> T:
+        """`work()`: in one of these threads where the caller is a task, at once and here otherwise. Raises as it does.
+
+        For the tasks of one loop. What finds no free thread waits for one, in order.
+        """
+        if current_task() is None:
+            return work()
+        outcome: Outcome[T] = Outcome()
+        self._unfinished += 1
+        if self._begun < min(self._most, self._unfinished):
+            self._begun += 1
+            threading.Thread(target=self._serve, name=f"{self._name}-{self._begun}", daemon=True).start()
+        self._work.put(partial(_settle, outcome, work))
+        try:
+            return outcome.wait()
+        finally:
+            self._unfinished -= 1
+
+    def _serve(self) -> None:
+        while True:
+            self._work.get()()
+
+
+def _settle(outcome: Outcome[Any], work: Callable[[], Any]) -> None:
+    try:
+        value = work()
+    except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
+        outcome.fail(error)
+    else:
+        outcome.settle(value)
+
+
+def run(work: Callable[[], T]) -> T:
+    """`work()` as a task of the thread's own loop, for whoever is outside of any task. Raises as it does."""
+    loop, outcome, going = own_loop(), Outcome[T](), True
+
+    def work_and_tell() -> None:
+        nonlocal going
+        _settle(outcome, work)
+        going = False
+
+    loop.turns += 1
+    loop.start(work_and_tell)
+    while going:
+        loop.turn(NEVER)
+    return outcome.wait()
+
+
+_own = threading.local()
+
+
+def own_loop() -> Loop:
+    """The loop of a thread that has none going: what a work leaves open in it serves the next."""
+    if getattr(_own, "process", None) != os.getpid():
+        # A child's: what its parent watches is the parent's.
+        _own.loop, _own.process = Loop(), os.getpid()
+    loop: Loop = _own.loop
+    return loop
