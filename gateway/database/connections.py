@@ -1,7 +1,11 @@
 """A database as the gateway uses it: ask, read, change, append.
 
-`ask` is the request path: SQL compiled once, one raw connection for each thread, nothing of SQLAlchemy's execution
-in between. `read` and `change` are for everything that is not done on each request.
+`reading` and `append` are the request path: SQL compiled once, one raw connection for each thread, nothing of
+SQLAlchemy's execution in between. In the task of a loop a file is read and written on the spot, unless another process
+occupies it, and a server is asked aside. `read` and `change` are for everything that is not done on each request.
+
+What was read is remembered until anything in the file changes, which SQLite tells for a hundredth of the price of
+asking again; of a server, for one second.
 
 Any failure of the database is `StoreUnavailable`, whose `because` names the kind of failure and never quotes SQL
 or values. What failed is dropped and opened afresh on the next use, so that recovery needs no hands.
@@ -10,18 +14,23 @@ or values. What failed is dropped and opened afresh on the next use, so that rec
 from __future__ import annotations
 
 import os
+import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+from cachetools import FIFOCache
 from sqlalchemy import CompoundSelect, Connection, Engine, Insert, Select, Update
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from gateway.errors import StoreUnavailable
+from gateway.loop.loop import current_task
+from gateway.loop.waiting import Aside
 
 BUSY_MS: Final = 5000
 """How long, in milliseconds, a statement waits for another process that is writing."""
@@ -29,8 +38,17 @@ _APPEND_MS: Final = 2000
 """Shorter: requests wait behind one another for their rows."""
 _PROBE_MS: Final = 1000
 _NOTE_MS: Final = 20
+_VERSION: Final = "PRAGMA data_version"
+"""Another number as soon as another connection, of any process, has changed the file."""
 _FILE_CHECK_SECONDS: Final = 1.0
+_ASIDE: Final = 16
+"""Threads, and so connections, for what the tasks of a loop ask that blocks."""
+REMEMBERED: Final = 16_384
+"""Answers that a process remembers of a database, the latest of them."""
+REMEMBERED_SECONDS: Final = 1.0
+"""How long an answer of a server is believed: a change made elsewhere acts within this time."""
 
+T = TypeVar("T")
 Question = Select[Any] | CompoundSelect[Any]
 
 
@@ -40,6 +58,7 @@ class Held:
     def __init__(self, connection: Any, file_id: tuple[int, int] | None) -> None:
         self.connection = connection
         self.file_id = file_id
+        self.wait_ms = BUSY_MS
         self.checked_at = time.monotonic()
 
     def close(self) -> None:
@@ -47,6 +66,49 @@ class Held:
             self.connection.close()
 
     __del__ = close
+
+
+class _Own(threading.local):
+    """What a thread has of a database: its connection, and what its loop remembers.
+
+    What is remembered is replaced when it is out of date, never emptied: what a slow server answered to an earlier
+    reading is forgotten with it. Every connection counts changes for itself, so the version names it too.
+    """
+
+    def __init__(self) -> None:
+        self.held: Held | None = None
+        self.remembered: FIFOCache[Any, Any] = FIFOCache(REMEMBERED)
+        self.version: tuple[Any, Held | None] | None = None
+        self.believed_until = 0.0
+        self.turn: tuple[object, int] | None = None
+
+
+class _Occupied(Exception):
+    """A loop would have to wait for another process."""
+
+
+class Reading:
+    """Answers of a database, shaped by whoever asks, and remembered in that shape where there is a memory."""
+
+    __slots__ = ("_database", "_memory")
+
+    def __init__(self, database: Database, memory: FIFOCache[Any, Any] | None = None) -> None:
+        self._database = database
+        self._memory = memory
+
+    def ask(self, question: Question, shape: Callable[[list[tuple[Any, ...]]], T], **values: str | int) -> T:
+        """What `shape` makes of the rows: see `Database.ask`. `shape` depends on nothing but the rows, which is why it
+        must be the same for the same question.
+        """
+        memory = self._memory
+        if memory is None:
+            return shape(self._database.ask(question, **values))
+        key = (question, *values.values())
+        try:
+            found: T = memory[key]
+        except KeyError:
+            found = memory[key] = shape(self._database.ask(question, **values))
+        return found
 
 
 class Database:
@@ -59,18 +121,57 @@ class Database:
         self._compiled: dict[Question, tuple[str, tuple[str, ...]]] = {}
         self._inserts: dict[Insert, str] = {}
         self._appending: Held | None = None
-        self._local = threading.local()
+        self._local = _Own()
         self._held: weakref.WeakSet[Held] = weakref.WeakSet()
+        self._aside = Aside(_ASIDE, "database")
+
+    def reading(self) -> Reading:
+        """What the database says from now on. Made for one request, and asked without waiting between.
+
+        A file is looked at once for all the requests that were ready together: each of them had begun before, so no
+        change that was over when it was sent is missed. Raises `StoreUnavailable`.
+        """
+        task = current_task()
+        if task is None:
+            return Reading(self)
+        mine = self._local
+        if mine.turn != (task.loop, task.loop.turns):
+            if self.file is None:
+                moment = time.monotonic()
+                if moment >= mine.believed_until:
+                    mine.remembered, mine.believed_until = FIFOCache(REMEMBERED), moment + REMEMBERED_SECONDS
+            else:
+                try:
+                    # Before anything is asked: what changes meanwhile is seen at the next reading.
+                    version = self._ask(_VERSION, ()), mine.held
+                except _Occupied:
+                    return Reading(self)
+                if version != mine.version:
+                    mine.remembered, mine.version = FIFOCache(REMEMBERED), version
+            mine.turn = task.loop, task.loop.turns
+        return Reading(self, mine.remembered)
 
     def ask(self, question: Question, **values: str | int) -> list[tuple[Any, ...]]:
         """The rows that answer `question`, as the driver gives them: text, integers, truths as 0/1 or bool.
 
         Every value is bound; days are given as `YYYY-MM-DD`. `question` should be a constant: it is compiled once.
+        Raises `StoreUnavailable`.
         """
         sql, names = self._compiled.get(question) or self._compile(question)
+        asked = partial(self._ask, sql, [values[name] for name in names])
+        if self.file is None:
+            return self._aside.do(asked)
         try:
-            rows: list[tuple[Any, ...]] = self._connection().execute(sql, [values[name] for name in names]).fetchall()
+            return asked()
+        except _Occupied:
+            return self._aside.do(asked)
+
+    def _ask(self, sql: str, values: Sequence[str | int]) -> list[tuple[Any, ...]]:
+        try:
+            rows: list[tuple[Any, ...]] = self._connection().execute(sql, values).fetchall()
         except (self._failure, SQLAlchemyError, OSError) as error:
+            if _is_occupied(error) and current_task():
+                raise _Occupied from None
             self._drop()
             raise StoreUnavailable(_kind_of(error)) from None
         return rows
@@ -107,22 +208,32 @@ class Database:
     def append(self, change: Insert, columns: Sequence[str], rows: Sequence[tuple[object, ...]]) -> None:
         """Insert many rows of `columns` in one durable transaction, on a connection kept for this alone.
 
-        One caller at a time. `change` should be a constant: it is compiled once.
+        One caller at a time. `change` should be a constant: it is compiled once. Raises `StoreUnavailable`.
         """
         sql = self._inserts.get(change)
         if sql is None:
             sql = self._inserts[change] = str(change.compile(dialect=self._engine.dialect, column_keys=list(columns)))
+        if self.file is not None and current_task():
+            with suppress(_Occupied):
+                return self._append(sql, rows, wait_ms=0)
+        return self._aside.do(partial(self._append, sql, rows, wait_ms=_APPEND_MS))
+
+    def _append(self, sql: str, rows: Sequence[tuple[object, ...]], *, wait_ms: int) -> None:
         held, self._appending = self._appending, None
         try:
             if held is None or held.file_id != self._file_id():
                 held = self._hold()
-                if self.file:
-                    held.connection.execute(f"PRAGMA busy_timeout = {_APPEND_MS}")
+            if self.file and held.wait_ms != wait_ms:
+                held.connection.execute(f"PRAGMA busy_timeout = {wait_ms}")
+                held.wait_ms = wait_ms
             cursor = held.connection.cursor()
             cursor.execute("BEGIN IMMEDIATE" if self.file else "BEGIN")
             cursor.executemany(sql, rows)
             cursor.execute("COMMIT")
         except BaseException as error:
+            if held is not None and wait_ms == 0 and _is_occupied(error) and not held.connection.in_transaction:
+                self._appending = held
+                raise _Occupied from None
             # Closing undoes what was begun.
             if held is not None:
                 held.close()
@@ -133,6 +244,9 @@ class Database:
 
     def note(self, change: Update) -> bool:
         """Make a change that may be lost. False, after 20 ms at most, when the store is busy or unavailable."""
+        return self._aside.do(partial(self._note, change))
+
+    def _note(self, change: Update) -> bool:
         try:
             with self.change(wait_ms=_NOTE_MS) as connection:
                 connection.execute(change)
@@ -152,7 +266,7 @@ class Database:
         """Close every connection. A later use opens new ones."""
         for held in list(self._held):
             held.close()
-        self._local = threading.local()
+        self._local = _Own()
         self._engine.dispose()
 
     def _compile(self, question: Question) -> tuple[str, tuple[str, ...]]:
@@ -162,7 +276,7 @@ class Database:
         return self._compiled[question]
 
     def _connection(self) -> Any:
-        held: Held | None = getattr(self._local, "held", None)
+        held = self._local.held
         if held is not None and self.file is not None:
             moment = time.monotonic()
             if moment - held.checked_at > _FILE_CHECK_SECONDS:
@@ -174,6 +288,9 @@ class Database:
                     held.checked_at = moment
         if held is None:
             held = self._local.held = self._hold()
+            if self.file is not None and current_task():
+                # A loop does not wait here: what finds the file occupied is asked aside.
+                held.connection.execute("PRAGMA busy_timeout = 0")
         return held.connection
 
     def _hold(self) -> Held:
@@ -191,7 +308,7 @@ class Database:
         return status.st_dev, status.st_ino
 
     def _drop(self) -> None:
-        held: Held | None = getattr(self._local, "held", None)
+        held = self._local.held
         if held is not None:
             held.close()
             self._local.held = None
@@ -202,6 +319,10 @@ class Database:
             yield
         except (self._failure, SQLAlchemyError) as error:
             raise StoreUnavailable(_kind_of(error)) from None
+
+
+def _is_occupied(error: BaseException) -> bool:
+    return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
 
 
 def _kind_of(error: Exception) -> str:

@@ -1,19 +1,22 @@
 """What the store knows about an agent and a dossier, turned into the states that policies decide on.
 
-Two questions, one statement each, on every request and never cached: a change acts on the next request.
-Days are those of `rules.timezone`; a first and a last day both count.
+Two questions, one statement each. Their answers are remembered no longer than the database allows
+(`database.connections`): on a file a change acts on the next request, on a server within a second. Days are those of
+`rules.timezone`; a first and a last day both count.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, NamedTuple
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Date, String, and_, bindparam, literal_column, or_, select, union_all
 
-from gateway.identity.store import Store
+from gateway.database.connections import Reading
 from gateway.identity.tables import account, convention, mandate, objection, partner, session
 from gateway.model import Agent, DossierNumber
 from gateway.settings import Identity
@@ -93,20 +96,24 @@ ENTRUSTED: Final = union_all(
 
 
 def dossier_facts(
-    store: Store, rules: Identity, agent: Agent, number: DossierNumber, *, now: datetime
+    reading: Reading, rules: Identity, agent: Agent, number: DossierNumber, *, now: datetime
 ) -> tuple[frozenset[str], str]:
     """The kinds of the agent's mandates on this dossier in force at `now`, and the dossier's objection state.
 
     A mandate serves the whole partner it names, or one agent of that partner. An objection is raised before all.
     Raises `StoreUnavailable`.
     """
-    rows = store.ask(
+    return reading.ask(
         ENTRUSTED,
+        _entrusted,
         dossier=number,
         partner=agent.partner_id,
         account=agent.account_id,
-        today=local_day(rules, now),
+        today=local_day(rules, int(now.timestamp())),
     )
+
+
+def _entrusted(rows: list[tuple[Any, ...]]) -> tuple[frozenset[str], str]:
     if not rows:
         return _NOTHING_ENTRUSTED
     raised = any(objected for _, objected in rows)
@@ -116,10 +123,23 @@ def dossier_facts(
 _NOTHING_ENTRUSTED: Final[tuple[frozenset[str], str]] = (frozenset(), "none")
 
 
-def agent_of(rows: list[SessionRow], rules: Identity) -> Agent:
-    """The agent of a session. `rows` are one session's, not empty."""
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A session as the store knows it. `suspended` is its account."""
+
+    seen_at: int
+    expires_at: int
+    suspended: bool
+    agent: Agent
+
+
+def session_of(found: list[tuple[Any, ...]], rules: Identity) -> Session | None:
+    """The session of `SESSION`'s rows, None where there is none."""
+    if not found:
+        return None
+    rows = [SessionRow._make(row) for row in found]
     first = rows[0]
-    return Agent(
+    agent = Agent(
         account_id=first.account_id,
         identifier=first.identifier,
         partner_id=first.partner_id,
@@ -132,6 +152,7 @@ def agent_of(rows: list[SessionRow], rules: Identity) -> Agent:
         assurance=first.assurance,
         expires_at=first.expires_at,
     )
+    return Session(first.seen_at, first.expires_at, bool(first.account_suspended), agent)
 
 
 def convention_state(rows: Iterable[SessionRow], *, profile: str) -> str:
@@ -156,6 +177,12 @@ def engagement_state(version: str | None, *, asked: str) -> str:
     return "signed" if version == asked else "outdated"
 
 
-def local_day(rules: Identity, now: datetime) -> str:
-    """The civil day of `now`, which must know its time zone, as `YYYY-MM-DD`."""
-    return now.astimezone(ZoneInfo(rules.timezone)).date().isoformat()
+def local_day(rules: Identity, seconds: int) -> str:
+    """The civil day of an instant (seconds since 1970, UTC), as `YYYY-MM-DD`."""
+    return _day_of_quarter(rules.timezone, seconds // 900)
+
+
+@lru_cache(maxsize=64)
+def _day_of_quarter(timezone: str, quarter: int) -> str:
+    # Every time zone begins its days at a full quarter of an hour.
+    return datetime.fromtimestamp(quarter * 900, ZoneInfo(timezone)).date().isoformat()

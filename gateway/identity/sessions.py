@@ -11,13 +11,15 @@ import re
 import secrets
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import bindparam, delete, insert, select, update
 
+from gateway.database.connections import Reading
 from gateway.errors import SessionEnded
 from gateway.identity import passwords
-from gateway.identity.facts import SESSION, SessionRow, agent_of, local_day
+from gateway.identity.facts import SESSION, Session, local_day, session_of
 from gateway.identity.refusals import (
     ACCOUNT_SUSPENDED,
     PASSWORD_WRONG,
@@ -102,12 +104,12 @@ def sign_in(
                 expires_at=opened_at + rules.session_hours * 3600,
             )
         )
-    agent = identify(store, rules, token, now=now)
+    agent, _ = identify(store, rules, token, now=now)
     return SignedIn(token, agent.expires_at, agent)
 
 
-def identify(store: Store, rules: Identity, token: str, *, now: datetime) -> Agent:
-    """The agent whose session `token` names, with the facts of this instant.
+def identify(store: Store, rules: Identity, token: str, *, now: datetime) -> tuple[Agent, Reading]:
+    """The agent whose session `token` names, with the facts of this instant, and where to ask for more of them.
 
     The use is noted at most every twentieth of the idle time, so a session ends after 95 to 100 % of it without use.
     Raises `SessionEnded` (`because` tells why), `AgentSuspended`, `StoreUnavailable`.
@@ -115,27 +117,33 @@ def identify(store: Store, rules: Identity, token: str, *, now: datetime) -> Age
     if not _TOKEN.fullmatch(token):
         raise SessionEnded("malformed token")
     token_hash = _digest(token)
-    found = store.ask(SESSION, token_hash=token_hash, caisse=rules.caisse, today=local_day(rules, now))
-    if not found:
-        raise SessionEnded("unknown token")
-    rows = [SessionRow._make(row) for row in found]
+    reading = store.reading()
     seconds = int(now.timestamp())
-    because = _why_ended(rows[0], rules, seconds)
+    found = reading.ask(
+        SESSION,
+        partial(session_of, rules=rules),
+        token_hash=token_hash,
+        caisse=rules.caisse,
+        today=local_day(rules, seconds),
+    )
+    if found is None:
+        raise SessionEnded("unknown token")
+    because = _why_ended(found, rules, seconds)
     if because:
         raise SessionEnded(because)
-    agent = agent_of(rows, rules)
-    if rows[0].account_suspended:
+    agent = found.agent
+    if found.suspended:
         raise AgentSuspended(agent)
     if agent.profile not in (agent.profiles or ("",)):
         raise SessionEnded("the profile is no longer held")
-    if seconds - rows[0].seen_at >= rules.idle_minutes * 60 // 20:
+    if seconds - found.seen_at >= rules.idle_minutes * 60 // 20:
         # Losing this note can only end the session sooner, so a busy store delays nobody.
         store.note(
             update(session)
             .where(session.c.token_hash == token_hash, session.c.seen_at < seconds)
             .values(seen_at=seconds)
         )
-    return agent
+    return agent, reading
 
 
 def sign_out(store: Store, token: str) -> bool:
@@ -157,12 +165,12 @@ def _chosen_profile(asked: str | None, *, held: tuple[str, ...], identifier: str
     return asked
 
 
-def _why_ended(row: SessionRow, rules: Identity, seconds: int) -> str:
-    if seconds >= row.expires_at:
+def _why_ended(found: Session, rules: Identity, seconds: int) -> str:
+    if seconds >= found.expires_at:
         return "expired"
-    if seconds - row.seen_at >= rules.idle_minutes * 60:
+    if seconds - found.seen_at >= rules.idle_minutes * 60:
         return "idle"
-    if row.seen_at - seconds > CLOCK_TOLERANCE:
+    if found.seen_at - seconds > CLOCK_TOLERANCE:
         # Otherwise a clock set back would give a session those hours once more.
         return "used before its last use: the clock stepped back"
     return ""

@@ -1,11 +1,12 @@
-"""Who asks: the session behind a request, read afresh each time, so that a change of rights acts at once."""
+"""Who asks: the session behind a request, as the store knows it now, so that a change of rights acts at once."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+from gateway.database.connections import Reading
 from gateway.identity import facts, sessions
 from gateway.identity.refusals import AgentSuspended
 from gateway.identity.store import Store
@@ -13,6 +14,14 @@ from gateway.model import Agent, DossierNumber
 from gateway.proxy.credentials import Credentials, Door
 from gateway.record.entry import Entry
 from gateway.settings import Identity
+
+
+class Caller(NamedTuple):
+    """Who asks, what proved it, and the reading of the store that said so, to be asked for the rest."""
+
+    agent: Agent
+    credentials: Credentials
+    reading: Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,17 +32,17 @@ class Reception:
     store: Store
     rules: Identity
 
-    def identify(self, environ: Mapping[str, Any], entry: Entry) -> tuple[Agent, Credentials]:
+    def identify(self, environ: Mapping[str, Any], entry: Entry) -> Caller:
         """The agent, noted in the record's entry, and what proved it. Raises a 401, or `AccountSuspended`."""
         credentials = self.door.credentials(environ)
         try:
-            agent = sessions.identify(self.store, self.rules, credentials.token, now=entry.at)
+            agent, reading = sessions.identify(self.store, self.rules, credentials.token, now=entry.at)
         except AgentSuspended as refusal:
             entry.known(refusal.agent)
             raise
         entry.known(agent)
-        return agent, credentials
+        return Caller(agent, credentials, reading)
 
-    def dossier_facts(self, agent: Agent, number: DossierNumber, entry: Entry) -> tuple[frozenset[str], str]:
+    def dossier_facts(self, caller: Caller, number: DossierNumber, entry: Entry) -> tuple[frozenset[str], str]:
         """The kinds of mandate that entrust this dossier to the agent, and whether an objection is raised."""
-        return facts.dossier_facts(self.store, self.rules, agent, number, now=entry.at)
+        return facts.dossier_facts(caller.reading, self.rules, caller.agent, number, now=entry.at)

@@ -1,9 +1,11 @@
 """A small town: one partner, one convention, one agent, on a real SQLite file."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +13,7 @@ from gateway.identity import directory
 from gateway.identity.facts import dossier_facts
 from gateway.identity.sessions import SignedIn, identify, sign_in
 from gateway.identity.store import Store, open_store
+from gateway.loop.waiting import run
 from gateway.model import Agent, dossier_number
 from gateway.settings import Identity
 
@@ -28,6 +31,8 @@ class Town:
     store: Store
     url: str
     rules: Identity
+    by: Callable[[Callable[[], Any]], Any]
+    """How requests are carried out: in a thread of their own, or as tasks of a loop, which remembers."""
     partner: str = PARTNER
     agent: str = AGENT
     password: str = PASSWORD
@@ -39,12 +44,12 @@ class Town:
         return sign_in(self.store, self.rules, identifier=self.agent, password=self.password, profile=profile, now=now)
 
     def identify(self, token: str, *, now: datetime = NOON) -> Agent:
-        return identify(self.store, self.rules, token, now=now)
+        return self.by(partial(identify, self.store, self.rules, token, now=now))[0]
 
     def facts(self, agent: Agent, *, now: datetime = NOON, number: str | None = None) -> tuple[frozenset[str], str]:
         parsed = dossier_number(number or self.number)
         assert parsed
-        return dossier_facts(self.store, self.rules, agent, parsed, now=now)
+        return self.by(lambda: dossier_facts(self.store.reading(), self.rules, agent, parsed, now=now))
 
     def sign_convention(
         self,
@@ -92,11 +97,12 @@ class Town:
         )
 
 
-@pytest.fixture
-def town(tmp_path: Path) -> Iterator[Town]:
+@pytest.fixture(params=["thread", "loop"])
+def town(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Town]:
     url = f"sqlite:///{tmp_path / 'directory.db'}"
     store = open_store(url)
     directory.add_partner(store, name=PARTNER, kind="external")
     directory.add_account(store, identifier=AGENT, password=PASSWORD, partner_name=PARTNER, profiles=["T9"])
-    yield Town(store, url, Identity(caisse="691", engagement_version="2012-07"))
+    by = run if request.param == "loop" else lambda work: work()
+    yield Town(store, url, Identity(caisse="691", engagement_version="2012-07"), by)
     store.close()

@@ -46,7 +46,7 @@ def test_every_change_is_seen_by_another_store_on_its_next_request(town, other):
     number = town.sign_convention()
 
     def seen():
-        agent = identify(other, town.rules, token, now=town.noon)
+        agent, _ = identify(other, town.rules, token, now=town.noon)
         return agent.convention, agent.engagement
 
     facts = [seen()]

@@ -53,8 +53,7 @@ TO_COME = ("2027-01-01", "2027-12-31")
 )
 def test_the_convention_of_the_active_profile(town, conventions, state):
     for entry in conventions:
-        days = entry.pop("days")
-        town.sign_convention(*days, **entry)
+        town.sign_convention(*entry["days"], **{name: value for name, value in entry.items() if name != "days"})
     assert town.sign_in().agent.convention == state
 
 

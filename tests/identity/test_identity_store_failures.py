@@ -191,7 +191,7 @@ identify(store, rules, token, now=now)
 os.chmod(sys.argv[1].removeprefix("sqlite:///"), 0o444)
 if os.geteuid() == 0:
     os.seteuid(65534)
-print(identify(store, rules, token, now=now).identifier)
+print(identify(store, rules, token, now=now)[0].identifier)
 try:
     store.check_writable()
 except StoreUnavailable as refusal:
