@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,9 +12,12 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from gateway.api.health import Health
+from gateway.api.metrics import Metrics, scrape_token
 from gateway.api.session import SessionApi, as_flask
 from gateway.errors import BadRequest, Fault, MethodNotAllowed, Misconfigured, NoSuchRoute, Refusal
 from gateway.identity.store import open_store
+from gateway.loop.waiting import Aside
+from gateway.metrics.counts import Counts, Row
 from gateway.policy_files.folder import InForce, load_folder, shipped
 from gateway.proxy.answers import Answer, Exit, new_entry
 from gateway.proxy.credentials import Door
@@ -28,26 +32,32 @@ from gateway.settings import Settings
 
 OWN: Final = "/-/"
 """Everything under it is Flask's; everything else is the backend's."""
+OWN_THREADS: Final = 16
+"""Requests to our own addresses answered at once in a process: a log-in blocks, and so it has a thread."""
 SHORTEST_KEY: Final = 32
 
 
-def create_app(settings: Settings) -> Flask:
+def create_app(settings: Settings, counts: Counts | None = None, row: Row | None = None) -> Flask:
     """The gateway as a Flask application whose `wsgi_app` carries the story.
 
-    Raises `Misconfigured` with the problems of the first part that cannot be made.
+    Counts in `row`, which is one of `counts`; without them, in one of its own. Raises `Misconfigured` with the
+    problems of the first part that cannot be made.
     """
+    counts = counts or Counts(1)
+    row = row or counts.take(0)
     policies = load_policies(settings)
     store = open_store(settings.store.url)
     journal = open_journal(settings.record.url)
     door = Door(settings.server.public_url, settings.server.hosts)
     reception = Reception(door, store, settings.identity)
-    way_out = Exit(Recorder(journal.write), secure=door.secure)
+    way_out = Exit(Recorder(journal.write, row.recorded), row, secure=door.secure)
     story = Story(
         reception=reception,
         policies=policies,
-        backend=Backend(settings.upstream),
+        backend=Backend(settings.upstream, row),
         mark=DossierMark(record_key(settings.record.key_file), settings.identity.caisse),
         way_out=way_out,
+        row=row,
         unclassified=Unclassified(),
     )
     in_force = lambda: story.policies  # noqa: E731 - asked each time: a reload replaces it
@@ -65,6 +75,10 @@ def create_app(settings: Settings) -> Flask:
     app.register_blueprint(session.blueprint())
     probes = {"store": store.check_writable, "record": journal.check_writable}
     app.register_blueprint(Health(policies=in_force, probes=probes).blueprint())
+    token_file = settings.metrics.token_file
+    token = scrape_token(token_file) if token_file else None
+    metrics = Metrics(counts=counts, token=token, reception=reception, exit=way_out)
+    app.register_blueprint(metrics.blueprint())
     app.register_error_handler(HTTPException, _recorded_refusals(reception, way_out))
     app.wsgi_app = _Doorway(app.wsgi_app, story)  # type: ignore[method-assign]  # Flask's place for middleware
     return app
@@ -92,10 +106,11 @@ class _Doorway:
     def __init__(self, own: Callable[..., Any], story: Story) -> None:
         self._own = own
         self._story = story
+        self._aside = Aside(OWN_THREADS, "own")
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         if environ["PATH_INFO"].startswith(OWN):
-            return self._own(environ, start_response)
+            return self._aside.do(partial(self._own, environ, start_response))
         return self._story(environ, start_response)
 
 

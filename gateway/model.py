@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, NewType
 
+import msgspec
+
 PARTNER_KINDS: Final = ("caf", "external")
 CONVENTION_STATES: Final = ("in_force", "suspended", "expired", "none")
 ENGAGEMENT_STATES: Final = ("signed", "outdated", "missing")
@@ -37,9 +39,9 @@ def dossier_number(text: str) -> DossierNumber | None:
     return DossierNumber(text) if _SEVEN_DIGITS.fullmatch(text) else None
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """All that a decision rests on. Two equal values are decided alike, for ever.
+class Facts(msgspec.Struct, frozen=True):
+    """All that a decision rests on. Two equal values are decided alike, for ever. (A Struct: made and compared for each
+    request, at a quarter of a dataclass's price.)
 
     `profile` is any text: a profile that no policy names opens nothing. Every other field is a word of the closed
     vocabulary above it; `vocabulary_faults` says where one is not.
@@ -122,12 +124,12 @@ class Agent:
 def facts_of(agent: Agent, *, mandates: frozenset[str], objection: str, action: str) -> Facts:
     """What the policies are told about this agent before this dossier."""
     return Facts(
-        profile=agent.profile,
-        partner_kind=agent.partner_kind,
-        convention=agent.convention,
-        engagement=agent.engagement,
-        mandates=mandates,
-        objection=objection,
-        assurance=agent.assurance,
-        action=action,
+        agent.profile,
+        agent.partner_kind,
+        agent.convention,
+        agent.engagement,
+        mandates,
+        objection,
+        agent.assurance,
+        action,
     )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -53,14 +54,13 @@ class SessionApi:
             )
         return routes
 
-    def _view(self, work: Callable[[dict[str, Any], Entry], Answer]) -> Callable[[], Response]:
+    def _view(self, work: Callable[[Mapping[str, Any], Entry], Answer]) -> Callable[[], Response]:
         def view() -> Response:
-            environ = request.environ
-            return as_flask(self.exit.leave(new_entry(environ), lambda entry: work(environ, entry)))
+            return as_flask(self.exit.leave(new_entry(request.environ), partial(work, request.environ)))
 
         return view
 
-    def log_in(self, environ: dict[str, Any], entry: Entry) -> Answer:
+    def log_in(self, environ: Mapping[str, Any], entry: Entry) -> Answer:
         """201 with a fresh token, told once, and the cookie."""
         entry.act = "log_in"
         self.reception.door.check_host(environ)
@@ -95,10 +95,10 @@ class SessionApi:
         seconds = max(0, opened.expires_at - int(entry.at.timestamp()))
         return _json(201, shown, self.reception.door.set_cookie(opened.token, seconds))
 
-    def who(self, environ: dict[str, Any], entry: Entry) -> Answer:
+    def who(self, environ: Mapping[str, Any], entry: Entry) -> Answer:
         """The agent behind the session, and what the table opens to its profile where every condition holds."""
         entry.act = "session"
-        agent, credentials = self.reception.identify(environ, entry)
+        agent, credentials, _ = self.reception.identify(environ, entry)
         self.reception.door.check_host(environ)
         policy = self.policies().policy
         opened = column(policy, agent.profile)
@@ -115,10 +115,10 @@ class SessionApi:
         }
         return _json(200, shown)
 
-    def log_out(self, environ: dict[str, Any], entry: Entry) -> Answer:
+    def log_out(self, environ: Mapping[str, Any], entry: Entry) -> Answer:
         """204; the token is worth nothing from now on."""
         entry.act = "log_out"
-        _, credentials = self.reception.identify(environ, entry)
+        credentials = self.reception.identify(environ, entry).credentials
         self.reception.door.check_host(environ)
         self.reception.door.check_change(environ, credentials)
         sessions.sign_out(self.reception.store, credentials.token)

@@ -7,9 +7,9 @@ for what does not exist shows it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Final
 
+from msgspec.structs import replace
 from polar.exceptions import OsoError
 
 from gateway.model import MANDATE_KINDS, Facts

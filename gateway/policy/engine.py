@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from cachetools import LRUCache, cached
+from cachetools import FIFOCache
 from polar.variable import Variable
 
 from gateway.model import Facts, Grant, vocabulary_faults
@@ -19,8 +19,9 @@ from gateway.policy.sandbox import PolarAgent, PolarDossier, PolicyDefect, Stric
 DECISIONS_KEPT: Final = 16_384
 """Grants remembered per process, over all policies. A policy has 64 512 distinct facts; few of them ever occur."""
 
-_decisions: LRUCache[tuple[str, Facts], Grant] = LRUCache(DECISIONS_KEPT)
-_deciding = threading.Condition()
+_decisions: FIFOCache[tuple[str, Facts], Grant] = FIFOCache(DECISIONS_KEPT)
+"""First in, first out: reading it changes nothing in it, so that only writers need the lock."""
+_deciding = threading.Lock()
 
 
 class Policy:
@@ -32,19 +33,32 @@ class Policy:
         self.rows: tuple[Row, ...] = folder.rows
         self.slugs = frozenset(row.slug for row in folder.rows)
         self._engine = engine
+        self.evaluated = 0
+        """How many decisions were not remembered and had to be made."""
 
     def decide(self, facts: Facts) -> Grant:
         """What these facts open. Never raises: a defect of the policy or of the facts opens nothing."""
         try:
-            if type(facts) is not Facts or vocabulary_faults(facts):  # asked first: "T1" equals a subclass of str
-                raise PolicyDefect("facts outside their vocabulary")
-            return self._decided(facts)
+            key = (self.fingerprint, facts)
+            try:
+                grant = _decisions[key]
+            except KeyError:
+                return self._decide_anew(key)
+            return grant if _is_plain(facts) else self._decide_anew(key)
         except Exception:  # noqa: BLE001 - whatever fails, nothing opens; oso's texts could quote the facts
             return Grant(frozenset(), denied="fault")
 
-    @cached(_decisions, key=lambda self, facts: (self.fingerprint, facts), condition=_deciding)
-    def _decided(self, facts: Facts) -> Grant:
-        return self.evaluate(facts)
+    def _decide_anew(self, key: tuple[str, Facts]) -> Grant:
+        facts = key[1]
+        if type(facts) is not Facts or vocabulary_faults(facts):
+            raise PolicyDefect("facts outside their vocabulary")
+        # One at a time: an engine is no faster for several, and whoever asks the same meanwhile finds it decided.
+        with _deciding:
+            grant = _decisions.get(key)
+            if grant is None:
+                grant = _decisions[key] = self.evaluate(facts)
+                self.evaluated += 1
+        return grant
 
     def evaluate(self, facts: Facts) -> Grant:
         """The same decision, neither remembered nor checked against the vocabularies.
@@ -82,6 +96,23 @@ class Policy:
         if not holds("entrusted", agent, dossier, Variable("_")):
             return "dossier"
         return "refusal" if holds("refusal", agent, dossier, Variable("_")) else "rubric"
+
+
+def _is_plain(facts: Facts) -> bool:
+    """Whether facts that equal some within their vocabulary are of the same types: "T1" equals a subclass of str."""
+    return (
+        type(facts) is Facts
+        and type(facts.mandates) is frozenset
+        and type(facts.profile)
+        is type(facts.partner_kind)
+        is type(facts.convention)
+        is type(facts.engagement)
+        is type(facts.objection)
+        is type(facts.assurance)
+        is type(facts.action)
+        is str
+        and all(type(kind) is str for kind in facts.mandates)
+    )
 
 
 def _nouns(facts: Facts) -> tuple[PolarAgent, PolarDossier]:

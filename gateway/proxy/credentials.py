@@ -9,8 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from gateway.errors import BadRequest, ForeignOrigin, NotSignedIn, SessionEnded, TwoProofs
@@ -18,8 +17,7 @@ from gateway.errors import BadRequest, ForeignOrigin, NotSignedIn, SessionEnded,
 CSRF_HEADER: Final = "HTTP_X_CSRF_TOKEN"
 
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
+class Credentials(NamedTuple):
     """A claimed token, and whether a browser sent it by itself."""
 
     token: str
@@ -40,7 +38,8 @@ class Door:
 
     def check_host(self, environ: Mapping[str, Any]) -> None:
         """Raises `BadRequest` unless the request names one of our hosts, once."""
-        if str(environ.get("HTTP_HOST", "")).lower() not in self._hosts:
+        host = environ.get("HTTP_HOST", "")
+        if host not in self._hosts and str(host).lower() not in self._hosts:
             raise BadRequest("another host is named")
 
     def credentials(self, environ: Mapping[str, Any]) -> Credentials:
@@ -60,7 +59,7 @@ class Door:
         if header is None:
             return None
         scheme, _, token = str(header).partition(" ")
-        if scheme.lower() != "bearer":
+        if scheme != "Bearer" and scheme.lower() != "bearer":
             raise SessionEnded("an authorization that is not a bearer token")
         return token
 

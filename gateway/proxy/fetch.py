@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import requests
 
 from gateway.errors import NoSuchDossier, UpstreamLate, UpstreamNotUnderstood, UpstreamUnreachable
-from gateway.proxy.transport import CurlAdapter, MalformedAnswer, UpstreamAnswer
+from gateway.metrics.counts import Row
+from gateway.metrics.layout import Outcome
+from gateway.proxy.transport import CurlAdapter, MalformedAnswer, Question, UpstreamAnswer
 from gateway.settings import Upstream
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(NamedTuple):
     """What the backend sent: the value of its Content-Type, None where it has none, and its body."""
 
     content_type: str | None
@@ -23,7 +25,9 @@ class Document:
 class Backend:
     """The one way to the existing backend."""
 
-    def __init__(self, upstream: Upstream) -> None:
+    def __init__(self, upstream: Upstream, row: Row | None = None) -> None:
+        """Exchanges are counted in `row`, where there is one."""
+        self._row = row
         self._base = upstream.url.rstrip("/")
         self._adapter = CurlAdapter(
             deadline_seconds=upstream.deadline_seconds,
@@ -45,9 +49,12 @@ class Backend:
             raise NoSuchDossier("the backend answered 404")
         if answer.status_code != 200:
             raise UpstreamNotUnderstood(f"the backend answered {answer.status_code}")
-        if any(coding.lower() != "identity" for coding in answer.named("content-encoding")):
-            raise UpstreamNotUnderstood("an encoding nobody asked for")
-        types = answer.named("content-type")
+        types: list[str] = []
+        for name, value in answer.fields:
+            if name == "content-type":
+                types.append(value)
+            elif name == "content-encoding" and value.lower() != "identity":
+                raise UpstreamNotUnderstood("an encoding nobody asked for")
         if len(types) > 1:
             raise UpstreamNotUnderstood("two content types")
         return Document(types[0] if types else None, answer.content or b"")
@@ -61,17 +68,24 @@ class Backend:
         return None
 
     def _exchange(self, path: str, headers: Mapping[str, str]) -> UpstreamAnswer:
-        request = requests.PreparedRequest()
-        request.method, request.url = "GET", self._base + path
-        request.headers = {**headers, "Accept-Encoding": "identity"}  # type: ignore[assignment]  # any mapping does
+        request = Question(self._base + path, {**headers, "Accept-Encoding": "identity"})
+        begun = time.perf_counter()
+        outcome: Outcome = "not_understood"
         try:
-            return self._adapter.send(request)
+            answer = self._adapter.send(request)
+            outcome = "answered"
+            return answer
         except requests.Timeout:
+            outcome = "late"
             raise UpstreamLate("the deadline passed") from None
         except requests.ConnectionError as error:
+            outcome = "unreachable"
             raise UpstreamUnreachable(str(error)) from None
         except MalformedAnswer as error:
             raise UpstreamNotUnderstood(str(error)) from None
+        finally:
+            if self._row is not None:
+                self._row.fetched(outcome, time.perf_counter() - begun)
 
     def close(self) -> None:
         """Closes idle connections."""

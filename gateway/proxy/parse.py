@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
 from gateway.errors import BadRequest, BodyTooLarge, UndeclaredParameter
@@ -16,20 +15,16 @@ LANGUAGES: Final = re.compile(r"[A-Za-z0-9*,;=. -]{1,100}", re.ASCII)
 LONGEST_VALUE: Final = 256
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """What is asked, in our nouns. `path` is rebuilt from them and is what the backend will be asked."""
 
     route: Route
     nouns: Mapping[str, str]
     number: DossierNumber
     path: str
+    rubrics: frozenset[str]
+    """The slugs that the answer can hold."""
     upstream_headers: dict[str, str]
-
-    @property
-    def rubrics(self) -> frozenset[str]:
-        """The slugs that the answer can hold."""
-        return self.route.rubrics(self.nouns)
 
 
 def parse(environ: Mapping[str, Any], routes: RouteTable, request_id: str) -> Request:
@@ -38,16 +33,15 @@ def parse(environ: Mapping[str, Any], routes: RouteTable, request_id: str) -> Re
     Raises `NoSuchRoute`, `MalformedNumber`, `MethodNotAllowed`, `BodyTooLarge` (a body where none is declared),
     `UndeclaredParameter` or `BadRequest`.
     """
-    match = routes.match(environ["REQUEST_METHOD"], environ["PATH_INFO"])
-    route, nouns = match
+    route, nouns, number, path, rubrics = routes.match(environ["REQUEST_METHOD"], environ["PATH_INFO"])
     if announces_a_body(environ):
         raise BodyTooLarge("a body where none is declared")
-    query = _query(str(environ.get("QUERY_STRING", "")), route.query)
-    headers = {"Accept": ", ".join(route.content_types), "X-Request-Id": request_id}
-    language = str(environ.get("HTTP_ACCEPT_LANGUAGE", ""))
-    if LANGUAGES.fullmatch(language):
+    path += _query(environ.get("QUERY_STRING", ""), route.query)
+    headers = {"Accept": route.accept, "X-Request-Id": request_id}
+    language = environ.get("HTTP_ACCEPT_LANGUAGE")
+    if language is not None and LANGUAGES.fullmatch(language):
         headers["Accept-Language"] = language
-    return Request(route, nouns, match.number, route.path(nouns) + query, headers)
+    return Request(route, nouns, number, path, rubrics, headers)
 
 
 def announces_a_body(environ: Mapping[str, Any]) -> bool:

@@ -6,17 +6,19 @@ identify, parse, authorise, fetch, redact: consecutive lines of `story`. Whateve
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from gateway.errors import NotOpen, PolicyUnavailable
-from gateway.model import Agent, Grant, facts_of
+from gateway.metrics.counts import Row
+from gateway.model import Grant, facts_of
 from gateway.policy.matrix import column
 from gateway.policy_files.folder import InForce
 from gateway.proxy.answers import STATUS_LINES, Answer, Exit, new_entry
 from gateway.proxy.authorise import refusal_of
 from gateway.proxy.fetch import Backend, Document
-from gateway.proxy.identify import Reception
+from gateway.proxy.identify import Caller, Reception
 from gateway.proxy.parse import Request, parse
 from gateway.record.entry import DossierMark, Entry
 from gateway.redaction.answers import declared_type, redact, redact_document
@@ -36,6 +38,7 @@ class Story:
         backend: Backend,
         mark: DossierMark,
         way_out: Exit,
+        row: Row,
         unclassified: Callable[[str, tuple[str, ...]], None],
     ) -> None:
         self.policies = policies
@@ -43,41 +46,45 @@ class Story:
         self._backend = backend
         self._mark = mark
         self._exit = way_out
+        self._row = row
         self._unclassified = unclassified
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> list[bytes]:
         """PEP 3333. The body is in one piece; HEAD is answered with the headers of GET."""
-        answer = self._exit.leave(new_entry(environ), lambda entry: self.story(environ, entry))
-        length = ("Content-Length", str(len(answer.body)))
-        start_response(STATUS_LINES[answer.status], [*answer.headers, length])
-        return [] if environ["REQUEST_METHOD"] == "HEAD" else [answer.body]
+        status, body, headers = self._exit.leave(new_entry(environ), partial(self.story, environ))
+        start_response(STATUS_LINES[status], [*headers, ("Content-Length", str(len(body)))])
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
 
-    def story(self, environ: Environ, entry: Entry) -> Answer:
+    def story(self, environ: Mapping[str, Any], entry: Entry) -> Answer:
         """From a request to what of the backend's answer is open to the one who asks."""
         policies = self.policies  # one reference for the whole story: a reload changes nothing half-way
-        agent, _ = self._reception.identify(environ, entry)
+        caller = self._reception.identify(environ, entry)
         request = self.parse(environ, policies, entry)
-        grant = self.authorise(agent, request, policies, entry)
+        grant = self.authorise(caller, request, policies, entry)
         document = self._backend.fetch(request.path, request.upstream_headers)
         return self.redact(document, request, grant, policies, entry)
 
-    def parse(self, environ: Environ, policies: InForce, entry: Entry) -> Request:
+    def parse(self, environ: Mapping[str, Any], policies: InForce, entry: Entry) -> Request:
         """What is asked, in our nouns."""
         self._reception.door.check_host(environ)
         request = parse(environ, policies.routes, entry.request_id)
         entry.act, entry.route, entry.dossier = request.route.action, request.route.name, self._mark(request.number)
         return request
 
-    def authorise(self, agent: Agent, request: Request, policies: InForce, entry: Entry) -> Grant:
+    def authorise(self, caller: Caller, request: Request, policies: InForce, entry: Entry) -> Grant:
         """What of it is open, decided before anything is fetched."""
-        mandates, objection = self._reception.dossier_facts(agent, request.number, entry)
+        agent = caller.agent
+        mandates, objection = self._reception.dossier_facts(caller, request.number, entry)
         facts = facts_of(agent, mandates=mandates, objection=objection, action=request.route.action)
-        grant = policies.policy.decide(facts)
+        policy = policies.policy
+        evaluated = policy.evaluated
+        grant = policy.decide(facts)
+        self._row.decided(cached=policy.evaluated == evaluated)
         entry.decided(facts, grant, policies.fingerprint)
         if grant.denied == "fault":
             raise PolicyUnavailable("the policy failed on these facts")
         if not grant.rubrics:
-            if request.rubrics.isdisjoint(column(policies.policy, agent.profile)):
+            if request.rubrics.isdisjoint(column(policy, agent.profile)):
                 # Closed to this profile on every dossier: the answer must not tell whether this one is special.
                 raise NotOpen(f"closed to the profile; the gate `{grant.denied}` is shut too")
             raise refusal_of(grant, facts)
@@ -95,5 +102,6 @@ class Story:
             redacted = redact(document.body, plan, request.number)
         entry.left = redacted.left
         if redacted.unclassified:
+            self._row.unclassified(len(redacted.unclassified))
             self._unclassified(request.route.name, redacted.unclassified)
         return Answer(200, redacted.body, (("Content-Type", content_type), ("X-Policy", entry.policy)))

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -17,16 +17,14 @@ import msgspec
 from gateway.errors import Refusal
 from gateway.model import Agent, DossierNumber, Facts, Grant
 
+MARKS_KEPT: Final = 4096
+
 _encode: Final = msgspec.json.Encoder(order="sorted").encode
 
 
-@dataclass(slots=True)
 class Entry:
     """What will be recorded of one request. Texts are empty where nothing is known."""
 
-    request_id: str
-    at: datetime
-    address: str
     act: str = "request"
     """`log_in`, `log_out`, `session`, an action of the vocabulary, or `request` where it was refused before one."""
     agent: str = ""
@@ -44,6 +42,10 @@ class Entry:
     code: str = ""
     because: str = ""
 
+    def __init__(self, request_id: str, at: datetime, address: str) -> None:
+        """`at` is in UTC."""
+        self.request_id, self.at, self.address = request_id, at, address
+
     def known(self, agent: Agent) -> None:
         """The caller is this agent."""
         self.agent, self.partner, self.profile = agent.identifier, agent.partner_name, agent.profile
@@ -58,9 +60,8 @@ class Entry:
 
     def row(self) -> tuple[object, ...]:
         """The values of `COLUMNS`."""
-        labels = sorted({label for rule in self.rules if rule[0] in self.left for label in rule[1:]})
         return (
-            self.at.astimezone(UTC).isoformat(timespec="microseconds"),
+            self.at.isoformat(timespec="microseconds"),
             self.request_id,
             self.act,
             self.agent,
@@ -69,14 +70,20 @@ class Entry:
             self.route,
             self.dossier,
             facts_text(self.facts) if self.facts else "",
-            _encode(sorted(self.left)).decode(),
-            _encode(labels).decode(),
+            *_left_texts(self.left, self.rules),
             self.policy,
             self.status,
             self.code,
             self.because,
             self.address,
         )
+
+
+@lru_cache(maxsize=4096)
+def _left_texts(left: frozenset[str], rules: tuple[tuple[str, ...], ...]) -> tuple[str, str]:
+    """The rubrics and the labels of the rules that opened them, as JSON."""
+    labels = sorted({label for rule in rules if rule[0] in left for label in rule[1:]})
+    return _encode(sorted(left)).decode(), _encode(labels).decode()
 
 
 COLUMNS: Final = (
@@ -99,6 +106,7 @@ COLUMNS: Final = (
 )
 
 
+@lru_cache(maxsize=4096)
 def facts_text(facts: Facts) -> str:
     """The facts as JSON, enough to decide again: states and kinds only."""
     return _encode(facts).decode()
@@ -113,9 +121,16 @@ class DossierMark:
     """Turns a dossier number into the only form in which the record knows it."""
 
     def __init__(self, key: bytes, caisse: str) -> None:
-        self._key = key
-        self._caisse = caisse.encode() + b":"
+        begun = hmac.new(key, caisse.encode() + b":", hashlib.sha256)
+
+        @lru_cache(maxsize=MARKS_KEPT)
+        def mark(number: DossierNumber) -> str:
+            whole = begun.copy()
+            whole.update(number.encode())
+            return whole.hexdigest()
+
+        self._mark = mark
 
     def __call__(self, number: DossierNumber) -> str:
         """HMAC-SHA-256 over `caisse:number`, 64 hexadecimal digits."""
-        return hmac.digest(self._key, self._caisse + number.encode(), hashlib.sha256).hex()
+        return self._mark(number)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Set
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -65,6 +66,7 @@ def redact_document(body: bytes, content_type: str | None, route: Route, granted
     return Redacted(body, frozenset((route.rubric,)))
 
 
+@lru_cache(maxsize=256)
 def declared_type(header: str | None, route: Route) -> str:
     """The media type to send out: the one of the route's `content_types` that the backend's Content-Type names.
 

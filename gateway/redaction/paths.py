@@ -55,17 +55,18 @@ class Segment:
 class Template:
     """A route's path: `pattern` reads the nouns of a path that fits, whole.
 
-    `misnumbered` fits the paths that are this template's but for their number: same literal segments, anything for
-    the nouns, and no dossier number where `{numero}` stands.
+    `written` is the path with each noun's name in braces. `misnumbered` fits the paths that are this template's but for
+    their number: same literal segments, anything for the nouns, and no dossier number where `{numero}` stands.
     """
 
     segments: tuple[Segment, ...]
+    written: str
     pattern: re.Pattern[str]
     misnumbered: re.Pattern[str]
 
     def write(self, nouns: Mapping[str, str]) -> str:
         """The path with these nouns. Raises ValueError unless the template itself reads them back."""
-        path = "".join(f"/{s.before}{nouns[s.noun] if s.noun else ''}{s.after}" for s in self.segments)
+        path = self.written.format_map(nouns)
         if self.pattern.fullmatch(path) is None:
             raise ValueError("these nouns do not make a path of this route")
         return path
@@ -87,6 +88,7 @@ def read_template(text: str, slugs: Sequence[str]) -> Template:
             raise ValueError(f"the addresses under /{'/'.join(reserved)} are the gateway's own.")
     return Template(
         segments=segments,
+        written="".join(f"/{s.before}{f'{{{s.noun}}}' if s.noun else ''}{s.after}" for s in segments),
         pattern=re.compile("".join("/" + s.pattern for s in segments), re.ASCII),
         misnumbered=re.compile("".join("/" + _misnumbered(s) for s in segments), re.ASCII),
     )

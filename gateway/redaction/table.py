@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Final, NamedTuple
 
 from gateway.errors import MalformedNumber, MethodNotAllowed, NoSuchRoute, NotOpen
@@ -17,6 +17,7 @@ JSON: Final = "json"
 DOCUMENT: Final = "document"
 ANSWERS: Final = (JSON, DOCUMENT)
 
+MATCHES_KEPT: Final = 4096
 MOST_PLANS: Final = 1024
 """Plans kept by a table; a policy in use needs a few for each profile, and one rubric at its own address for each."""
 
@@ -30,7 +31,7 @@ class Content:
     rubrics: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Route:
     """One address of the backend. `query` are the parameters it declares; `content_types` are lower-case.
 
@@ -48,7 +49,12 @@ class Route:
     rubric: str
     contents: Mapping[str, Content]
 
-    @property
+    @cached_property
+    def accept(self) -> str:
+        """The media types to ask the backend for, as a header's value."""
+        return ", ".join(self.content_types)
+
+    @cached_property
     def methods(self) -> tuple[str, ...]:
         """The methods a client may use: HEAD is a GET of which only the headers are answered."""
         return ("GET", "HEAD") if self.method == "GET" else (self.method,)
@@ -66,14 +72,14 @@ class Route:
 
 
 class Match(NamedTuple):
-    """A path that was understood: its route, and its nouns, all of them ASCII."""
+    """A path that was understood: its route, and its nouns, all of them ASCII; the dossier that it is about, the path
+    that these nouns make, and the slugs that the answer can hold."""
 
     route: Route
     nouns: Mapping[str, str]
-
-    @property
-    def number(self) -> DossierNumber:
-        return DossierNumber(self.nouns[NUMBER])
+    number: DossierNumber
+    path: str
+    rubrics: frozenset[str]
 
 
 class RouteTable:
@@ -85,8 +91,10 @@ class RouteTable:
         for route in self.routes:
             self._by_slashes.setdefault(len(route.template.segments), []).append(route)
         self._plan = lru_cache(maxsize=MOST_PLANS)(_plan)
+        self.match = lru_cache(maxsize=MATCHES_KEPT)(self._match)
+        """As `_match`; what was understood is remembered for a while."""
 
-    def match(self, method: str, path: str) -> Match:
+    def _match(self, method: str, path: str) -> Match:
         """The route and the nouns of a request's path, as WSGI gives it: percent-decoded, latin-1.
 
         Segments are compared exactly: nothing is decoded, folded, joined or normalised here. Raises `MalformedNumber`
@@ -99,7 +107,9 @@ class RouteTable:
             if found is not None:
                 if method not in route.methods:
                     raise MethodNotAllowed(route.methods)
-                return Match(route, found.groupdict())
+                nouns = found.groupdict()
+                number = DossierNumber(nouns[NUMBER])
+                return Match(route, nouns, number, route.path(nouns), route.rubrics(nouns))
         if any(route.template.misnumbered.fullmatch(path) for route in candidates):
             raise MalformedNumber
         raise NoSuchRoute

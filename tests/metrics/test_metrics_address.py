@@ -39,7 +39,7 @@ class Place:
         self.row = self.counts.take(0)
         self.reception = Reception()
         app = Flask("test", static_folder=None)
-        way_out = Exit(Recorder(self.rows.extend), secure=False)
+        way_out = Exit(Recorder(self.rows.extend), self.row, secure=False)
         metrics = Metrics(counts=self.counts, token=token, reception=self.reception, exit=way_out)
         app.register_blueprint(metrics.blueprint())
         self.client = app.test_client()

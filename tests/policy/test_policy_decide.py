@@ -4,12 +4,12 @@ import json
 import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields, replace
 from itertools import count, product
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import fields, replace
 
 from gateway.model import FACT_VOCABULARIES, GATES, Facts, Grant
 from gateway.policy import engine

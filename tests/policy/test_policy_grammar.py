@@ -2,11 +2,11 @@
 
 import re
 import time
-from dataclasses import replace
 
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gateway.errors import Misconfigured
 from gateway.policy.canaries import MOST

@@ -3,9 +3,8 @@
 The table below was typed from the brochure of July 2012, not from the policies.
 """
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from gateway.policy.matrix import column, matrix
 

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from gateway.errors import BadRequest, NotSignedIn, Objected, RecordUnavailable, Refusal, UpstreamNotUnderstood
+from gateway.metrics.counts import Counts
 from gateway.proxy.answers import STATUS_LINES, Answer, Exit, new_entry, problem
 from gateway.record.recorder import Recorder
 
@@ -25,7 +26,7 @@ class Kept:
 def leave(work, *, fault=None, secure=False):
     kept = Kept(fault)
     entry = new_entry({"REMOTE_ADDR": "192.0.2.1"})
-    return Exit(Recorder(kept.write), secure=secure).leave(entry, work), entry, kept
+    return Exit(Recorder(kept.write), Counts(1).take(0), secure=secure).leave(entry, work), entry, kept
 
 
 def every_refusal(kind=Refusal):
