@@ -30,12 +30,13 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from gateway.errors import StoreUnavailable
 from gateway.loop.loop import current_task
-from gateway.loop.waiting import Aside
+from gateway.loop.waiting import Aside, pause
 
 BUSY_MS: Final = 5000
 """How long, in milliseconds, a statement waits for another process that is writing."""
-_APPEND_MS: Final = 2000
-"""Shorter: requests wait behind one another for their rows."""
+_APPEND_SECONDS: Final = 2.0
+"""How long a row waits for the rows of other processes. Shorter: requests wait behind one another."""
+_RETRY_SECONDS: Final = 0.0005
 _PROBE_MS: Final = 1000
 _NOTE_MS: Final = 20
 _VERSION: Final = "PRAGMA data_version"
@@ -58,7 +59,6 @@ class Held:
     def __init__(self, connection: Any, file_id: tuple[int, int] | None) -> None:
         self.connection = connection
         self.file_id = file_id
-        self.wait_ms = BUSY_MS
         self.checked_at = time.monotonic()
 
     def close(self) -> None:
@@ -84,7 +84,7 @@ class _Own(threading.local):
 
 
 class _Occupied(Exception):
-    """A loop would have to wait for another process."""
+    """Another process is writing, and whoever asks should not wait here."""
 
 
 class Reading:
@@ -213,25 +213,31 @@ class Database:
         sql = self._inserts.get(change)
         if sql is None:
             sql = self._inserts[change] = str(change.compile(dialect=self._engine.dialect, column_keys=list(columns)))
-        if self.file is not None and current_task():
-            with suppress(_Occupied):
-                return self._append(sql, rows, wait_ms=0)
-        return self._aside.do(partial(self._append, sql, rows, wait_ms=_APPEND_MS))
+        if self.file is None:
+            return self._aside.do(partial(self._append, sql, rows))
+        until = time.monotonic() + _APPEND_SECONDS
+        while True:
+            try:
+                return self._append(sql, rows)
+            except _Occupied:
+                if time.monotonic() >= until:
+                    raise StoreUnavailable("another process has been writing for too long") from None
+                pause(_RETRY_SECONDS)
 
-    def _append(self, sql: str, rows: Sequence[tuple[object, ...]], *, wait_ms: int) -> None:
+    def _append(self, sql: str, rows: Sequence[tuple[object, ...]]) -> None:
         held, self._appending = self._appending, None
         try:
             if held is None or held.file_id != self._file_id():
                 held = self._hold()
-            if self.file and held.wait_ms != wait_ms:
-                held.connection.execute(f"PRAGMA busy_timeout = {wait_ms}")
-                held.wait_ms = wait_ms
+                if self.file:
+                    # SQLite's own patience sleeps longer and longer, and in a loop would make everyone wait.
+                    held.connection.execute("PRAGMA busy_timeout = 0")
             cursor = held.connection.cursor()
             cursor.execute("BEGIN IMMEDIATE" if self.file else "BEGIN")
             cursor.executemany(sql, rows)
             cursor.execute("COMMIT")
         except BaseException as error:
-            if held is not None and wait_ms == 0 and _is_occupied(error) and not held.connection.in_transaction:
+            if held is not None and self.file and _is_occupied(error) and not held.connection.in_transaction:
                 self._appending = held
                 raise _Occupied from None
             # Closing undoes what was begun.

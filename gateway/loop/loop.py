@@ -75,8 +75,9 @@ class Loop:
         self.armed: set[Timer] = set()
         self.soonest = NEVER
         """No armed timer is due before this."""
+        self.tasks = 0
         self.idle: list[Task] = []
-        """Tasks that have done their work and may be given another."""
+        """Of those tasks, the ones that have done their work and may be given another."""
         self._soon: deque[Callable[[], object]] = deque()
         self._when_quiet: deque[Callable[[], object]] = deque()
         self._looks = 0
@@ -116,7 +117,11 @@ class Loop:
 
     def start(self, work: Callable[[], object]) -> None:
         """Run `work` as a task, now, until it waits for the first time. Called from outside any task."""
-        task = self.idle.pop() if self.idle else Task(self)
+        if self.idle:
+            task = self.idle.pop()
+        else:
+            task = Task(self)
+            self.tasks += 1
         task.work = work
         task.switch()
 

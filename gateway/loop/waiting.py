@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Generic, TypeVar
 
-from gateway.loop.loop import NEVER, Loop, Task, current_task
+from gateway.loop.loop import NEVER, Loop, Task, Timer, current_task
 
 T = TypeVar("T")
 
@@ -71,10 +72,20 @@ class Outcome(Generic[T]):
 
 
 def until_quiet() -> None:
-    """In a task: until nothing else is ready, or nearly. In a thread: not at all."""
+    """In a task: until nothing else is ready, or nearly. In a thread, or where no other task is at work: not at all."""
     task = current_task()
-    if task is not None:
+    if task is not None and task.loop.tasks - len(task.loop.idle) > 1:
         task.loop.when_quiet(task.switch)
+        task.loop.hub.switch()
+
+
+def pause(seconds: float) -> None:
+    """For about so long, and no less."""
+    task = current_task()
+    if task is None:
+        time.sleep(seconds)
+    else:
+        Timer(task.loop, task.switch).set(seconds)
         task.loop.hub.switch()
 
 

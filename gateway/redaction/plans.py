@@ -147,7 +147,9 @@ class Members(Container):
         struct = msgspec.defstruct("Members", fields, omit_defaults=True, gc=False)
         super().__init__(struct, inside.values(), label, opened=opened, stays=stays)
         self._leaving = [
-            (self.places[name], b"," + _encode(name) + b":", node) for name, node in inside.items() if node.may_leave
+            (self.places[name], b"," + _encode(name) + b":", node, node.label if isinstance(node, Leaf) else None)
+            for name, node in inside.items()
+            if node.may_leave
         ]
         self.withheld = [f"m{self.places[name]}" for name, node in inside.items() if not node.may_leave]
         self._containers = [
@@ -170,9 +172,14 @@ class Members(Container):
 
     def _copy_inside(self, value: Any, out: list[bytes], left: set[str]) -> None:
         values = _values(value)
-        for place, key, node in self._leaving:
+        for place, key, node, label in self._leaving:
             inner = values[place]
-            if inner is not node.missing:
+            if inner is node.missing:
+                continue
+            if label is not None:  # a leaf that may leave does
+                out += key, inner
+                left.add(label)
+            else:
                 out.append(key)
                 if not node.copy(inner, out, left):
                     out.pop()

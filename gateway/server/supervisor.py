@@ -30,6 +30,8 @@ GRACE_SECONDS: Final = 12.0
 RESPAWN_SECONDS: Final = 1.0
 CANNOT_START: Final = 3
 CRASHED: Final = 4
+GARBAGE: Final = 20_000
+"""Objects made and not freed again before the collector looks for circles among them."""
 
 _log = structlog.get_logger()
 
@@ -190,6 +192,8 @@ def _work(
     # What was made until now lives as long as the process: the collector need not look at it again.
     gc.collect()
     gc.freeze()
+    # A request leaves no circles; what a refusal's traceback leaves can wait.
+    gc.set_threshold(GARBAGE, 20, 20)
     worker.run(lambda: going and os.getppid() == supervisor, grace_seconds=GRACE_SECONDS)
     return 0
 
