@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from operator import attrgetter
 from typing import Final
 
 import structlog
@@ -20,6 +21,7 @@ NEVER: Final = float("inf")
 _QUIET_LOOKS: Final = 4
 """How often the descriptors are looked at before what waits for quiet is done in any case."""
 
+_due: Final = attrgetter("due")
 _log = structlog.get_logger()
 
 
@@ -38,12 +40,16 @@ class Task(greenlet):
             except Exception as fault:  # noqa: BLE001 - one work's failure must not end the loop
                 tell("task failed", fault)
             del self.work
+            self.gr_context = None  # context variables are the work's, not the task's
             self.loop.idle.append(self)
             self.loop.hub.switch()
 
 
 class Timer:
-    """Calls `action` once, when the time set has come. Belongs to one loop, whose thread alone touches it."""
+    """Calls `action` once, when the time set has come; the earlier before the later.
+
+    Belongs to one loop, whose thread alone touches it.
+    """
 
     __slots__ = ("_loop", "action", "due")
 
@@ -181,7 +187,7 @@ class Loop:
 
     def _ring_timers(self) -> None:
         now = time.monotonic()
-        for timer in [timer for timer in self.armed if timer.due <= now]:
+        for timer in sorted((timer for timer in self.armed if timer.due <= now), key=_due):
             if timer.due <= now:  # what came before it may have set it anew
                 timer.set(NEVER)
                 self._call(timer.action)

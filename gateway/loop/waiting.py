@@ -107,11 +107,12 @@ class Aside:
             return work()
         outcome: Outcome[T] = Outcome()
         self._unfinished += 1
-        if self._begun < min(self._most, self._unfinished):
-            self._begun += 1
-            threading.Thread(target=self._serve, name=f"{self._name}-{self._begun}", daemon=True).start()
-        self._work.put(partial(_settle, outcome, work))
         try:
+            if self._begun < min(self._most, self._unfinished):
+                # Counted once it has begun: a system short of threads refuses some, and may not later.
+                threading.Thread(target=self._serve, name=f"{self._name}-{self._begun + 1}", daemon=True).start()
+                self._begun += 1
+            self._work.put(partial(_settle, outcome, work))
             return outcome.wait()
         finally:
             self._unfinished -= 1
