@@ -124,6 +124,8 @@ class Database:
         self._local = _Own()
         self._held: weakref.WeakSet[Held] = weakref.WeakSet()
         self._aside = Aside(_ASIDE, "database")
+        self._hung_up_at = 0.0
+        """When a server was last found to have ended a connection: those opened before are not tried any more."""
 
     def reading(self) -> Reading:
         """What the database says from now on. Made for one request, and asked without waiting between.
@@ -172,6 +174,7 @@ class Database:
         except (self._failure, SQLAlchemyError, OSError) as error:
             if _is_occupied(error) and current_task():
                 raise _Occupied from None
+            self._notice_end(self._local.held)
             self._drop()
             raise StoreUnavailable(_kind_of(error)) from None
         return rows
@@ -227,7 +230,7 @@ class Database:
     def _append(self, sql: str, rows: Sequence[tuple[object, ...]]) -> None:
         held, self._appending = self._appending, None
         try:
-            if held is None or held.file_id != self._file_id():
+            if held is None or self._is_stale(held):
                 held = self._hold()
                 if self.file:
                     # SQLite's own patience sleeps longer and longer, and in a loop would make everyone wait.
@@ -237,10 +240,11 @@ class Database:
             cursor.executemany(sql, rows)
             cursor.execute("COMMIT")
         except BaseException as error:
-            if held is not None and self.file and _is_occupied(error) and not held.connection.in_transaction:
+            if self.file and _is_occupied(error) and not (held is not None and held.connection.in_transaction):
                 self._appending = held
                 raise _Occupied from None
             # Closing undoes what was begun.
+            self._notice_end(held)
             if held is not None:
                 held.close()
             if isinstance(error, (self._failure, SQLAlchemyError, OSError)):
@@ -283,20 +287,16 @@ class Database:
 
     def _connection(self) -> Any:
         held = self._local.held
-        if held is not None and self.file is not None:
+        if held is not None:
             moment = time.monotonic()
-            if moment - held.checked_at > _FILE_CHECK_SECONDS:
-                # An open SQLite connection goes on reading a file that was removed or replaced by a restored one.
-                if self._file_id() != held.file_id:
+            if self.file is None or moment - held.checked_at > _FILE_CHECK_SECONDS:
+                if self._is_stale(held):
                     self._drop()
                     held = None
-                else:
+                elif self.file is not None:
                     held.checked_at = moment
         if held is None:
             held = self._local.held = self._hold()
-            if self.file is not None and current_task():
-                # A loop does not wait here: what finds the file occupied is asked aside.
-                held.connection.execute("PRAGMA busy_timeout = 0")
         return held.connection
 
     def _hold(self) -> Held:
@@ -306,6 +306,17 @@ class Database:
         pooled.detach()
         self._held.add(held)
         return held
+
+    def _is_stale(self, held: Held) -> bool:
+        if self.file is None:
+            return held.checked_at <= self._hung_up_at
+        # An open SQLite connection goes on reading a file that was removed or replaced by a restored one.
+        return held.file_id != self._file_id()
+
+    def _notice_end(self, held: Held | None) -> None:
+        # A server that was started again has hung up on every thread: one of them finds out for all.
+        if self.file is None and held is not None and held.connection.closed:
+            self._hung_up_at = time.monotonic()
 
     def _file_id(self) -> tuple[int, int] | None:
         if self.file is None:

@@ -15,6 +15,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from gateway.database.connections import BUSY_MS, Database
 from gateway.errors import Misconfigured, StoreUnavailable
+from gateway.loop.loop import current_task
 
 _PRAGMAS: Final = (
     "PRAGMA journal_mode = WAL",
@@ -63,9 +64,9 @@ def _file(url: sqlalchemy.URL) -> Database:
     address = f"file:{quote(str(file))}?mode=rw"
 
     def connect() -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            address, uri=True, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False
-        )
+        # A loop does not wait here, not even to open: what finds the file occupied is asked aside.
+        patience = 0.0 if current_task() else BUSY_MS / 1000
+        connection = sqlite3.connect(address, uri=True, timeout=patience, isolation_level=None, check_same_thread=False)
         try:
             for pragma in _PRAGMAS:
                 connection.execute(pragma)
