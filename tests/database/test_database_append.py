@@ -1,0 +1,162 @@
+"""Rows beside other processes that write too: the loop goes on, nothing is lost, nothing is there twice."""
+
+import sqlite3
+import time
+from collections import Counter
+
+import pytest
+
+from gateway.database import connections
+from gateway.errors import StoreUnavailable
+from gateway.loop.waiting import run
+from gateway.record.journal import open_journal
+from tests.database import elsewhere
+from tests.database.tasks import ticks, together
+
+
+def test_what_is_appended_is_there_for_everyone_at_once(board):
+    run(lambda: board.append("one", "two"))
+    board.append("three")
+    assert board.lines() == ["one", "two", "three"]
+
+
+@pytest.mark.parametrize(
+    ("statements", "opened"),
+    [(elsewhere.WRITING, True), (elsewhere.WRITING, False), (elsewhere.ALONE, False)],
+    ids=["it writes", "it writes and we have not opened the file yet", "it has the file for itself"],
+)
+def test_while_another_process_occupies_the_file_a_row_waits_and_the_loop_goes_on(board, statements, opened):
+    if opened:
+        board.append("before")
+    done = []
+
+    def append():
+        board.append("mine")
+        done.append("mine")
+
+    def go_on_and_release():
+        ticks()
+        assert not done, "nothing can be written yet"
+        release()
+
+    with elsewhere.occupied(board.database.file, statements) as release:
+        together(append, go_on_and_release)
+    assert done == ["mine"]
+    assert board.lines() == ["before"] * opened + ["mine"]
+
+
+@pytest.mark.parametrize("by", [run, lambda work: work()], ids=["task", "thread"])
+def test_a_row_that_waits_for_too_long_is_refused_and_the_next_one_is_written(board, by):
+    board.append("before")
+    held = board.database._appending
+    with elsewhere.occupied(board.database.file) as release:
+        begun = time.monotonic()
+        with pytest.raises(StoreUnavailable) as refusal:
+            by(lambda: board.append("late"))
+        waited = time.monotonic() - begun
+        assert refusal.value.because == "another process has been writing for too long"
+        assert connections._APPEND_SECONDS <= waited < connections._APPEND_SECONDS + 2
+        release()
+    by(lambda: board.append("after"))
+    assert board.database._appending is held, "waiting costs no connection"
+    assert board.lines() == ["before", "after"]
+
+
+def test_the_loop_goes_on_while_a_row_waits_in_vain(board, monkeypatch):
+    monkeypatch.setattr(connections, "_APPEND_SECONDS", 0.2)
+    counted = Counter()
+
+    def append():
+        with pytest.raises(StoreUnavailable):
+            board.append("late")
+        counted["refused"] += 1
+
+    def go_on():
+        while not counted["refused"]:
+            counted["ticks"] += 1
+            ticks(1)
+
+    with elsewhere.occupied(board.database.file):
+        together(append, go_on)
+    assert counted["ticks"] > 10
+
+
+def test_a_row_waits_for_another_writer_of_the_same_loop(board):
+    writer = sqlite3.connect(board.database.file, isolation_level=None)
+    writer.execute("BEGIN IMMEDIATE")
+    writer.execute("INSERT INTO line (name, says, day) VALUES ('door', 'first', '2026-01-01')")
+
+    def end():
+        ticks(3)
+        writer.execute("COMMIT")
+
+    together(lambda: board.append("second"), end)
+    writer.close()
+    assert board.lines() == ["first", "second"]
+
+
+def test_rows_that_cannot_all_be_written_are_all_refused(board):
+    with pytest.raises(StoreUnavailable, match="SQLITE_CONSTRAINT"):
+        run(lambda: board.append("one", None))
+    run(lambda: board.append("two"))
+    assert board.lines() == ["two"]
+
+
+def test_a_row_goes_to_the_file_that_has_the_name_now(board, tmp_path):
+    board.append("before")
+    with sqlite3.connect(board.database.file) as source, sqlite3.connect(tmp_path / "copy.db") as target:
+        source.backup(target)
+    source.close()
+    target.close()
+    for file in tmp_path.glob("board.db*"):
+        file.unlink()
+    with pytest.raises(StoreUnavailable, match="cannot be read"):
+        run(lambda: board.append("meanwhile"))
+    (tmp_path / "copy.db").rename(board.database.file)
+    run(lambda: board.append("after"))
+    assert board.lines() == ["before", "after"]
+
+
+APPENDING = """
+import sys
+from datetime import UTC, datetime
+from functools import partial
+from gateway.record.entry import Entry
+from gateway.record.journal import open_journal
+from gateway.record.recorder import Recorder
+from tests.database.tasks import together
+
+url, process, tasks, each = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+journal = open_journal(url)
+recorder = Recorder(journal.write)
+
+def append(task):
+    for number in range(each):
+        recorder.append(Entry(f"{process}.{task}.{number}", datetime(2026, 6, 15, tzinfo=UTC), "192.0.2.1"))
+
+print("ready", flush=True)
+sys.stdin.readline()
+together(*(partial(append, task) for task in range(tasks)))
+print("all durable")
+"""
+TASKS, EACH = 12, 25
+
+
+@pytest.mark.parametrize("kind", ["file", "server"])
+def test_processes_that_append_at_once_lose_nothing_and_write_nothing_twice(kind, tmp_path, request):
+    url = f"sqlite:///{tmp_path / 'record.db'}" if kind == "file" else request.getfixturevalue("url")
+    processes = [elsewhere.begin(APPENDING, url, name, str(TASKS), str(EACH)) for name in "abc"]
+    for process in processes:
+        process.stdin.write("go on\n")
+        process.stdin.flush()
+    for process in processes:
+        assert elsewhere.end(process) == "all durable\n"
+    journal = open_journal(url)
+    with journal._database.read() as connection:
+        kept = list(connection.exec_driver_sql("SELECT request_id FROM record ORDER BY id").scalars())
+    journal.close()
+    expected = [f"{process}.{task}.{number}" for process in "abc" for task in range(TASKS) for number in range(EACH)]
+    assert sorted(kept) == sorted(expected)
+    for process in "abc":
+        mine = [int(name.split(".")[2]) for name in kept if name.startswith(f"{process}.0.")]
+        assert mine == list(range(EACH)), "and what one task wrote is in its order"
