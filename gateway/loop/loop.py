@@ -89,6 +89,8 @@ class Loop:
         self._looks = 0
         self.turns = 0
         """How often it has looked at what is ready: what is done in one turn was ready before it began."""
+        self.ahead = 0
+        """How many descriptors of this turn are ready and have not been seen to."""
         self._from_threads: deque[Callable[[], object]] = deque()
         self._rung = False
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -167,7 +169,9 @@ class Loop:
         ready = self._epoll.poll(seconds)
         self.turns += 1
         watchers = self._watchers
+        self.ahead = len(ready)
         for descriptor, events in ready:
+            self.ahead -= 1
             watcher = watchers.get(descriptor)  # gone, where what came before in `ready` ended it
             if watcher is not None:
                 try:

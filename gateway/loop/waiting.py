@@ -72,9 +72,10 @@ class Outcome(Generic[T]):
 
 
 def until_quiet() -> None:
-    """In a task: until nothing else is ready, or nearly. In a thread, or where no other task is at work: not at all."""
+    """In a task: until nothing else is ready, or nearly. In a thread, or where nobody else is at work or could be in this
+    turn: not at all."""
     task = current_task()
-    if task is not None and task.loop.tasks - len(task.loop.idle) > 1:
+    if task is not None and (task.loop.ahead or task.loop.tasks - len(task.loop.idle) > 1):
         task.loop.when_quiet(task.switch)
         task.loop.hub.switch()
 

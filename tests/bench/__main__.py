@@ -24,6 +24,7 @@ from tests.bench.agents import DOSSIERS, cold_and_hot
 from tests.bench.dossiers import write_copies, write_dossiers
 from tests.bench.installing import CACHE, install
 from tests.bench.measuring import Durable, Effort, Row
+from tests.bench.processes import descendants, memory_of
 from tests.bench.results import write_results
 from tests.bench.targets import BACKEND, FASTIFY, GATEWAY, LUA
 
@@ -61,7 +62,8 @@ def main() -> None:
                     memory = measuring.memory(everybody.values())
                     print("memory, MB: " + ", ".join(f"{name} {held:.0f}" for name, held in memory.items()))
                     report |= {"sizes": rows, "memory_mb": memory}
-                    held += [*bars.throughput_bars(rows), bars.memory_bar(memory)]
+                    [worker] = descendants(everybody[GATEWAY].pid)
+                    held += [*bars.throughput_bars(rows), bars.memory_bar(memory_of(worker) / 1e6)]
                 if "latency" in options.only:
                     names = (GATEWAY, FASTIFY) if options.quick else (GATEWAY, LUA, FASTIFY)
                     durable = measuring.durable_write(folder)

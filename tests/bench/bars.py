@@ -76,9 +76,9 @@ def slow_bars(rows: Iterable[Row]) -> list[Bar]:
     ]
 
 
-def memory_bar(memory: dict[str, float]) -> Bar:
-    """What the gateway holds after all the loads on it, its supervisor included."""
-    return Bar("memory of the gateway with one worker", memory[GATEWAY], MEMORY_MB, False, False, " MB")
+def memory_bar(worker_mb: float) -> Bar:
+    """What a worker of the gateway holds after all the loads on it, what it shares with its supervisor included."""
+    return Bar("memory of a worker of the gateway", worker_mb, MEMORY_MB, False, False, " MB")
 
 
 def added(rows: Iterable[Row], target: str, size: str, connections: int) -> tuple[float, float]:

@@ -1,15 +1,18 @@
 """Group commit: each entry durable exactly once before its request is answered, whoever writes it."""
 
+import socket
 import sqlite3
 import threading
 import time
 from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import RecordUnavailable, StoreUnavailable
+from gateway.loop.loop import READ, Loop
 from gateway.model import dossier_number
 from gateway.record.entry import COLUMNS, DossierMark, Entry
 from gateway.record.journal import open_journal
@@ -212,3 +215,32 @@ def test_the_mark_of_a_dossier_depends_on_the_key_the_caisse_and_the_number():
     assert len(marks) == 4
     assert all(len(mark) == 64 and "9990001" not in mark for mark in marks)
     assert DossierMark(b"a" * 32, "691")(number) in marks
+
+
+def test_requests_of_one_turn_that_never_wait_are_written_together():
+    disk, loop, done = Disk(), Loop(), []
+    recorder = Recorder(disk.write)
+
+    def answer(name: str) -> None:
+        recorder.append(entry(name))
+        done.append(name)
+
+    pairs = [socket.socketpair() for _ in range(16)]
+    try:
+        for number, (near, far) in enumerate(pairs):
+            near.send(b"x")
+
+            def begin(_, far=far, number=number) -> None:
+                far.recv(1)
+                loop.start(partial(answer, str(number)))
+
+            loop.watch(far.fileno(), READ, begin)
+        for _ in range(20):
+            loop.turn(0)
+    finally:
+        for pair in pairs:
+            loop.unwatch(pair[1].fileno())
+            for end in pair:
+                end.close()
+    assert sorted(done) == sorted(map(str, range(16)))
+    assert len(disk.batches) <= 2
