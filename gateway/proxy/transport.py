@@ -28,7 +28,7 @@ from gateway.loop.loop import NEVER, READ, WRITE, Loop, Task, Timer, current_tas
 from gateway.loop.waiting import run
 
 USER_AGENT: Final = "cafpro-gateway"
-RECEIVE_BUFFER: Final = 256 * 1024
+RECEIVE_BUFFER: Final = 96 * 1024
 
 _LATE: Final = {pycurl.E_OPERATION_TIMEDOUT}
 _UNREACHABLE: Final = {
@@ -50,6 +50,10 @@ _NOT_OURS: Final[list[list[_Line]]] = []
 
 class MalformedAnswer(requests.RequestException):
     """The backend's answer broke off, is too large, or is not HTTP as we accept it. Never quotes the answer."""
+
+
+class _Disturbed(Exception):
+    """Something arrived on a line before it was asked anything: nothing was sent, and another line is to be taken."""
 
 
 class Question(requests.PreparedRequest):
@@ -134,19 +138,23 @@ class CurlAdapter(BaseAdapter):
         if not "".join(fields).isprintable():
             raise requests.exceptions.InvalidHeader("a header that holds a control character")
         idle = self._idle
-        line = self._silent(idle, task.loop) or _Line(
-            task.loop, self._options, self._limit, secure=url.startswith("https:")
-        )
-        try:
-            answer = line.exchange(task, url, fields)
-        except pycurl.error as error:
-            line.close()
-            raise _as_requests_does(int(error.args[0]), too_large=line.room < 0) from None
-        except BaseException:
-            line.close()
-            raise
-        idle.append(line)
-        return answer
+        while True:
+            line = self._resting(idle, task.loop) or _Line(
+                task.loop, self._options, self._limit, secure=url.startswith("https:")
+            )
+            try:
+                answer = line.exchange(task, url, fields)
+            except _Disturbed:
+                line.close()
+                continue
+            except pycurl.error as error:
+                line.close()
+                raise _as_requests_does(int(error.args[0]), too_large=line.room < 0) from None
+            except BaseException:
+                line.close()
+                raise
+            idle.append(line)
+            return answer
 
     def close(self) -> None:
         """Closes the idle connections of this thread."""
@@ -162,11 +170,11 @@ class CurlAdapter(BaseAdapter):
             idle = self._local.idle = []
         return idle
 
-    def _silent(self, idle: list[_Line], loop: Loop) -> _Line | None:
-        """An idle line of this loop on which nothing has arrived, None where there is none."""
+    def _resting(self, idle: list[_Line], loop: Loop) -> _Line | None:
+        """An idle line of this loop, None where there is none. Whether anything has come on it shows when it begins."""
         while idle:
             line = idle.pop()
-            if line.loop is loop and line.is_silent():
+            if line.loop is loop:
                 return line
             line.close()
         return None
@@ -201,6 +209,8 @@ class _Line:
         self._looking = select.poll()
         self._task: Task | None = None
         self._code: int | None = None
+        self._begun = False
+        """The exchange at work has been given to libcurl: what arrives from now on is its answer."""
         self._timer = Timer(loop, partial(self._go_on, pycurl.SOCKET_TIMEOUT, 0))
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
@@ -230,13 +240,13 @@ class _Line:
             curl.setopt(option, value)
 
     def exchange(self, task: Task, url: str, fields: list[str]) -> UpstreamAnswer:
-        """For a task of this line's loop. Raises `pycurl.error`, after which the line is of no use, or
-        `MalformedAnswer`."""
+        """For a task of this line's loop. Raises `_Disturbed`, `pycurl.error` or `MalformedAnswer`, after which the
+        line is of no use."""
         self.room = self._limit
         self._lines.clear()
         self._curl.setopt(pycurl.URL, url)
         self._curl.setopt(pycurl.HTTPHEADER, fields)
-        self._code, self._task = None, task
+        self._code, self._task, self._begun = None, task, False
         try:
             self._multi.add_handle(self._curl)
             # Sent with what else is to be sent: the backend wakes once for many.
@@ -246,6 +256,8 @@ class _Line:
         finally:
             self._task = None
             self._timer.set(NEVER)
+        if self._code == _NOT_SILENT:
+            raise _Disturbed
         if self._code:
             raise pycurl.error(self._code, "")
         status = self._curl.getinfo(pycurl.RESPONSE_CODE)
@@ -307,16 +319,24 @@ class _Line:
     # What the loop calls.
 
     def _on_event(self, descriptor: int, events: int) -> None:
-        if self._task is None:
-            # Something arrived, or the backend left, while the line rests: `is_silent` will see it too.
+        if self._task is None or not self._begun:
+            # Something arrived, or the backend left, before anything was asked: `is_silent` will see it too.
             self._forget()
             return
         readable = pycurl.CSELECT_IN if events & ~WRITE else 0
         self._go_on(descriptor, readable | (pycurl.CSELECT_OUT if events & WRITE else 0))
 
     def _begin(self) -> None:
-        if self._task is not None:
+        task = self._task
+        if task is None:
+            return
+        # Looked at now and not when it was taken: the loop has done whatever else was ready in between.
+        if self.is_silent():
+            self._begun = True
             self._go_on(pycurl.SOCKET_TIMEOUT, 0)
+        else:
+            self._code = _NOT_SILENT
+            task.switch()
 
     def _go_on(self, descriptor: int, events: int) -> None:
         _, running = self._multi.socket_action(descriptor, events)
@@ -335,6 +355,8 @@ class _Line:
                 task.switch()
 
 
+_NOT_SILENT: Final = -1
+"""Among libcurl's codes, which begin at 0: the exchange was not begun."""
 _EVENTS: Final = {pycurl.POLL_IN: READ, pycurl.POLL_OUT: WRITE, pycurl.POLL_INOUT: READ | WRITE, pycurl.POLL_NONE: 0}
 
 

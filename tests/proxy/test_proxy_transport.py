@@ -4,10 +4,12 @@ import os
 import ssl
 import subprocess
 import threading
+import time
 
 import pytest
 import requests
 
+from gateway.loop.loop import Loop
 from gateway.proxy.transport import MalformedAnswer
 from upstream_stub import faults
 from upstream_stub.faults import FAULTS
@@ -87,6 +89,27 @@ def test_what_follows_an_answer_is_never_taken_for_the_next(scripted, adapter, k
     for number in range(2, 5):
         assert kit.ask(client, f"{server.url}/{number}").content == b"second"
     assert server.received[1].startswith(b"GET /2 ")
+
+
+def test_what_comes_after_a_line_was_taken_and_before_it_is_asked_is_not_taken_for_the_answer(scripted, adapter, kit):
+    server = scripted([kit.answer(b"first"), 0.2, SURPLUS], [kit.answer(b"second")])
+    client, loop, got = adapter(), Loop(), []
+
+    def begin(path):
+        loop.start(lambda: got.append(kit.ask(client, server.url + path).content))
+
+    def wait_for(many):
+        until = time.monotonic() + 10
+        while len(got) < many and time.monotonic() < until:
+            loop.turn(0.1)
+
+    begin("/1")
+    wait_for(1)
+    begin("/2")
+    time.sleep(0.5)  # what else the loop does before it sends
+    wait_for(2)
+    assert got == [b"first", b"second"]
+    assert server.connections == 2
 
 
 def test_a_good_connection_is_used_again(scripted, adapter, kit):
