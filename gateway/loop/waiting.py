@@ -72,8 +72,8 @@ class Outcome(Generic[T]):
 
 
 def until_quiet() -> None:
-    """In a task: until nothing else is ready, or nearly. In a thread, or where nobody else is at work or could be in this
-    turn: not at all."""
+    """In a task: until nothing else is ready, or nearly. Not at all in a thread, nor where nobody else is at work or
+    about to be."""
     task = current_task()
     if task is not None and (task.loop.ahead or task.loop.tasks - len(task.loop.idle) > 1):
         task.loop.when_quiet(task.switch)

@@ -24,7 +24,7 @@ import requests
 from requests.adapters import BaseAdapter
 from requests.structures import CaseInsensitiveDict
 
-from gateway.loop.loop import NEVER, READ, WRITE, Loop, Task, Timer, current_task
+from gateway.loop.loop import NEVER, READ, WRITE, Loop, Task, Timer, current_task, tell
 from gateway.loop.waiting import run
 
 USER_AGENT: Final = "cafpro-gateway"
@@ -32,6 +32,7 @@ RECEIVE_BUFFER: Final = 96 * 1024
 
 _LATE: Final = {pycurl.E_OPERATION_TIMEDOUT}
 _UNREACHABLE: Final = {
+    pycurl.E_FAILED_INIT,
     pycurl.E_COULDNT_CONNECT,
     pycurl.E_COULDNT_RESOLVE_HOST,
     pycurl.E_GOT_NOTHING,
@@ -339,20 +340,29 @@ class _Line:
             task.switch()
 
     def _go_on(self, descriptor: int, events: int) -> None:
+        try:
+            ended = self._has_ended(descriptor, events)
+        except Exception as fault:  # noqa: BLE001 - whatever it was, a task waits, and nothing else would wake it
+            tell("exchange failed", fault)
+            self._code, ended = pycurl.E_FAILED_INIT, True
+        task = self._task
+        if ended and task is not None and task is not current_task():
+            task.switch()
+
+    def _has_ended(self, descriptor: int, events: int) -> bool:
+        """Whether the exchange has ended with what libcurl does now."""
         _, running = self._multi.socket_action(descriptor, events)
         if running:
             milliseconds = self._multi.timeout()
             self._timer.set(NEVER if milliseconds < 0 else milliseconds / 1000)
-            return
+            return False
         if self._code is not None:
-            return
+            return False
         _, done, failed = self._multi.info_read()
         if done or failed:
             self._multi.remove_handle(self._curl)
             self._code = failed[0][1] if failed else 0
-            task = self._task
-            if task is not None and task is not current_task():
-                task.switch()
+        return self._code is not None
 
 
 _NOT_SILENT: Final = -1
