@@ -1,5 +1,6 @@
 """libcurl under requests: every exchange ends in time, whole or not at all, and none touches the next."""
 
+import errno
 import os
 import ssl
 import subprocess
@@ -110,6 +111,30 @@ def test_what_comes_after_a_line_was_taken_and_before_it_is_asked_is_not_taken_f
     wait_for(2)
     assert got == [b"first", b"second"]
     assert server.connections == 2
+
+
+def test_an_exchange_that_the_loop_cannot_watch_ends_at_once(scripted, adapter, kit, monkeypatch):
+    server = scripted([kit.answer(b"first")])
+    client = adapter(deadline_seconds=30)
+    with monkeypatch.context() as patched:
+
+        def no_more(*_):
+            raise OSError(errno.ENOSPC, "no more watches for this user")
+
+        patched.setattr(Loop, "watch", no_more)
+        begun, caught = time.monotonic(), []
+
+        def asking():
+            with pytest.raises(GONE) as refused:
+                kit.ask(client, server.url + "/1")
+            caught.append(refused)
+
+        thread = threading.Thread(target=asking, daemon=True)
+        thread.start()
+        thread.join(10)
+        assert caught
+        assert time.monotonic() - begun < 5
+    assert kit.ask(client, server.url + "/2").content == b"first"
 
 
 def test_a_good_connection_is_used_again(scripted, adapter, kit):
