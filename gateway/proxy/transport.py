@@ -207,7 +207,8 @@ class _Line:
         self._pieces: list[bytes] = []
         self._watched: dict[int, tuple[int, Callable[[int], None]]] = {}
         """What the loop watches for this line: events and what it calls, by descriptor."""
-        self._looking = select.poll()
+        self._looking, self._kept = select.poll(), _NONE
+        """What looks at the connection that was kept after the last exchange, and its descriptor."""
         self._task: Task | None = None
         self._code: int | None = None
         self._begun = False
@@ -273,7 +274,6 @@ class _Line:
 
         What arrives before it is asked for (a second answer behind the first) would be taken for the next answer,
         somebody else's: libcurl does not look. (Under TLS there is no looking, and no connection is used twice.)
-        Where libcurl has closed the connection, its descriptor may be another's by now: then a line is lost, no more.
         """
         return not self._looking.poll(0)
 
@@ -285,10 +285,20 @@ class _Line:
         self._curl.close()
         self._multi.close()
 
-    def _forget(self) -> None:
-        for descriptor, (_, called) in self._watched.items():
-            self.loop.unwatch(descriptor, called)
-        self._watched.clear()
+    def _forget(self, *, but: int | None = None) -> None:
+        for descriptor in [known for known in self._watched if known != but]:
+            self.loop.unwatch(descriptor, self._watched.pop(descriptor)[1])
+
+    def _rest(self) -> None:
+        """An exchange that made a connection has ended: of its descriptors only the kept connection's is known from now
+        on.
+
+        Where libcurl closes it later, its number may be another's by then: a line is lost too soon, no more.
+        """
+        self._kept, self._looking = self._curl.getinfo(pycurl.ACTIVESOCKET), select.poll()
+        self._forget(but=self._kept)
+        if self._kept != _NONE:
+            self._looking.register(self._kept, select.POLLIN)
 
     # What libcurl calls.
 
@@ -311,10 +321,12 @@ class _Line:
             self._watched[descriptor] = events, called
 
     def _opened(self, descriptor: int, _purpose: int) -> int:
-        # Its number may be that of the last connection, of which the loop knows nothing more.
-        self._forget()
-        self._looking = select.poll()
-        self._looking.register(descriptor, select.POLLIN)
+        # Its number may be that of the last connection, of which the loop knows nothing more. Others stay: where a name
+        # has several addresses, libcurl tries the next while it still waits for the first.
+        known = self._watched.pop(descriptor, None)
+        if known:
+            self.loop.unwatch(descriptor, known[1])
+        self._kept = _NONE
         return 0
 
     # What the loop calls.
@@ -360,11 +372,15 @@ class _Line:
             return False
         _, done, failed = self._multi.info_read()
         if done or failed:
+            if self._kept == _NONE:
+                self._rest()
             self._multi.remove_handle(self._curl)
             self._code = failed[0][1] if failed else 0
         return self._code is not None
 
 
+_NONE: Final = -1
+"""No descriptor, as libcurl says it."""
 _NOT_SILENT: Final = -1
 """Among libcurl's codes, which begin at 0: the exchange was not begun."""
 _EVENTS: Final = {pycurl.POLL_IN: READ, pycurl.POLL_OUT: WRITE, pycurl.POLL_INOUT: READ | WRITE, pycurl.POLL_NONE: 0}

@@ -2,11 +2,14 @@
 
 import errno
 import os
+import socket
 import ssl
 import subprocess
 import threading
 import time
+from contextlib import suppress
 
+import pycurl
 import pytest
 import requests
 
@@ -143,6 +146,68 @@ def test_a_good_connection_is_used_again(scripted, adapter, kit):
     for _ in range(10):
         assert kit.ask(client, server.url + "/").content == b"one"
     assert server.connections == 1
+
+
+def test_what_is_closed_after_each_answer_keeps_its_session_and_its_certificates(scripted, adapter, kit, certificates):
+    server = scripted([kit.answer(b"one")], tls=server_context(certificates, "ours"))
+    client = adapter(ca=certificates / "ours.pem")
+    lines = set()
+    for _ in range(5):
+        assert kit.ask(client, server.url + "/").content == b"one"
+        lines.update(client._idle)
+    assert server.connections == 5
+    assert len(lines) == 1
+
+
+def test_the_first_address_answers_though_the_second_was_tried_meanwhile(adapter, kit):
+    try:
+        slow = socket.create_server(("::1", 0), family=socket.AF_INET6, backlog=0)
+    except OSError:
+        pytest.skip("no IPv6 here")
+    port = slow.getsockname()[1]
+    silent = socket.create_server(("127.0.0.1", port), backlog=0)
+    crowd = [crowded(socket.AF_INET6, ("::1", port)), crowded(socket.AF_INET, ("127.0.0.1", port))]
+
+    def make_room():
+        time.sleep(0.5)
+        for one in crowd[0]:
+            one.close()
+        number = 0
+        while True:
+            try:
+                connection, _ = slow.accept()
+            except OSError:
+                return
+            with connection, suppress(ConnectionError):
+                while connection.recv(65536):
+                    number += 1
+                    connection.sendall(kit.answer(b"%d" % number) + (SURPLUS if number == 2 else b""))
+
+    backend = threading.Thread(target=make_room, daemon=True)
+    backend.start()
+    client = adapter(connect_seconds=8)
+    client._options.append((pycurl.RESOLVE, [f"backend.test:{port}:[::1],127.0.0.1"]))
+    try:
+        url = f"http://backend.test:{port}/"
+        assert kit.ask(client, url).content == b"1"
+        # That connection is the one that is kept, and looked at.
+        assert kit.ask(client, url).content == b"2"
+        assert not client._idle[0].is_silent()
+    finally:
+        client.close()
+        slow.shutdown(socket.SHUT_RDWR)
+        backend.join(10)
+        for one in (slow, silent, *crowd[0], *crowd[1]):
+            one.close()
+
+
+def crowded(family, address):
+    """Connections that fill the backlog of a listener: whoever comes next must try again after a second."""
+    crowd = [socket.socket(family) for _ in range(3)]
+    for one in crowd:
+        one.setblocking(False)
+        one.connect_ex(address)
+    return crowd
 
 
 def test_a_connection_that_the_backend_closed_meanwhile_is_replaced(scripted, adapter, kit):
