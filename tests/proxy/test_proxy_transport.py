@@ -181,7 +181,10 @@ def test_the_first_address_answers_though_the_second_was_tried_meanwhile(adapter
             with connection, suppress(ConnectionError):
                 while connection.recv(65536):
                     number += 1
-                    connection.sendall(kit.answer(b"%d" % number) + (SURPLUS if number == 2 else b""))
+                    connection.sendall(kit.answer(b"%d" % number))
+                    if number == 2:
+                        time.sleep(0.1)
+                        connection.sendall(SURPLUS)
 
     backend = threading.Thread(target=make_room, daemon=True)
     backend.start()
@@ -192,6 +195,8 @@ def test_the_first_address_answers_though_the_second_was_tried_meanwhile(adapter
         assert kit.ask(client, url).content == b"1"
         # That connection is the one that is kept, and looked at.
         assert kit.ask(client, url).content == b"2"
+        assert client._idle[0].is_silent()
+        time.sleep(0.3)
         assert not client._idle[0].is_silent()
     finally:
         client.close()
