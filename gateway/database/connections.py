@@ -44,7 +44,7 @@ _VERSION: Final = "PRAGMA data_version"
 _FILE_CHECK_SECONDS: Final = 1.0
 _ASIDE: Final = 16
 """Threads, and so connections, for what the tasks of a loop ask that blocks."""
-REMEMBERED: Final = 16_384
+REMEMBERED: Final = 4096
 """Answers that a process remembers of a database, the latest of them."""
 REMEMBERED_SECONDS: Final = 1.0
 """How long an answer of a server is believed: a change made elsewhere acts within this time."""
