@@ -62,6 +62,8 @@ class Worker:
         self._loop: Loop
         self._connections: dict[int, Connection] = {}
         self._at_work = 0
+        self._taken: list[Connection] = []
+        """Whole requests of this turn, which begin together."""
         self._queue: deque[Connection] = deque()
         """Whole requests that wait until fewer are at work."""
         self._outbox: list[Connection] = []
@@ -185,11 +187,25 @@ class Worker:
     def _take(self, connection: Connection) -> None:
         connection.at_work = True
         connection.deadline = FOREVER
-        if self._at_work < self._concurrency:
-            self._at_work += 1
-            self._loop.start(partial(self._work, connection))
-        else:
-            self._queue.append(connection)
+        self._taken.append(connection)
+        if not self._loop.ahead:
+            self._begin()
+        elif len(self._taken) == 1:
+            self._loop.soon(self._begin)
+
+    def _begin(self) -> None:
+        """Begins the requests of this turn once all that was ready is read: the end of one may have come after another
+        could have begun, and a change of rights between the two."""
+        taken, self._taken = self._taken, []
+        loop = self._loop
+        loop.turns += 1
+        for place, connection in enumerate(taken, 1):
+            loop.ahead = len(taken) - place
+            if self._at_work < self._concurrency:
+                self._at_work += 1
+                loop.start(partial(self._work, connection))
+            else:
+                self._queue.append(connection)
 
     def _work(self, connection: Connection) -> None:
         """A task: answers this request, and then those that have waited."""
