@@ -282,7 +282,8 @@ class Worker:
                 self._on_event(connection, 0)
         if self._report:
             self._report(connections=len(self._connections), in_flight=self._at_work, waiting=len(self._queue))
-        slow = [connection for connection in connections if connection.outgoing]
+        # What was answered in this turn is not sent yet, and nobody has been slow to take it.
+        slow = [connection for connection in connections if connection.outgoing and not connection.at_work]
         kept = sum(connection.kept for connection in slow)
         for connection in sorted(slow, key=lambda connection: connection.deadline):
             if kept <= MOST_OUTGOING:

@@ -55,3 +55,16 @@ def test_a_request_that_ends_after_a_change_knows_it_though_it_was_begun_in_the_
         assert tools.read_one(second).body == b"open"
         assert tools.read_one(late).body == b"closed"
     rights.close()
+
+
+def test_an_answer_that_is_about_to_be_sent_is_not_given_up_as_one_that_nobody_takes(alone, tools, monkeypatch):
+    monkeypatch.setattr("gateway.server.worker.MOST_OUTGOING", 100_000)
+
+    def late(environ, start_response, _):
+        time.sleep(0.4)  # the sweep is due before what is answered in this turn is sent
+        return alone.town.send(start_response, b"a" * 200_000)
+
+    alone.town.do_late = late
+    with alone.connect() as client:
+        client.sendall(tools.get("/late"))
+        assert tools.read_one(client).body == b"a" * 200_000
