@@ -402,6 +402,9 @@ def _fields(lines: list[bytes]) -> list[tuple[str, str]]:
             fields.append(field)
             if field[0] in _FRAMING:
                 framings.add(field[0])
+    if not ended:
+        # libcurl takes a head that breaks off for an answer without a body.
+        raise MalformedAnswer("an answer that broke off in its head")
     if "transfer-encoding" in framings:
         codings = [value.lower() for name, value in fields if name == "transfer-encoding"]
         if codings != ["chunked"] or len(framings) > 1:

@@ -249,6 +249,21 @@ def test_an_answer_is_framed_in_one_way_or_refused(scripted, adapter, kit, rest,
         assert [name for name, _ in answered.fields] == ["x-first", "transfer-encoding"]
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1 200 OK\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/pdf\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/pdf\r\nContent-Len",
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/pdf\r\nContent-Length: 4\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Type: application/pdf\r\n",
+    ],
+)
+def test_an_answer_that_breaks_off_in_its_head_is_none(scripted, adapter, kit, head):
+    with pytest.raises((BROKEN, GONE)):
+        kit.ask(adapter(), scripted([head, None]).url + "/")
+
+
 def test_interim_answers_leave_nothing_in_the_last(scripted, adapter, kit):
     hints = b"HTTP/1.1 103 Early Hints\r\nX-Famille: a\r\n\r\n" * 3
     answered = kit.ask(adapter(), scripted([hints + kit.answer(b"ok", JSON)]).url + "/")
