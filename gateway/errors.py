@@ -71,6 +71,20 @@ class TwoProofs(Unauthenticated):
     said = "Deux sessions différentes sont présentées. Connectez-vous de nouveau."
 
 
+class TooManyAttempts(Refusal):
+    """Log-ins failed too often, for this identifier (known or not) or from this address: nothing was tried now."""
+
+    code = "GW105"
+    status = 429
+    title = "Trop d'essais de connexion"
+    said = "Plusieurs connexions ont échoué. Patientez avant un nouvel essai."
+    proxy_error = "http_request_denied"
+
+    def __init__(self, because: str, *, seconds: int) -> None:
+        """`seconds` until another attempt is looked at."""
+        super().__init__(because, [("Retry-After", str(seconds))])
+
+
 class AccountSuspended(Refusal):
     code = "GW110"
     status = 403
@@ -169,6 +183,20 @@ class Busy(Refusal):
         super().__init__(because, [("Retry-After", "2")])
 
 
+class TooManyRequests(Refusal):
+    """More requests than one agent, or one address, may send."""
+
+    code = "GW210"
+    status = 429
+    title = "Trop de demandes"
+    said = "Vous envoyez trop de demandes en peu de temps. Patientez quelques instants."
+    proxy_error = "http_request_denied"
+
+    def __init__(self, because: str, *, seconds: int) -> None:
+        """`seconds` until there is room for another one."""
+        super().__init__(because, [("Retry-After", str(seconds))])
+
+
 class NotOpen(Refusal):
     """The facts are in order and yet nothing of what is asked is open to this profile."""
 
@@ -263,6 +291,20 @@ class UpstreamLate(Refusal):
     title = "Service des dossiers trop lent"
     said = "Le service des dossiers n'a pas répondu à temps. Réessayez plus tard."
     proxy_error = "http_response_timeout"
+
+
+class UpstreamResting(Refusal):
+    """The backend failed too often in a row: for some seconds it is not asked at all."""
+
+    code = "GW405"
+    status = 503
+    title = "Service des dossiers injoignable"
+    said = "Le service des dossiers ne répond pas. Réessayez dans quelques secondes."
+    proxy_error = "destination_unavailable"
+
+    def __init__(self, because: str, *, seconds: int) -> None:
+        """`seconds` until it is asked again."""
+        super().__init__(because, [("Retry-After", str(seconds))])
 
 
 class PolicyUnavailable(Refusal):

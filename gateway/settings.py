@@ -21,6 +21,8 @@ from gateway.errors import Misconfigured
 
 ENVIRONMENT_PREFIX: Final = "CAFPRO_"
 LAST_PORT: Final = 65_535
+LISTS: Final = ("hosts", "proxies")
+"""Keys that hold several values: separated by commas in the environment."""
 
 Positive = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(gt=0, le=600)]
@@ -35,7 +37,12 @@ class Server(Struct, frozen=True, kw_only=True):
     hosts: list[Text] = []
     workers: Annotated[int, Meta(ge=1, le=64)] = 1
     concurrency: Annotated[int, Meta(ge=1, le=1024)] = 64
+    waiting: Annotated[int, Meta(ge=0, le=16_384)] = 64
+    head_seconds: Seconds = 10.0
     body_seconds: Seconds = 5.0
+    idle_seconds: Seconds = 60.0
+    answer_seconds: Seconds = 60.0
+    proxies: list[Text] = []
     tls_certificate: Path | None = None
     tls_key: Path | None = None
 
@@ -47,9 +54,22 @@ class Upstream(Struct, frozen=True, kw_only=True):
     deadline_seconds: Seconds = 10.0
     connect_seconds: Seconds = 2.0
     size_limit: Positive = 32 * 1024 * 1024
+    breaker_failures: Positive = 10
+    breaker_seconds: Seconds = 5.0
     ca: Path | None = None
     client_certificate: Path | None = None
     client_key: Path | None = None
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """`[limits]`: how much one agent and one address may ask for, in all workers together."""
+
+    agent_per_minute: Positive = 600
+    agent_burst: Positive = 200
+    address_per_minute: Positive = 6_000
+    address_burst: Positive = 1_000
+    failures_per_minute: Positive = 10
+    failures_burst: Positive = 30
 
 
 class Policies(Struct, frozen=True, kw_only=True):
@@ -93,6 +113,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     folder: Path
     server: Server
     upstream: Upstream
+    limits: Limits
     policies: Policies
     store: Store
     record: Record
@@ -103,6 +124,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 SECTIONS: Final[Mapping[str, type[Struct]]] = {
     "server": Server,
     "upstream": Upstream,
+    "limits": Limits,
     "policies": Policies,
     "store": Store,
     "record": Record,
@@ -149,7 +171,7 @@ def _override(tables: dict[str, dict[str, Any]], environ: Mapping[str, str], pro
         if section not in SECTIONS:
             problems.append(f"environment: {variable} names no section. {_known(section, list(SECTIONS))}")
         else:
-            tables.setdefault(section, {})[key] = value.split(",") if key == "hosts" else value
+            tables.setdefault(section, {})[key] = value.split(",") if key in LISTS else value
 
 
 def _section(name: str, kind: type[Struct], table: dict[str, Any], folder: Path, problems: list[str]) -> Any:

@@ -27,19 +27,27 @@ MAY_IMPORT = {
     "loop": set(),
     "database": {"errors", "loop"},
     "metrics": {"errors"},
+    "limits": {"errors"},
     "policy_files": {"errors", "model", "policy", "redaction"},
     "identity": {"errors", "model", "settings", "database"},
     "record": {"errors", "loop", "model", "database"},
     "proxy": {
         *("errors", "loop", "metrics", "model", "settings", "database", "policy", "policy_files", "redaction"),
-        *("identity", "record"),
+        *("identity", "record", "limits"),
     },
-    "api": {"errors", "metrics", "model", "settings", "policy", "policy_files", "identity", "record", "proxy"},
+    "api": {
+        *("errors", "limits", "metrics", "model", "settings", "policy", "policy_files", "identity", "record"),
+        "proxy",
+    },
     "server": {"loop"},
-    "app": {"errors", "loop", "metrics", "model", "settings", "policy_files", "identity", "record", "proxy", "api"},
+    "selftest": set(),
+    "app": {
+        *("errors", "loop", "metrics", "limits", "model", "settings", "policy_files", "identity", "record", "proxy"),
+        "api",
+    },
     "cli": {
         *("errors", "model", "settings", "policy", "policy_files", "redaction", "database", "identity", "record"),
-        *("proxy", "server", "app", "metrics", "api"),
+        *("proxy", "server", "app", "metrics", "limits", "api", "selftest"),
     },
 }
 PURE = {"policy", "redaction"}

@@ -33,7 +33,12 @@ public_url = "{public_url}"   # what agents type; decides the cookie's name and 
 # hosts = []                  # other names that requests may give in Host, such as ["cafpro.example"]
 # workers = 1                 # processes
 # concurrency = 64            # requests at once in each process; at least the backend's latency x requests per second
+# waiting = 64                # whole requests that wait for one of those places; the others are told to come back (503)
+# head_seconds = 10.0         # how long the head of a request may take to arrive
 # body_seconds = 5.0          # how long a log-in may take to arrive
+# idle_seconds = 60.0         # how long a connection may stay open between two requests
+# answer_seconds = 60.0       # how long an answer may take to be read
+# proxies = []                # addresses of proxies of yours in front, whose last X-Forwarded-For entry is believed
 # tls_certificate = "server.pem"
 # tls_key = "server.key"
 
@@ -42,9 +47,19 @@ url = "{upstream}"            # the existing backend
 # deadline_seconds = 10.0     # for one whole exchange
 # connect_seconds = 2.0
 # size_limit = 33554432       # bytes of one answer
+# breaker_failures = 10       # exchanges in a row that fail before a process leaves the backend alone...
+# breaker_seconds = 5.0       # ...for so long (503); then one request tries it again
 # ca = "backend-ca.pem"       # otherwise the public authorities
 # client_certificate = "gateway.pem"
 # client_key = "gateway.key"
+
+[limits]                      # in all processes together; more is refused with 429 and Retry-After
+# agent_per_minute = 600      # requests of one agent, once the burst is used up
+# agent_burst = 200
+# address_per_minute = 6000   # requests from one address
+# address_burst = 1000
+# failures_per_minute = 10    # log-ins from one address that fail
+# failures_burst = 30
 
 [policies]
 path = "policies"

@@ -21,6 +21,8 @@ from typing import Final
 from gateway.metrics.layout import (
     ANSWERED,
     ANSWERED_OTHER,
+    BREAKER,
+    BREAKER_OPENED,
     BUCKETS,
     CELLS,
     CONNECTIONS,
@@ -36,6 +38,7 @@ from gateway.metrics.layout import (
     SERVES,
     STARTS,
     SUM,
+    TURNED_AWAY,
     UNCLASSIFIED,
     WAITING,
     Outcome,
@@ -82,6 +85,18 @@ class Row:
         cells = self._cells
         cells[RECORD_ROWS] += rows
         _observe(cells, RECORD_SECONDS, seconds)
+
+    def turned_away(self) -> None:
+        """The server told a request to come back: there was no room for it, and the application never saw it."""
+        cells = self._cells
+        cells[TURNED_AWAY] += 1.0
+
+    def breaker(self, state: float) -> None:
+        """The backend is left alone (1), being tried again (one half), or asked as usual (0)."""
+        cells = self._cells
+        if state == 1.0:
+            cells[BREAKER_OPENED] += 1.0
+        cells[BREAKER] = state
 
     def looked(self, *, connections: int, in_flight: int, waiting: int) -> None:
         """The loop went round: so many connections are open, so many requests are being answered, so many more are

@@ -73,6 +73,16 @@ class _Series(Collector):
             upstream.add_metric((outcome,), *_buckets(sums, first))
         yield upstream
         yield CounterMetricFamily(
+            "cafpro_upstream_breaker_opened",
+            "Times a worker began to leave the backend alone, because it failed too often in a row.",
+            sums[layout.BREAKER_OPENED],
+        )
+        yield GaugeMetricFamily(
+            "cafpro_upstream_breaker",
+            "Workers that leave the backend alone now; half of one: it is being tried again.",
+            sums[layout.BREAKER],
+        )
+        yield CounterMetricFamily(
             "cafpro_unclassified_parts",
             "Parts of answers that the route table does not name: withheld. Growing: the backend has changed.",
             sums[layout.UNCLASSIFIED],
@@ -90,6 +100,11 @@ class _Series(Collector):
             "cafpro_record_seconds", "What a group commit of the record takes.", sums, layout.RECORD_SECONDS
         )
 
+        yield CounterMetricFamily(
+            "cafpro_turned_away",
+            "Requests for which there was no room: answered 503 by the server, unread and without a record.",
+            sums[layout.TURNED_AWAY],
+        )
         yield GaugeMetricFamily("cafpro_workers", "Worker processes alive.", sums[layout.SERVES])
         yield CounterMetricFamily(
             "cafpro_worker_starts",

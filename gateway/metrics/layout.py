@@ -87,12 +87,17 @@ RECORD_ROWS: Final = _cells.take()
 
 STARTS: Final = _cells.take()
 
+TURNED_AWAY: Final = _cells.take()
+BREAKER_OPENED: Final = _cells.take()
+
 # What is so now, of a worker that lives. The cells from here on are emptied when it ends.
 SERVES: Final = _cells.take()
 """1 while a worker has this row."""
 CONNECTIONS: Final = _cells.take()
 IN_FLIGHT: Final = _cells.take()
 WAITING: Final = _cells.take()
+BREAKER: Final = _cells.take()
+"""1 while the backend is left alone, one half while it is being tried again."""
 LOOKED: Final = _cells.take()
 """When its loop last went round: seconds on the monotonic clock, which processes share; 0 before the first time."""
 
