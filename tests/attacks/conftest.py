@@ -1,6 +1,72 @@
 """The whole system under attack: real processes, raw sockets. Tests name the line of the list that they are about:
 `@pytest.mark.attack(3)`."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.attacks.sending import Sender
+from tests.story.brochure import PROFILES
 from tests.story.fixtures import gateway, sessions, start_backend, start_gateway, stub_url
+from tests.story.running import Backend, Gateway
+from upstream_stub.dossiers import VARIANTS, dossier_text
 
 __all__ = ["gateway", "sessions", "start_backend", "start_gateway", "stub_url"]
+
+MANY = "1000000"
+BOUNDLESS = {
+    f"limits.{name}": MANY
+    for name in (
+        *("agent_per_minute", "agent_burst", "address_per_minute", "address_burst"),
+        *("failures_per_minute", "failures_burst"),
+    )
+}
+"""Settings for a gateway that is attacked from one address all the time."""
+
+
+@pytest.fixture(scope="session")
+def archive() -> Iterator[Backend]:
+    """A backend that answers the stub's dossiers at every path that ends in their number, and remembers what it was
+    asked. Its own headers must not come out."""
+
+    def answer(path: str) -> tuple[int, dict[str, str], bytes]:
+        body = dossier_text(path.partition("?")[0][-7:])
+        return (200, {"Content-Type": "application/json"}, body) if body else (404, {}, b"")
+
+    backend = Backend(answer)
+    yield backend
+    backend.close()
+
+
+@pytest.fixture(scope="session")
+def attacked(archive: Backend, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """A gateway before `archive`, with one account for each profile, called `t1` to `t16`."""
+    gateway = Gateway(
+        tmp_path_factory.mktemp("attacked"),
+        upstream=archive.url,
+        settings={"server.workers": "2", **BOUNDLESS},
+        policies=None,
+    )
+    try:
+        for profile in PROFILES:
+            gateway.enter(profile.lower(), profile)
+        for profile, kind in {"T9": "judgment", "T10": "direct_payment"}.items():
+            for dossier in VARIANTS:
+                gateway.entrust(profile.lower(), dossier, kind)
+        yield gateway
+    finally:
+        gateway.stop()
+
+
+@pytest.fixture(scope="session")
+def attackers(attacked: Gateway) -> dict[str, dict[str, str]]:
+    """The headers of an open session at `attacked` for each profile."""
+    return {profile: attacked.log_in(profile.lower()) for profile in PROFILES}
+
+
+@pytest.fixture
+def sender(attacked: Gateway, archive: Backend, attackers: dict[str, dict[str, str]]) -> Sender:
+    """Sends bytes to `attacked`, and tells what came of them."""
+    return Sender(attacked, archive, attackers)

@@ -320,13 +320,16 @@ class Backend:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
-                asked.append((self.command, self.path, list(self.headers.items())))
+                # As it was sent: `self.path` is tidied.
+                asked.append((self.command, self.requestline.split(" ")[1], list(self.headers.items())))
                 status, headers, body = answer(self.path)
                 self.send_response(status)
                 for name, value in {**headers, "Content-Length": str(len(body))}.items():
                     self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(body)
+
+            do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_TRACE = do_GET
 
             def log_message(self, *_: Any) -> None:
                 return None
