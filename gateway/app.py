@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException
 
 from gateway.api.health import Health
 from gateway.api.metrics import Metrics, scrape_token
+from gateway.api.openapi import OpenApi
 from gateway.api.session import SessionApi, as_flask
 from gateway.errors import BadRequest, Fault, MethodNotAllowed, Misconfigured, NoSuchRoute, Refusal
 from gateway.identity.store import open_store
@@ -79,6 +80,7 @@ def create_app(settings: Settings, counts: Counts | None = None, row: Row | None
     token = scrape_token(token_file) if token_file else None
     metrics = Metrics(counts=counts, token=token, reception=reception, exit=way_out)
     app.register_blueprint(metrics.blueprint())
+    app.register_blueprint(OpenApi(door, metrics=token is not None).blueprint())
     app.register_error_handler(HTTPException, _recorded_refusals(reception, way_out))
     app.wsgi_app = _Doorway(app.wsgi_app, story)  # type: ignore[method-assign]  # Flask's place for middleware
     return app

@@ -1,0 +1,313 @@
+"""`/-/openapi.json`: the gateway's own addresses, described for machines (OpenAPI 3.1).
+
+Whoever asks is told, without a session, and nobody is recorded, as at the health addresses: the description is made
+once from the code and says nothing about anyone, nor of the policies. The host is not checked either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from operator import attrgetter
+from typing import Any, Final
+
+import msgspec
+from flask import Blueprint, Response
+
+from gateway import errors
+from gateway.api.session import LARGEST_LOG_IN, LogIn
+from gateway.errors import Refusal
+from gateway.metrics.exposition import CONTENT_TYPE
+from gateway.model import CONVENTION_STATES, ENGAGEMENT_STATES
+from gateway.proxy.answers import ALWAYS_SENT, HSTS, Headers
+from gateway.proxy.credentials import Door
+
+VERSION: Final = "1"
+"""Of what is described here, not of the package: nobody outside needs to know which one runs."""
+
+Json = dict[str, Any]
+
+UNRECORDED: Final = (errors.Fault, errors.StoreUnavailable, errors.RecordUnavailable)
+"""What may keep any answer of the application's from leaving."""
+IDENTIFYING: Final = (errors.NotSignedIn, errors.SessionEnded, errors.TwoProofs, errors.AccountSuspended)
+CROWDED: Final = (errors.TooManyRequests, errors.Busy)
+
+LOG_IN_REFUSALS: Final = (
+    *(errors.BadRequest, errors.WrongPassword, errors.ForeignOrigin, errors.BodyLate, errors.BodyTooLarge),
+    *(errors.UnsupportedBody, errors.ProfileNotHeld, errors.TooManyAttempts, *CROWDED, *UNRECORDED),
+)
+WHO_REFUSALS: Final = (errors.BadRequest, *IDENTIFYING, *CROWDED, *UNRECORDED)
+LOG_OUT_REFUSALS: Final = (*WHO_REFUSALS, errors.ForeignOrigin)
+METRICS_REFUSALS: Final = (errors.NotSignedIn, *CROWDED, *UNRECORDED)
+
+ABOUT: Final = f"""\
+The gateway's own addresses. HEAD is answered wherever GET is, with the same headers.
+
+Every other address is the backend's, with the backend's own paths and documents, which this description leaves to it:
+each needs a session, answers what the policies open to the agent's profile, and refuses with the problems below.
+
+Every answer carries {", ".join(f"`{name}`" for name, _ in ALWAYS_SENT)}. A request that is not HTTP as it is accepted
+(malformed, too large a head, another version) is answered 400, 413, 431 or 505 without a body, and the connection is
+closed.
+"""
+
+
+class OpenApi:
+    """Shows the description of the addresses under `/-/`, of those that exist: without a scrape token, no metrics."""
+
+    def __init__(self, door: Door, *, metrics: bool) -> None:
+        self._text = msgspec.json.encode(description(door, metrics=metrics))
+        always: Headers = (*ALWAYS_SENT, HSTS) if door.secure else ALWAYS_SENT
+        self._headers = [("Content-Type", "application/json"), *always]
+
+    def blueprint(self) -> Blueprint:
+        """The Flask route."""
+        routes = Blueprint("openapi", __name__)
+        routes.add_url_rule("/-/openapi.json", "openapi", self.openapi, provide_automatic_options=False)
+        return routes
+
+    def openapi(self) -> Response:
+        """200 with the description, not recorded."""
+        return Response(self._text, 200, self._headers)
+
+
+def refusals(kind: type[Refusal] = Refusal) -> list[type[Refusal]]:
+    """Every refusal that can go out, by its code. Those that look like another one outside are that one."""
+    found = {inner.code: inner for inner in _below(kind) if inner.shown == inner.code}
+    return [found[code] for code in sorted(found)]
+
+
+def description(door: Door, *, metrics: bool) -> Json:
+    """The whole OpenAPI document, for the cookie and the origin of `door`."""
+    paths: Json = {
+        "/-/session": {"post": _log_in(), "get": _who(), "delete": _log_out()},
+        "/-/health/live": {"get": _live()},
+        "/-/health/ready": {"get": _ready()},
+        "/-/openapi.json": {"get": _itself()},
+    }
+    schemes: Json = {
+        "bearer": {"type": "http", "scheme": "bearer", "description": "The `token` that the log-in told."},
+        "cookie": {
+            "type": "apiKey",
+            "in": "cookie",
+            "name": door.cookie_name,
+            "description": "The same token, as the log-in set it.",
+        },
+        "change": {
+            "type": "apiKey",
+            "in": "header",
+            "name": "X-CSRF-Token",
+            "description": "The `csrf_token` of the session. A change that is authenticated by the cookie needs it, "
+            "and the header `Origin` of this server.",
+        },
+    }
+    if metrics:
+        paths["/-/metrics"] = {"get": _metrics()}
+        schemes["scrape"] = {"type": "http", "scheme": "bearer", "description": "The scrape token."}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Cafpro", "version": VERSION, "description": ABOUT},
+        "servers": [{"url": door.origin}],
+        "paths": paths,
+        "components": {
+            "securitySchemes": schemes,
+            "schemas": {"LogIn": _log_in_schema(), **_SCHEMAS, "Problem": _problem_schema(refusals())},
+        },
+    }
+
+
+# One function for each address and method.
+
+
+def _log_in() -> Json:
+    body = {"required": True, "content": {"application/json": {"schema": _ref("LogIn")}}}
+    about = f"Opens a session. The body has at most {LARGEST_LOG_IN} bytes. Failures in a row delay the next attempt."
+    cookie = {"Set-Cookie": {"schema": {"type": "string"}, "description": "The session, for a browser."}}
+    return {
+        "operationId": "logIn",
+        "summary": "Log in",
+        "description": about,
+        "security": [],
+        "requestBody": body,
+        "responses": {"201": _json("The session is open.", "Opened", cookie), **_problems(LOG_IN_REFUSALS)},
+    }
+
+
+def _who() -> Json:
+    return {
+        "operationId": "who",
+        "summary": "Who am I, and what does my profile open",
+        "security": [{"bearer": []}, {"cookie": []}],
+        "responses": {"200": _json("The agent behind the session.", "Session"), **_problems(WHO_REFUSALS)},
+    }
+
+
+def _log_out() -> Json:
+    return {
+        "operationId": "logOut",
+        "summary": "Log out",
+        "description": "The token is worth nothing from now on.",
+        "security": [{"bearer": []}, {"cookie": [], "change": []}],
+        "responses": {"204": {"description": "The session is over."}, **_problems(LOG_OUT_REFUSALS)},
+    }
+
+
+def _live() -> Json:
+    return {
+        "operationId": "live",
+        "summary": "The process answers",
+        "security": [],
+        "responses": {"200": _json("It does.", "Live"), **_problems(UNRECORDED)},
+    }
+
+
+def _ready() -> Json:
+    failing = _json("Something fails: its name is listed. Or the answer itself could not be made.", "NotReady")
+    failing["content"].update(_problems(UNRECORDED)["503"]["content"])
+    return {
+        "operationId": "ready",
+        "summary": "Requests can be answered",
+        "security": [],
+        "responses": {**_problems(UNRECORDED), "200": _json("They can.", "Ready"), "503": failing},
+    }
+
+
+def _itself() -> Json:
+    document = {"application/json": {"schema": {"type": "object", "required": ["openapi", "info", "paths"]}}}
+    return {
+        "operationId": "openapi",
+        "summary": "This description",
+        "security": [],
+        "responses": {"200": {"description": "OpenAPI 3.1.", "content": document}, **_problems(UNRECORDED)},
+    }
+
+
+def _metrics() -> Json:
+    numbers = {"description": "Prometheus' text format.", "content": {CONTENT_TYPE: {"schema": {"type": "string"}}}}
+    return {
+        "operationId": "metrics",
+        "summary": "Numbers about the gateway, of nobody",
+        "security": [{"scrape": []}],
+        "responses": {"200": numbers, **_problems(METRICS_REFUSALS)},
+    }
+
+
+# What they hold.
+
+
+def _object(**properties: Json) -> Json:
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+
+
+_TEXT: Final[Json] = {"type": "string"}
+_INSTANT: Final[Json] = {"type": "string", "format": "date-time"}
+_PROFILE: Final[Json] = {"type": ["string", "null"], "description": "The session's one active profile, if any."}
+_PROFILES: Final[Json] = {"type": "array", "items": _TEXT, "description": "Those the account holds."}
+_CHANGE: Final[Json] = {"type": "string", "description": "To be sent back in `X-CSRF-Token`."}
+_FINGERPRINT: Final[Json] = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
+
+_SCHEMAS: Final[Json] = {
+    "Opened": _object(
+        token={"type": "string", "pattern": "^[A-Za-z0-9_-]{43}$", "description": "Told once."},
+        expires_at=_INSTANT,
+        profile=_PROFILE,
+        profiles=_PROFILES,
+        csrf_token=_CHANGE,
+    ),
+    "Session": _object(
+        identifier=_TEXT,
+        partner=_TEXT,
+        profile=_PROFILE,
+        profiles=_PROFILES,
+        convention={"enum": list(CONVENTION_STATES)},
+        engagement={"enum": list(ENGAGEMENT_STATES)},
+        rubrics={
+            "type": "array",
+            "items": _object(slug=_TEXT, label={"type": "string", "description": "In French, as the agent reads it."}),
+            "description": "What the profile opens where every condition holds.",
+        },
+        expires_at=_INSTANT,
+        csrf_token=_CHANGE,
+    ),
+    "Live": _object(status={"const": "live"}),
+    "Ready": _object(status={"const": "ready"}, policy=_FINGERPRINT),
+    "NotReady": _object(
+        status={"const": "not ready"},
+        policy=_FINGERPRINT,
+        failing={"type": "array", "items": _TEXT, "minItems": 1},
+    ),
+}
+
+
+def _log_in_schema() -> Json:
+    _, components = msgspec.json.schema_components([LogIn])
+    schema = dict(components[LogIn.__name__])
+    schema["description"] = "`profile` is one of the account's, needed where it holds several."
+    return schema
+
+
+# Refusals, as gateway/errors.py says them.
+
+
+def _problem_schema(kinds: Sequence[type[Refusal]]) -> Json:
+    """RFC 9457, with the codes of these refusals."""
+    listed = "\n".join(f"- `{kind.code}` ({kind.status}) {kind.title} : {kind.said}" for kind in kinds)
+    return {
+        **_object(
+            type={"type": "string", "pattern": "^urn:cafpro:problem:GW[0-9]{3}$"},
+            title=_TEXT,
+            status={"type": "integer"},
+            detail=_TEXT,
+            code={"enum": [kind.code for kind in kinds]},
+            request_id={"type": "string", "pattern": "^[0-9a-f]{24}$"},
+        ),
+        "description": f"RFC 9457. Codes are stable; an agent may be shown `title` and `detail`.\n\n{listed}",
+    }
+
+
+def _problems(kinds: Iterable[type[Refusal]]) -> Json:
+    """The responses that these refusals make, by status."""
+    ordered = sorted({kind.code: kind for kind in kinds}.values(), key=attrgetter("status", "code"))
+    return {str(status): _problem(list(alike)) for status, alike in groupby(ordered, key=attrgetter("status"))}
+
+
+def _problem(kinds: Sequence[type[Refusal]]) -> Json:
+    """One response: the refusals that share a status, each shown as it is sent."""
+    only: Json = {"properties": {"code": {"enum": [kind.code for kind in kinds]}, "status": {"const": kinds[0].status}}}
+    examples = {kind.code: {"value": _example(kind)} for kind in kinds}
+    content = {"schema": {"allOf": [_ref("Problem"), only]}, "examples": examples}
+    headers = {"Proxy-Status": {"schema": _TEXT, "description": "RFC 9209, with the code."}}
+    if kinds[0].status == 401:
+        headers["WWW-Authenticate"] = {"schema": _TEXT}
+    return {
+        "description": " · ".join(f"{kind.code} {kind.title}" for kind in kinds),
+        "headers": headers,
+        "content": {"application/problem+json": content},
+    }
+
+
+def _example(kind: type[Refusal]) -> Mapping[str, object]:
+    return {
+        "type": f"urn:cafpro:problem:{kind.shown}",
+        "title": kind.title,
+        "status": kind.status,
+        "detail": kind.said,
+        "code": kind.shown,
+        "request_id": "0123456789abcdef01234567",
+    }
+
+
+def _json(said: str, schema: str, headers: Json | None = None) -> Json:
+    answer: Json = {"description": said, "content": {"application/json": {"schema": _ref(schema)}}}
+    return {**answer, "headers": headers} if headers else answer
+
+
+def _ref(schema: str) -> Json:
+    return {"$ref": f"#/components/schemas/{schema}"}
+
+
+def _below(kind: type[Refusal]) -> Iterable[type[Refusal]]:
+    for inner in kind.__subclasses__():
+        if inner.__module__ == errors.__name__ and "code" in inner.__dict__:
+            yield inner
+        yield from _below(inner)
