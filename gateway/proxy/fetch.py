@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import requests
+import structlog
 
 from gateway.errors import NoSuchDossier, UpstreamLate, UpstreamNotUnderstood, UpstreamUnreachable
 from gateway.metrics.counts import Row
 from gateway.metrics.layout import Outcome
+from gateway.proxy.breaker import Breaker, State
 from gateway.proxy.transport import CurlAdapter, MalformedAnswer, Question, UpstreamAnswer
 from gateway.settings import Upstream
+
+NOBODY_BEHIND: Final = (502, 503, 504)
+"""What a balancer in front of a backend answers when there is none behind it, and a backend that has too much to do.
+Any other status, 500 and 404 among them, is the answer of a backend that lives."""
+
+SAID: Final = {
+    State.OPEN: "the backend is left alone: it failed too often in a row",
+    State.HALF_OPEN: "the backend is tried again",
+    State.CLOSED: "the backend answers again",
+}
+
+_log = structlog.get_logger()
 
 
 class Document(NamedTuple):
@@ -28,6 +42,9 @@ class Backend:
     def __init__(self, upstream: Upstream, row: Row | None = None) -> None:
         """Exchanges are counted in `row`, where there is one."""
         self._row = row
+        self.breaker = Breaker(
+            failures=upstream.breaker_failures, seconds=upstream.breaker_seconds, changed=self._tell_breaker
+        )
         self._base = upstream.url.rstrip("/")
         self._adapter = CurlAdapter(
             deadline_seconds=upstream.deadline_seconds,
@@ -41,10 +58,11 @@ class Backend:
     def fetch(self, path: str, headers: Mapping[str, str]) -> Document:
         """The document at `path` (rebuilt by us, with its query).
 
-        Raises `NoSuchDossier` (404), `UpstreamLate`, `UpstreamUnreachable`, or `UpstreamNotUnderstood` for any other
-        status than 200, an encoding nobody asked for, or two content types. No refusal holds anything of the answer.
+        Raises `NoSuchDossier` (404), `UpstreamLate`, `UpstreamUnreachable`, `UpstreamResting` where it failed so often
+        that it is not asked now, or `UpstreamNotUnderstood` for any other status than 200, an encoding nobody asked
+        for, or two content types. No refusal holds anything of the answer.
         """
-        answer = self._exchange(path, headers)
+        answer = self._ask(path, headers)
         if answer.status_code == 404:
             raise NoSuchDossier("the backend answered 404")
         if answer.status_code != 200:
@@ -59,8 +77,31 @@ class Backend:
             raise UpstreamNotUnderstood("two content types")
         return Document(types[0] if types else None, answer.content or b"")
 
+    def _ask(self, path: str, headers: Mapping[str, str]) -> UpstreamAnswer:
+        """The exchange, where the breaker lets it begin; how it ends is told to the breaker, whatever happens."""
+        period = self.breaker.begin()
+        alive: bool | None = None
+        try:
+            answer = self._exchange(path, headers)
+            alive = answer.status_code not in NOBODY_BEHIND
+            return answer
+        except UpstreamNotUnderstood:
+            alive = True
+            raise
+        except (UpstreamLate, UpstreamUnreachable):
+            alive = False
+            raise
+        finally:
+            self.breaker.ended(period, alive=alive)
+
+    def _tell_breaker(self, state: State) -> None:
+        if self._row is not None:
+            self._row.breaker(state.value)
+        _log.warning(SAID[state])
+
     def reachable(self) -> str | None:
-        """None when something answers HTTP at the backend's address; otherwise what went wrong, in words."""
+        """None when something answers HTTP at the backend's address; otherwise what went wrong, in words. The breaker
+        is not asked, and learns nothing."""
         try:
             self._exchange("/", {})
         except (UpstreamLate, UpstreamUnreachable, UpstreamNotUnderstood) as refusal:

@@ -1,5 +1,6 @@
 """The one way out: a problem that says nothing, and no answer without its record."""
 
+import inspect
 import json
 
 import pytest
@@ -38,7 +39,8 @@ def every_refusal(kind=Refusal):
 
 @pytest.mark.parametrize("kind", list(every_refusal()), ids=lambda kind: kind.code)
 def test_a_refusal_is_a_problem_that_names_its_code_and_nothing_else(kind):
-    refusal = kind(["GET"]) if kind.__name__ == "MethodNotAllowed" else kind("CANARI-famille")
+    seconds = {"seconds": 7} if "seconds" in inspect.signature(kind).parameters else {}
+    refusal = kind(["GET"]) if kind.__name__ == "MethodNotAllowed" else kind("CANARI-famille", **seconds)
     answer = problem(refusal, "id")
     shown = json.loads(answer.body)
     assert shown == {
@@ -55,6 +57,7 @@ def test_a_refusal_is_a_problem_that_names_its_code_and_nothing_else(kind):
     headers = dict(answer.headers)
     assert headers["Content-Type"] == "application/problem+json"
     assert headers["Proxy-Status"] == f"cafpro; error={kind.proxy_error}; details={kind.shown}"
+    assert headers.get("Retry-After") == ("7" if seconds else "2" if kind.__name__ == "Busy" else None)
     assert all("\r" not in value and "\n" not in value for value in headers.values())
 
 

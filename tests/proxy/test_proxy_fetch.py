@@ -1,8 +1,22 @@
 """One answer of the backend, whole, or a refusal that holds nothing of it."""
 
-import pytest
+import time
+from contextlib import suppress
 
-from gateway.errors import NoSuchDossier, UpstreamLate, UpstreamNotUnderstood, UpstreamUnreachable
+import pytest
+from greenlet import GreenletExit
+
+from gateway.errors import (
+    NoSuchDossier,
+    UpstreamLate,
+    UpstreamNotUnderstood,
+    UpstreamResting,
+    UpstreamUnreachable,
+)
+from gateway.loop.loop import Loop, current_task
+from gateway.metrics.counts import Counts
+from gateway.metrics.layout import BREAKER, BREAKER_OPENED
+from gateway.proxy.breaker import State
 from gateway.proxy.fetch import Backend
 from gateway.settings import Upstream
 
@@ -14,8 +28,8 @@ BODY = b'{"CANARI":"famille"}'
 def backend():
     opened = []
 
-    def reach(url: str, **options) -> Backend:
-        opened.append(Backend(Upstream(url=url, deadline_seconds=options.pop("deadline_seconds", 2.0), **options)))
+    def reach(url: str, *, row=None, **options) -> Backend:
+        opened.append(Backend(Upstream(url=url, **{"deadline_seconds": 2.0, **options}), row))
         return opened[-1]
 
     yield reach
@@ -104,3 +118,149 @@ def test_an_authority_that_cannot_be_read_is_not_reachable(scripted, kit, backen
     server = scripted([kit.answer(b"")])
     (tmp_path / "ca.pem").write_text("not a certificate")
     assert backend(server.url.replace("http:", "https:"), ca=tmp_path / "ca.pem").reachable() is not None
+
+
+ENDS = {
+    "a document": (lambda kit: [kit.answer(BODY, JSON)], True),
+    "404": (lambda kit: [kit.answer(BODY, JSON, status="404 Not Found")], True),
+    "500": (lambda kit: [kit.answer(BODY, JSON, status="500 Oh")], True),
+    "501": (lambda kit: [kit.answer(BODY, JSON, status="501 Not Implemented")], True),
+    "302": (lambda kit: [kit.answer(b"", "Location: /", status="302 Found")], True),
+    "another type": (lambda kit: [kit.answer(BODY, "Content-Type: text/html")], True),
+    "not HTTP": (lambda kit: [b"SSH-2.0-OpenSSH\r\n", None], True),
+    "cut off": (lambda kit: [b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab", None], True),
+    "nothing": (lambda kit: [None], False),
+    "silence": (lambda kit: [1.0, None], False),
+    "502 of a balancer": (lambda kit: [kit.answer(b"", status="502 Bad Gateway")], False),
+    "503 of a balancer": (lambda kit: [kit.answer(b"", status="503 Service Unavailable")], False),
+    "504 of a balancer": (lambda kit: [kit.answer(b"", status="504 Gateway Timeout")], False),
+}
+"""How an exchange can end, and whether it shows a backend that lives."""
+
+
+@pytest.mark.parametrize(("parts", "alive"), ENDS.values(), ids=ENDS)
+def test_what_shows_a_living_backend_never_makes_it_be_left_alone(scripted, kit, backend, parts, alive):
+    server = scripted(parts(kit))
+    asking = backend(server.url, deadline_seconds=0.15, breaker_failures=2)
+    for _ in range(2 if not alive else 6):
+        with suppress(UpstreamLate, UpstreamUnreachable, UpstreamNotUnderstood, NoSuchDossier):
+            asking.fetch("/a", {})
+    received = len(server.received)
+    if alive:
+        assert asking.breaker.state is State.CLOSED
+        assert received == 6
+        return
+    for _ in range(5):
+        with pytest.raises(UpstreamResting) as refused:
+            asking.fetch("/a", {})
+        assert list(refused.value.headers) == [("Retry-After", "5")]
+    assert len(server.received) == received == 2
+    assert server.connections <= 2
+
+
+@pytest.fixture
+def clocked(backend, kit):
+    """A backend whose breaker opens at the second failure, for five seconds of a clock of the test's own."""
+
+    def reach(url: str, **options):
+        asking, clock = backend(url, breaker_failures=2, **options), kit.Clock()
+        asking.breaker._clock = clock
+        return asking, clock
+
+    return reach
+
+
+def failing_twice(asking):
+    for _ in range(2):
+        with pytest.raises(UpstreamUnreachable):
+            asking.fetch("/a", {})
+    assert asking.breaker.state is State.OPEN
+
+
+def test_a_backend_that_is_back_is_asked_again_and_the_metrics_and_the_log_say_so(scripted, kit, clocked, capsys):
+    server = scripted([None], [None], [None], [kit.answer(BODY, JSON)])
+    row = Counts(1).take(0)
+    asking, clock = clocked(server.url, row=row)
+
+    def told():
+        return row._cells[BREAKER], row._cells[BREAKER_OPENED]
+
+    assert told() == (0.0, 0.0)
+    failing_twice(asking)
+    assert told() == (1.0, 1.0)
+    clock.now += 5
+    with pytest.raises(UpstreamUnreachable):
+        asking.fetch("/a", {})
+    assert told() == (1.0, 2.0)
+    with pytest.raises(UpstreamResting):
+        asking.fetch("/a", {})
+    clock.now += 5
+    assert asking.fetch("/a", {}).body == BODY
+    assert told() == (0.0, 2.0)
+    said = [line for line in "".join(capsys.readouterr()).splitlines() if "the backend" in line]
+    words = ("left alone", "tried again", "left alone", "tried again", "answers again")
+    assert len(said) == len(words)
+    assert all(word in line for word, line in zip(words, said, strict=True))
+
+
+@pytest.mark.parametrize("end", [RuntimeError("a bug"), GreenletExit(), KeyboardInterrupt()], ids=repr)
+def test_a_trial_that_ends_by_a_fault_of_ours_is_not_the_last_one(scripted, kit, clocked, monkeypatch, end):
+    asking, clock = clocked(scripted([None], [None], [kit.answer(BODY, JSON)]).url)
+    failing_twice(asking)
+    clock.now += 5
+    with monkeypatch.context() as patched:
+
+        def fail(request):
+            raise end
+
+        patched.setattr(asking._adapter, "send", fail)
+        with pytest.raises(type(end)):
+            asking.fetch("/a", {})
+    assert asking.breaker.state is State.OPEN
+    clock.now += 5
+    assert asking.fetch("/a", {}).body == BODY
+    assert asking.breaker.state is State.CLOSED
+
+
+def test_a_trial_whose_task_is_killed_while_it_waits_is_not_the_last_one(scripted, kit, clocked):
+    server = scripted([None], [None], [4.0, None], [kit.answer(BODY, JSON)])
+    asking, clock = clocked(server.url, deadline_seconds=20.0)
+    failing_twice(asking)
+    clock.now += 5
+    loop, tasks, ended = Loop(), [], []
+
+    def ask():
+        tasks.append(current_task())
+        try:
+            ended.append(asking.fetch("/a", {}).body)
+        except GreenletExit:
+            ended.append("killed")
+
+    def turn_until(holds):
+        until = time.monotonic() + 15
+        while not holds():
+            assert time.monotonic() < until
+            loop.turn(0.05)
+
+    loop.start(ask)
+    turn_until(lambda: len(server.received) == 3)
+    assert asking.breaker.state is State.HALF_OPEN
+    tasks[0].throw(GreenletExit())
+    assert ended == ["killed"]
+    assert asking.breaker.state is State.OPEN
+    clock.now += 5
+    loop.start(ask)
+    turn_until(lambda: len(ended) == 2)
+    assert ended == ["killed", BODY]
+
+
+def test_looking_whether_the_backend_is_there_neither_asks_the_breaker_nor_tells_it(scripted, kit, backend):
+    server = scripted([None], [None], [None], [kit.answer(BODY, JSON)])
+    asking = backend(server.url, breaker_failures=1)
+    for _ in range(2):
+        assert asking.reachable() is not None
+    assert asking.breaker.state is State.CLOSED
+    with pytest.raises(UpstreamUnreachable):
+        asking.fetch("/a", {})
+    assert asking.reachable() is None
+    assert asking.breaker.state is State.OPEN

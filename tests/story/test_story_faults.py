@@ -120,7 +120,13 @@ def backend() -> Iterator[FaultServer]:
 
 @pytest.fixture(scope="module")
 def gateway(backend: FaultServer, start_gateway) -> Gateway:
-    gateway = start_gateway(backend.url, upstream__deadline_seconds=DEADLINE, upstream__size_limit=4_000_000)
+    # Each fault by itself: failures in a row are not to be the reason of a refusal here.
+    gateway = start_gateway(
+        backend.url,
+        upstream__deadline_seconds=DEADLINE,
+        upstream__size_limit=4_000_000,
+        upstream__breaker_failures=1_000_000,
+    )
     gateway.enter("t1", "T1")
     gateway.enter("t2", "T2")
     return gateway
