@@ -11,7 +11,7 @@ from tests.attacks.sending import Sender
 from tests.story.brochure import PROFILES
 from tests.story.fixtures import gateway, sessions, start_backend, start_gateway, stub_url
 from tests.story.running import Backend, Gateway
-from upstream_stub.dossiers import VARIANTS, dossier_text
+from upstream_stub.dossiers import VARIANTS, dossier_text, rubric_text
 
 __all__ = ["gateway", "sessions", "start_backend", "start_gateway", "stub_url"]
 
@@ -28,11 +28,14 @@ BOUNDLESS = {
 
 @pytest.fixture(scope="session")
 def archive() -> Iterator[Backend]:
-    """A backend that answers the stub's dossiers at every path that ends in their number, and remembers what it was
-    asked. Its own headers must not come out."""
+    """A backend that answers the stub's rubrics, and a dossier at any path whose last segment is its number. It
+    remembers what it was asked."""
 
     def answer(path: str) -> tuple[int, dict[str, str], bytes]:
-        body = dossier_text(path.partition("?")[0][-7:])
+        segments = path.partition("?")[0].split("/")
+        body = dossier_text(segments[-1])
+        if segments[3:4] == ["rubriques"]:
+            body = rubric_text(segments[2], segments[-1])
         return (200, {"Content-Type": "application/json"}, body) if body else (404, {}, b"")
 
     backend = Backend(answer)
