@@ -55,14 +55,14 @@ class Backend:
             client_key=upstream.client_key,
         )
 
-    def fetch(self, path: str, headers: Mapping[str, str]) -> Document:
-        """The document at `path` (rebuilt by us, with its query).
+    def fetch(self, path: str, headers: Mapping[str, str], *, alone: bool = False) -> Document:
+        """The document at `path` (rebuilt by us, with its query), asked for on a connection of its own where `alone`.
 
         Raises `NoSuchDossier` (404), `UpstreamLate`, `UpstreamUnreachable`, `UpstreamResting` where it failed so often
         that it is not asked now, or `UpstreamNotUnderstood` for any other status than 200, an encoding nobody asked
         for, or two content types. No refusal holds anything of the answer.
         """
-        answer = self._ask(path, headers)
+        answer = self._ask(path, headers, alone=alone)
         if answer.status_code == 404:
             raise NoSuchDossier("the backend answered 404")
         if answer.status_code != 200:
@@ -77,12 +77,12 @@ class Backend:
             raise UpstreamNotUnderstood("two content types")
         return Document(types[0] if types else None, answer.content or b"")
 
-    def _ask(self, path: str, headers: Mapping[str, str]) -> UpstreamAnswer:
+    def _ask(self, path: str, headers: Mapping[str, str], *, alone: bool) -> UpstreamAnswer:
         """The exchange, where the breaker lets it begin; how it ends is told to the breaker, whatever happens."""
         period = self.breaker.begin()
         alive: bool | None = None
         try:
-            answer = self._exchange(path, headers)
+            answer = self._exchange(path, headers, alone=alone)
             alive = answer.status_code not in NOBODY_BEHIND
             return answer
         except UpstreamNotUnderstood:
@@ -108,8 +108,8 @@ class Backend:
             return refusal.because
         return None
 
-    def _exchange(self, path: str, headers: Mapping[str, str]) -> UpstreamAnswer:
-        request = Question(self._base + path, {**headers, "Accept-Encoding": "identity"})
+    def _exchange(self, path: str, headers: Mapping[str, str], *, alone: bool = False) -> UpstreamAnswer:
+        request = Question(self._base + path, {**headers, "Accept-Encoding": "identity"}, alone=alone)
         begun = time.perf_counter()
         outcome: Outcome = "not_understood"
         try:

@@ -61,7 +61,7 @@ class Story:
         caller = self._reception.identify(environ, entry)
         request = self.parse(environ, policies, entry)
         grant = self.authorise(caller, request, policies, entry)
-        document = self._backend.fetch(request.path, request.upstream_headers)
+        document = self.fetch(request)
         return self.redact(document, request, grant, policies, entry)
 
     def parse(self, environ: Mapping[str, Any], policies: InForce, entry: Entry) -> Request:
@@ -91,6 +91,11 @@ class Story:
         if request.rubrics.isdisjoint(grant.rubrics):
             raise NotOpen("nothing this route answers is open")
         return grant
+
+    def fetch(self, request: Request) -> Document:
+        """The backend's answer. What a backend sends too late, behind an earlier answer, can be taken for the next one:
+        an answer that does not say whose it is has a connection of its own."""
+        return self._backend.fetch(request.path, request.upstream_headers, alone=not request.route.tells_whose)
 
     def redact(self, document: Document, request: Request, grant: Grant, policies: InForce, entry: Entry) -> Answer:
         """The open parts, as the backend wrote them."""

@@ -58,13 +58,15 @@ class _Disturbed(Exception):
 
 
 class Question(requests.PreparedRequest):
-    """A GET, prepared. `url` is whole; `headers` are sent as they are."""
+    """A GET, prepared. `url` is whole; `headers` are sent as they are. `alone` has a connection for itself, made for it
+    and closed after it: nothing of what was answered to others can be taken for its answer."""
 
-    def __init__(self, url: str, headers: dict[str, str]) -> None:
+    def __init__(self, url: str, headers: dict[str, str], *, alone: bool = False) -> None:
         # Not calling `requests.PreparedRequest.__init__`: nothing of what it makes room for is asked for.
         self.method, self.url = "GET", url
         self.headers = headers  # type: ignore[assignment]  # any mapping does
         self.body = None
+        self.alone = alone
 
 
 class UpstreamAnswer(requests.Response):
@@ -127,9 +129,9 @@ class CurlAdapter(BaseAdapter):
     ) -> UpstreamAnswer:
         """The whole answer to a request without a body. A task waits for it while its loop goes on.
 
-        Only `request.method` (GET), `url` and `headers` are read: deadline, size limit, certificates and proxies are
-        the adapter's own. Raises `requests.Timeout`, `requests.ConnectionError`, `MalformedAnswer`, or `InvalidHeader`
-        for one that would be several.
+        Only `request.method` (GET), `url` and `headers` are read, and `alone` of a `Question`: deadline, size limit,
+        certificates and proxies are the adapter's own. Raises `requests.Timeout`, `requests.ConnectionError`,
+        `MalformedAnswer`, or `InvalidHeader` for one that would be several.
         """
         task = current_task()
         if task is None:
@@ -138,10 +140,11 @@ class CurlAdapter(BaseAdapter):
         fields = [f"{name}: {value}" for name, value in request.headers.items()]
         if not "".join(fields).isprintable():
             raise requests.exceptions.InvalidHeader("a header that holds a control character")
-        idle = self._idle
+        secure, alone = url.startswith("https:"), getattr(request, "alone", False)
+        idle = self._alone if alone else self._idle
         while True:
             line = self._resting(idle, task.loop) or _Line(
-                task.loop, self._options, self._limit, secure=url.startswith("https:")
+                task.loop, self._options, self._limit, secure=secure, once=secure or alone
             )
             try:
                 answer = line.exchange(task, url, fields)
@@ -159,8 +162,9 @@ class CurlAdapter(BaseAdapter):
 
     def close(self) -> None:
         """Closes the idle connections of this thread."""
-        while self._idle:
-            self._idle.pop().close()
+        for idle in (self._idle, self._alone):
+            while idle:
+                idle.pop().close()
 
     @property
     def _idle(self) -> list[_Line]:
@@ -169,6 +173,16 @@ class CurlAdapter(BaseAdapter):
             idle: list[_Line] = self._local.idle
         except AttributeError:
             idle = self._local.idle = []
+        return idle
+
+    @property
+    def _alone(self) -> list[_Line]:
+        """Those whose connection is a new one for each exchange: nothing of them is open, and they cost less to use
+        again than to make."""
+        try:
+            idle: list[_Line] = self._local.alone
+        except AttributeError:
+            idle = self._local.alone = []
         return idle
 
     def _resting(self, idle: list[_Line], loop: Loop) -> _Line | None:
@@ -183,8 +197,8 @@ class CurlAdapter(BaseAdapter):
     def leave_to_parent(self) -> None:
         """After a fork the idle connections are still the parent's: not used, and not closed either, which would end
         their encryption."""
-        _NOT_OURS.append(self._idle)
-        self._local.idle = []
+        _NOT_OURS.extend((self._idle, self._alone))
+        self._local.idle, self._local.alone = [], []
 
 
 def _leave_to_parent() -> None:
@@ -197,9 +211,10 @@ os.register_at_fork(after_in_child=_leave_to_parent)
 
 
 class _Line:
-    """One connection to the backend, made at the first exchange; one exchange at a time, all in one loop."""
+    """One connection to the backend, made at the first exchange, or one for each exchange where it is used `once`; one
+    exchange at a time, all in one loop."""
 
-    def __init__(self, loop: Loop, options: list[tuple[int, Any]], limit: int, *, secure: bool) -> None:
+    def __init__(self, loop: Loop, options: list[tuple[int, Any]], limit: int, *, secure: bool, once: bool) -> None:
         self.loop = loop
         self.room = self._limit = limit
         """How many bytes of a body may still come; below zero when there were more."""
@@ -233,8 +248,9 @@ class _Line:
             (pycurl.SSL_VERIFYHOST, 2),
             (pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_2),
             (pycurl.TCP_NODELAY, 1),
-            # Under TLS what follows an answer can wait unseen within its last record: only a session is resumed.
-            (pycurl.FORBID_REUSE, int(secure)),
+            # Under TLS what follows an answer can wait unseen within its last record: used once, and only a session is
+            # resumed.
+            (pycurl.FORBID_REUSE, int(once)),
             (pycurl.SOCKOPTFUNCTION, self._opened),
             (pycurl.HEADERFUNCTION, self._lines.append),
             (pycurl.WRITEFUNCTION, self._keep),

@@ -30,6 +30,10 @@ class Part:
         own = () if self.label in (None, ALWAYS, THE_NUMBER, NEVER) else (str(self.label),)
         return frozenset(own).union(*(part.rubrics() for part in inside))
 
+    def tells_whose(self) -> bool:
+        """Whether the dossier's number is in it, by which an answer about another one is known."""
+        return self.label == THE_NUMBER or any(part.tells_whose() for part in (self.members or {}).values())
+
     def at(self, pointer: Pointer) -> Part | None:
         """The part at that pointer, which may not enter a list, or None where no pointer of the table leads there."""
         part = self

@@ -59,6 +59,11 @@ class Route:
         """The methods a client may use: HEAD is a GET of which only the headers are answered."""
         return ("GET", "HEAD") if self.method == "GET" else (self.method,)
 
+    @cached_property
+    def tells_whose(self) -> bool:
+        """Whether every answer says which dossier it is about, so that another's is refused."""
+        return self.answer == JSON and all(content.part.tells_whose() for content in self.contents.values())
+
     def content(self, nouns: Mapping[str, str]) -> Content:
         return self.contents[nouns.get(SLUG, "")]
 

@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from gateway.loop.loop import Loop
-from gateway.proxy.transport import MalformedAnswer
+from gateway.proxy.transport import MalformedAnswer, Question
 from upstream_stub import faults
 from upstream_stub.faults import FAULTS
 
@@ -82,16 +82,19 @@ MORE = {
 }
 
 
+@pytest.mark.parametrize("alone", [False, True], ids=["on a connection that is kept", "alone"])
 @pytest.mark.parametrize("encrypted", [False, True], ids=["in clear", "over TLS"])
 @pytest.mark.parametrize("parts", MORE.values(), ids=MORE)
-def test_what_follows_an_answer_is_never_taken_for_the_next(scripted, adapter, kit, certificates, parts, encrypted):
+def test_what_follows_an_answer_is_never_taken_for_the_next(
+    scripted, adapter, kit, certificates, parts, encrypted, alone
+):
     context = server_context(certificates, "ours") if encrypted else None
     server = scripted(parts(kit), [kit.answer(b"second")], tls=context)
     client = adapter(ca=certificates / "ours.pem")
-    assert b"smuggled" not in kit.ask(client, server.url + "/1").content
+    assert b"smuggled" not in client.send(Question(server.url + "/1", {}, alone=alone)).content
     threading.Event().wait(0.2)
     for number in range(2, 5):
-        assert kit.ask(client, f"{server.url}/{number}").content == b"second"
+        assert client.send(Question(f"{server.url}/{number}", {}, alone=alone)).content == b"second"
     assert server.received[1].startswith(b"GET /2 ")
 
 
@@ -138,6 +141,23 @@ def test_an_exchange_that_the_loop_cannot_watch_ends_at_once(scripted, adapter, 
         assert caught
         assert time.monotonic() - begun < 5
     assert kit.ask(client, server.url + "/2").content == b"first"
+
+
+@pytest.mark.parametrize("encrypted", [False, True], ids=["in clear", "over TLS"])
+def test_what_is_asked_alone_has_a_connection_that_nobody_had_before_and_nobody_has_after(
+    scripted, adapter, kit, certificates, encrypted
+):
+    context = server_context(certificates, "ours") if encrypted else None
+    server = scripted([kit.answer(b"one")], tls=context)
+    client = adapter(ca=certificates / "ours.pem")
+    for number in range(5):
+        assert client.send(Question(f"{server.url}/alone/{number}", {}, alone=True)).content == b"one"
+        assert kit.ask(client, f"{server.url}/shared/{number}").content == b"one"
+    of_shared = 5 if encrypted else 1
+    assert server.connections == 5 + of_shared
+    assert len(client._alone) == len(client._idle) == 1
+    client.close()
+    assert client._alone == client._idle == []
 
 
 def test_a_good_connection_is_used_again(scripted, adapter, kit):
