@@ -41,7 +41,10 @@ def shipped() -> Path:
 
 
 def read(folder: Path) -> dict[str, str]:
-    """The texts of the files that decide, by name. Raises `Misconfigured` with everything that cannot be read."""
+    """The texts of the files that decide, by name. Raises `Misconfigured` with everything that cannot be read.
+
+    A Polar file that is none of them comes without its text.
+    """
     problems: list[str] = []
     texts: dict[str, str] = {}
     try:
@@ -50,7 +53,9 @@ def read(folder: Path) -> dict[str, str]:
         found = sorted(path.name for path in folder.iterdir() if path.suffix == ".polar")
     except OSError as error:
         raise Misconfigured([f"{folder}: {_why(error)}"]) from None
-    for name in dict.fromkeys((*FILES, ROUTES, *found)):
+    # Another Polar file is refused for its name: it need not be read, whatever its size.
+    texts.update(dict.fromkeys(found, ""))
+    for name in (*FILES, ROUTES):
         try:
             texts[name] = _text(folder / name)
         except FileNotFoundError:

@@ -14,6 +14,8 @@ Pointer = tuple[str, ...]
 
 ANY_ITEM: Final = "*"
 RUBRIC: Final = "{rubric}"
+DEEPEST: Final = 32
+"""Steps of a pointer. Plans are read and copied by recursion, one level for each."""
 
 _BAD_ESCAPE: Final = re.compile(r"~(?![01])")
 _UNREADABLE: Final = re.compile(r'["\\\x00-\x1f]')
@@ -40,6 +42,8 @@ def read_pointer(text: str) -> Pointer:
         if not can_be_read(step):
             raise ValueError("has a quotation mark, a backslash or a control character, which no part may have")
         steps.append(step.replace("~1", "/").replace("~0", "~"))
+    if len(steps) > DEEPEST:
+        raise ValueError(f"has more than {DEEPEST} steps")
     if steps.count(RUBRIC) > 1:
         raise ValueError('names "{rubric}" more than once')
     return tuple(steps)

@@ -20,13 +20,21 @@ from gateway.redaction.pointers import RUBRIC, read_pointer, spell_out, write_po
 from gateway.redaction.sentences import Lines, did_you_mean
 from gateway.redaction.table import JSON, Content, Route, RouteTable
 
+LONGEST_LINE: Final = 2_000
+"""Characters. The parser's time grows with the square of a dotted key, and a longer number cannot be read at all."""
+DEEPEST: Final = 8
+"""How deep brackets and braces may nest, the file's own level included."""
+MOST_ROUTES: Final = 200
+"""Each is compared with each other, and every refusal of one is a sentence."""
+MOST_PROBLEMS: Final = 200
 _WHERE: Final = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 
 
 def compile_routes(text: str, rubrics: Sequence[str], file: str = "routes.toml") -> RouteTable:
     """The route table that `text` describes, for these slugs.
 
-    Raises `Misconfigured` with every problem found, each written "routes.toml:LINE: sentence", in the file's order.
+    Raises `Misconfigured` with every problem found, up to MOST_PROBLEMS, each written "routes.toml:LINE: sentence", in
+    the file's order.
     """
     lines = Lines(text)
     written, problems = _read_toml(text, lines)
@@ -44,20 +52,29 @@ def compile_routes(text: str, rubrics: Sequence[str], file: str = "routes.toml")
         if entry.template:
             routes.append(_route(entry, entry.template, contents))
     if problems:
-        raise Misconfigured([f"{file}:{line}: {sentence}" for line, sentence in sorted(set(problems))])
+        told = sorted(set(problems))[:MOST_PROBLEMS]
+        raise Misconfigured([f"{file}:{line}: {sentence}" for line, sentence in told])
     return RouteTable(routes)
 
 
 def _read_toml(text: str, lines: Lines) -> tuple[list[dict[str, Any]], list[tuple[int, str]]]:
     """The `[[route]]` tables of the file, and what is wrong around them, with lines."""
+    for number, written in enumerate(text.split("\n"), 1):
+        if len(written) > LONGEST_LINE:
+            return [], [(number, f"this line has more than {LONGEST_LINE} characters: write it on several lines.")]
     try:
         file = tomllib.loads(text)
+        nested = _is_deeper(file, DEEPEST)
+    except RecursionError:
+        file, nested = {}, True
     except tomllib.TOMLDecodeError as error:
         message = str(error)
         where = _WHERE.search(message)
         line = int(where[1]) if where and where[1] else text.count("\n") + 1
         reason = message[: where.start()] if where else message
         return [], [(line, f"from here on the file cannot be read: check quotes, brackets and commas ({reason}).")]
+    if nested:
+        return [], [(_deepest_line(text), f"brackets, braces or dotted keys nest deeper than {DEEPEST}.")]
     problems = [
         (
             lines.of(key),
@@ -69,9 +86,29 @@ def _read_toml(text: str, lines: Lines) -> tuple[list[dict[str, Any]], list[tupl
     routes = file.get("route", [])
     if not isinstance(routes, list) or not all(isinstance(route, dict) for route in routes):
         return [], [*problems, (lines.of("route"), "each route starts with [[route]], in double brackets.")]
+    if len(routes) > MOST_ROUTES:
+        return [], [*problems, (lines.of_route(MOST_ROUTES), f"there are more than {MOST_ROUTES} routes.")]
     if not routes and not problems:
         problems.append((1, "the file has no [[route]]: nothing of the backend could be reached."))
     return routes, problems
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    if not isinstance(value, dict | list):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_is_deeper(each, levels - 1) for each in inner)
+
+
+def _deepest_line(text: str) -> int:
+    """About where: brackets within texts and comments are counted too."""
+    depth, deepest, found = 0, 0, 1
+    for number, line in enumerate(text.split("\n"), 1):
+        for character in line:
+            depth += (character in "[{") - (character in "]}")
+            if depth > deepest:
+                deepest, found = depth, number
+    return found
 
 
 def _clashes(entry: Entry, earlier: Sequence[Entry]) -> Iterator[Problem]:

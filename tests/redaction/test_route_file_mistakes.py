@@ -602,6 +602,39 @@ def test_the_same_words_in_two_routes_are_told_apart_by_their_line():
     )
 
 
+OVER_THE_BOUNDS = {
+    "lists a thousand deep": ("[" * 1_000, "routes.toml:3: brackets, braces or dotted keys nest deeper than 8."),
+    "lists deep over many lines": ("[\n" * 100_000, "routes.toml:"),
+    "lists nine deep": ("[" * 9 + "]" * 9, "routes.toml:3: brackets, braces or dotted keys nest deeper than 8."),
+    "a table in a table in a table": ("{a = " * 300 + "1" + "}" * 300, "routes.toml:3: brackets, braces or dotted"),
+    "a key with a thousand dots": ("1\n" + "a." * 990 + "b = 1", "routes.toml:"),
+    "a number of 5 000 digits": ("9" * 5_000, "routes.toml:3: this line has more than 2000 characters"),
+    "a key with 100 000 dots": ("1\n" + "a." * 100_000 + "b = 1", "routes.toml:4: this line has more than 2000"),
+    "20 000 routes": ("1\n" + "[[route]]\n" * 20_000, "routes.toml:204: there are more than 200 routes."),
+}
+
+
+@pytest.mark.parametrize(("value", "told"), OVER_THE_BOUNDS.values(), ids=OVER_THE_BOUNDS)
+def test_a_file_that_would_choke_its_parser_is_refused_with_a_sentence(value, told):
+    with pytest.raises(Misconfigured) as refusal:
+        compile_routes(f"# a comment\n\nx = {value}\n", SLUGS)
+    assert refusal.value.problems[-1].startswith(told)
+    assert all(len(problem) < 600 for problem in refusal.value.problems)
+
+
+def test_a_pointer_deeper_than_a_document_may_be_is_refused():
+    deep = GOOD.replace('"/numero"', f'"{"/a" * 33}"', 1)
+    with pytest.raises(Misconfigured) as refusal:
+        compile_routes(deep, SLUGS)
+    assert refusal.value.problems[0].endswith(f'"{"/a" * 33}" has more than 32 steps.')
+
+
+def test_many_mistakes_are_told_up_to_a_bound():
+    with pytest.raises(Misconfigured) as refusal:
+        compile_routes("[[route]]\n" * 200, SLUGS)
+    assert len(refusal.value.problems) == 200
+
+
 @pytest.mark.parametrize("text", ["", "# nothing\n", "route = []"])
 def test_a_file_without_routes_is_refused(text):
     with pytest.raises(Misconfigured, match=r"routes\.toml:1: the file has no \[\[route\]\]"):
