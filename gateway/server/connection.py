@@ -89,6 +89,7 @@ class Connection:
     """The state of one client's connection."""
 
     __slots__ = (
+        "_begun",
         "_body",
         "_complete",
         "_fault",
@@ -152,6 +153,8 @@ class Connection:
         self._method = self._version = ""
         self._keeps = False
         self._target = b""
+        self._begun = b""
+        """What was read up to the first header, or more."""
         self._headers: list[tuple[bytes, bytes]] = []
         self._size = 0
         self._body: list[bytes] = []
@@ -192,6 +195,10 @@ class Connection:
         self._method = self._parser.get_method().decode("latin-1")
         self._version = self._parser.get_http_version()
         self._keeps = self._parser.should_keep_alive()
+        # llhttp reads RTSP/1.0 and blanks in a row too, and then tells of neither.
+        line = b"%s %s HTTP/%s" % (self._method.encode("latin-1"), self._target, self._version.encode("latin-1"))
+        if self._begun.lstrip(b"\r\n").partition(b"\r\n")[0] != line:
+            self._fault = NOT_UNDERSTOOD
         if self._version not in ("1.0", "1.1"):
             self._fault = "505 HTTP Version Not Supported"
         codings = [value.lower() for name, value in self._headers if name == b"transfer-encoding"]
@@ -248,6 +255,8 @@ class Connection:
                 return True
 
     def _feed(self, piece: bytes) -> None:
+        if not self._headers and not self._headed:
+            self._begun += piece
         try:
             self._parser.feed_data(piece)
         except httptools.HttpParserUpgrade:
