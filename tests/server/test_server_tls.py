@@ -1,8 +1,11 @@
 """TLS: nothing old, nothing in clear, and nobody who lets a handshake wait holds a thread."""
 
 import contextlib
+import os
 import socket
 import ssl
+import subprocess
+import sys
 import time
 
 import pytest
@@ -60,6 +63,53 @@ def test_tls_before_1_2_is_refused(guarded, certificate):
     context.set_ciphers("ALL:@SECLEVEL=0")
     with pytest.raises(OSError), secured(guarded, context):
         pass
+
+
+OLD_CIPHERS = {
+    "keys of the certificate's, read by whoever gets hold of it later": "RSA+AESGCM",
+    "encryption that does not authenticate": "ECDHE+AES:!AESGCM:!AESCCM",
+    "keys of a finite field": "DHE",
+    "keys without a certificate": "aNULL",
+    "no encryption": "eNULL",
+}
+
+
+@pytest.mark.parametrize("ciphers", OLD_CIPHERS.values(), ids=OLD_CIPHERS)
+def test_only_keys_of_the_connections_own_and_encryption_that_authenticates_are_spoken(guarded, trusting, ciphers):
+    trusting.maximum_version = ssl.TLSVersion.TLSv1_2
+    trusting.set_ciphers(f"{ciphers}:@SECLEVEL=0")
+    with pytest.raises(OSError), secured(guarded, trusting):
+        pass
+
+
+def test_every_cipher_that_is_offered_is_one_of_those(certificate):
+    offered = [cipher["name"] for cipher in tls_context(*certificate).get_ciphers()]
+    assert offered
+    for name in offered:
+        assert name.startswith(("ECDHE-", "TLS_AES_", "TLS_CHACHA20_")), name
+        assert "GCM" in name or "CHACHA20" in name, name
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=lambda version: version.name)
+def test_nothing_is_compressed_and_http_1_1_is_what_is_spoken(guarded, trusting, version):
+    trusting.minimum_version = trusting.maximum_version = version
+    trusting.options &= ~ssl.OP_NO_COMPRESSION
+    trusting.set_alpn_protocols(["h2", "http/1.1"])
+    with secured(guarded, trusting) as client:
+        assert client.compression() is None
+        assert client.selected_alpn_protocol() == "http/1.1"
+        assert client.version() == version.name.replace("_", ".")
+
+
+def test_nobody_renegotiates(guarded, certificate):
+    """A client that asks for it in the middle of a connection is not served a second handshake."""
+    arguments = ("s_client", "-connect", f"127.0.0.1:{guarded.port}", "-CAfile", str(certificate[0]), "-tls1_2")
+    # To `s_client` a line that begins with R asks for it.
+    asked = subprocess.run(["openssl", *arguments], input=b"R\n", capture_output=True, timeout=30, check=False)
+    said = asked.stdout + asked.stderr
+    assert b"Verify return code: 0" in said
+    assert b"RENEGOTIATING" in said
+    assert b"no renegotiation" in said
 
 
 GARBAGE = {
@@ -165,3 +215,29 @@ def test_a_certificate_that_cannot_be_used_is_an_error_at_the_start(tmp_path, ce
     for pair in ((broken, certificate[1]), (certificate[0], broken), (tmp_path / "none", certificate[1])):
         with pytest.raises(OSError):
             tls_context(*pair)
+
+
+def test_a_key_under_a_passphrase_is_refused_and_nobody_is_asked(tools, tmp_path, certificate):
+    """On a terminal, where OpenSSL would ask and wait."""
+    guarded_key = tmp_path / "guarded.pem"
+    subprocess.run(
+        ["openssl", "pkey", "-in", certificate[1], "-aes256", "-passout", "pass:secret", "-out", guarded_key],
+        check=True,
+        capture_output=True,
+    )
+    code = "import sys; from pathlib import Path; from gateway.server.supervisor import tls_context\n"
+    code += "try: tls_context(Path(sys.argv[1]), Path(sys.argv[2]))\nexcept OSError as error: print(error.strerror)"
+    ours, theirs = os.openpty()
+    arguments = [sys.executable, "-c", code, str(certificate[0]), str(guarded_key)]
+    # A session of its own: without a terminal that controls it, OpenSSL asks on this one.
+    with subprocess.Popen(arguments, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True) as process:
+        os.close(theirs)
+        said = bytearray()
+        with contextlib.suppress(OSError):  # EIO: the other side is closed
+            while piece := os.read(ours, 4096):
+                said += piece
+                if b"PEM pass phrase" in said:
+                    process.kill()
+        os.close(ours)
+        assert process.wait(tools.WAIT) == 0
+    assert bytes(said).strip() == b"the key is under a passphrase; nobody is asked for one"
