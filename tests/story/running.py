@@ -9,6 +9,7 @@ import json
 import os
 import socket
 import sqlite3
+import ssl
 import subprocess
 import sys
 import threading
@@ -110,9 +111,11 @@ def exchange(url: str, request: bytes, *, method: str = "GET") -> Answer:
 class Client:
     """Keeps a connection open for each thread that asks."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, trusting: ssl.SSLContext | None = None) -> None:
+        """Over TLS where there is a context to trust with."""
         self.url = url
         self.host = urlsplit(url).netloc
+        self._trusting = trusting
         self._local = threading.local()
         self._open: list[http.client.HTTPConnection] = []
 
@@ -133,7 +136,11 @@ class Client:
     def _connection(self) -> http.client.HTTPConnection:
         connection: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
         if connection is None:
-            connection = self._local.connection = http.client.HTTPConnection(self.host, timeout=PATIENCE)
+            if self._trusting:
+                connection = http.client.HTTPSConnection(self.host, timeout=PATIENCE, context=self._trusting)
+            else:
+                connection = http.client.HTTPConnection(self.host, timeout=PATIENCE)
+            self._local.connection = connection
             self._open.append(connection)
         elif time.monotonic() - self._local.used > REUSE:
             connection.close()
@@ -149,24 +156,35 @@ class Process:
     """A process of ours, its output in a file, ended by its id."""
 
     def __init__(
-        self, arguments: Sequence[str], output: Path, *, settings: Mapping[str, str] | None = None, **options: Any
+        self,
+        arguments: Sequence[str],
+        output: Path,
+        *,
+        settings: Mapping[str, str] | None = None,
+        variables: Mapping[str, str] | None = None,
+        **options: Any,
     ) -> None:
+        """`variables` are those of the environment that it has besides."""
         self.output = output
         with output.open("ab") as file:
             self.popen = subprocess.Popen(
-                [sys.executable, "-m", *arguments], stdout=file, stderr=file, env=environment(settings), **options
+                [sys.executable, "-m", *arguments],
+                stdout=file,
+                stderr=file,
+                env={**environment(settings), **(variables or {})},
+                **options,
             )
 
     def said(self) -> str:
         return self.output.read_text(errors="replace")
 
-    def answers(self, url: str) -> None:
+    def answers(self, url: str, *, trusting: ssl.SSLContext | None = None) -> None:
         """Returns when `url` answers 200."""
 
         def ready() -> bool:
             assert self.popen.poll() is None, self.said()
             try:
-                with contextlib.closing(Client(url)) as client:
+                with contextlib.closing(Client(url, trusting=trusting)) as client:
                     return client.ask(urlsplit(url).path).status == 200
             except (OSError, http.client.HTTPException):
                 return False
@@ -194,12 +212,63 @@ def environment(settings: Mapping[str, str] | None = None) -> dict[str, str]:
     return {**kept, **overrides}
 
 
+class Certificate(NamedTuple):
+    """A certificate and its key, in PEM files."""
+
+    file: Path
+    key: Path
+
+    def trusting(self) -> ssl.SSLContext:
+        """What a client needs who trusts it."""
+        return ssl.create_default_context(cafile=str(self.file))
+
+    def serving(self) -> ssl.SSLContext:
+        """What a server needs that shows it."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.file, self.key)
+        return context
+
+
+def certify(folder: Path, name: str, *, subject: str = "IP:127.0.0.1", expired: bool = False) -> Certificate:
+    """A self-signed certificate of `subject` (an alternative name as OpenSSL writes it), good for two days or until
+    yesterday."""
+    made = Certificate(folder / f"{name}.pem", folder / f"{name}.key")
+    request = folder / f"{name}.csr"
+    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", str(made.key))
+    extension = folder / f"{name}.ext"
+    extension.write_text(f"subjectAltName = {subject}\nbasicConstraints = critical, CA:TRUE\n")
+    days = "-1" if expired else "2"
+    signing = ("x509", "-req", "-in", str(request), "-signkey", str(made.key), "-out", str(made.file))
+    for arguments in (
+        ("req", "-new", *key, "-subj", f"/CN={name}", "-out", str(request)),
+        (*signing, "-days", days, "-extfile", str(extension)),
+    ):
+        subprocess.run(["openssl", *arguments], check=True, capture_output=True)
+    made.key.chmod(0o600)
+    return made
+
+
 class Gateway(Client):
     """A gateway process with its folder: settings, directory, record, log."""
 
-    def __init__(self, folder: Path, *, upstream: str, settings: Mapping[str, str], policies: Path | None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        upstream: str,
+        settings: Mapping[str, str],
+        policies: Path | None,
+        certificate: Certificate | None = None,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
+        """Speaks TLS itself where it has a certificate."""
         port = free_port()
-        super().__init__(f"http://127.0.0.1:{port}")
+        if certificate:
+            tls = {"server.tls_certificate": str(certificate.file), "server.tls_key": str(certificate.key)}
+            super().__init__(f"https://127.0.0.1:{port}", trusting=certificate.trusting())
+            settings = {**tls, **settings}
+        else:
+            super().__init__(f"http://127.0.0.1:{port}")
         self.folder = folder
         self.configuration = furnish(
             folder,
@@ -213,10 +282,13 @@ class Gateway(Client):
         self.store: Store = open_store(f"sqlite:///{folder / 'cafpro.db'}")
         """The directory, changed from this process while the gateway runs."""
         self._process = Process(
-            ["gateway.cli", "serve", "--config", str(self.configuration)], folder / "gateway.log", settings=settings
+            ["gateway.cli", "serve", "--config", str(self.configuration)],
+            folder / "gateway.log",
+            settings=settings,
+            variables=variables,
         )
         try:
-            self._process.answers(f"{self.url}/-/health/ready")
+            self._process.answers(f"{self.url}/-/health/ready", trusting=self._trusting)
         except BaseException:
             self.store.close()
             self._process.end()
