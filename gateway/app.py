@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -14,15 +13,17 @@ from werkzeug.exceptions import HTTPException
 from gateway.api.health import Health
 from gateway.api.metrics import Metrics, scrape_token
 from gateway.api.openapi import OpenApi
-from gateway.api.session import SessionApi, as_flask
-from gateway.errors import BadRequest, Fault, MethodNotAllowed, Misconfigured, NoSuchRoute, Refusal
+from gateway.api.session import SessionApi, as_flask, seconds_to_hold
+from gateway.errors import BadRequest, Fault, MethodNotAllowed, Misconfigured, NoSuchRoute, Refusal, TooManyRequests
 from gateway.identity.store import open_store
-from gateway.loop.waiting import Aside
+from gateway.limits.limits import Limits, Rate
+from gateway.loop.waiting import Aside, pause
 from gateway.metrics.counts import Counts, Row
-from gateway.policy_files.folder import InForce, load_folder, shipped
+from gateway.policy_files.folder import load_texts, read, shipped
 from gateway.proxy.answers import Answer, Exit, new_entry
 from gateway.proxy.credentials import Door
 from gateway.proxy.fetch import Backend
+from gateway.proxy.forwarded import Forwarded
 from gateway.proxy.identify import Reception
 from gateway.proxy.story import Story
 from gateway.proxy.unclassified import Unclassified
@@ -33,24 +34,34 @@ from gateway.settings import Settings
 
 OWN: Final = "/-/"
 """Everything under it is Flask's; everything else is the backend's."""
-OWN_THREADS: Final = 16
-"""Requests to our own addresses answered at once in a process: a log-in blocks, and so it has a thread."""
+OWN_THREADS: Final = 24
+"""Requests to our own addresses answered at once in a process: a log-in blocks, and so it has a thread. More than all
+log-ins that are at the check of their password or wait for it (`identity.passwords`): a probe finds one free."""
 SHORTEST_KEY: Final = 32
 
 
-def create_app(settings: Settings, counts: Counts | None = None, row: Row | None = None) -> Flask:
+def create_app(
+    settings: Settings,
+    counts: Counts | None = None,
+    row: Row | None = None,
+    limits: Limits | None = None,
+    *,
+    texts: Mapping[str, str] | None = None,
+) -> Flask:
     """The gateway as a Flask application whose `wsgi_app` carries the story.
 
-    Counts in `row`, which is one of `counts`; without them, in one of its own. Raises `Misconfigured` with the
-    problems of the first part that cannot be made.
+    Counts in `row`, which is one of `counts`, and keeps to `limits`, which the workers share; without them, to its own.
+    Raises `Misconfigured` with the problems of the first part that cannot be made.
+
+    Decides by the policies of `texts`, which the workers share; without them, by those that the settings name.
     """
     counts = counts or Counts(1)
     row = row or counts.take(0)
-    policies = load_policies(settings)
+    policies = load_texts(read_policies(settings) if texts is None else texts)
     store = open_store(settings.store.url)
     journal = open_journal(settings.record.url)
     door = Door(settings.server.public_url, settings.server.hosts)
-    reception = Reception(door, store, settings.identity)
+    reception = Reception(door, store, settings.identity, limits or limits_of(settings))
     way_out = Exit(Recorder(journal.write, row.recorded), row, secure=door.secure)
     story = Story(
         reception=reception,
@@ -82,13 +93,24 @@ def create_app(settings: Settings, counts: Counts | None = None, row: Row | None
     app.register_blueprint(metrics.blueprint())
     app.register_blueprint(OpenApi(door, metrics=token is not None).blueprint())
     app.register_error_handler(HTTPException, _recorded_refusals(reception, way_out))
-    app.wsgi_app = _Doorway(app.wsgi_app, story)  # type: ignore[method-assign]  # Flask's place for middleware
+    forwarded = Forwarded(settings.server.proxies) if settings.server.proxies else None
+    app.wsgi_app = _Doorway(app.wsgi_app, story, forwarded)  # type: ignore[method-assign]  # Flask's place for middleware
     return app
 
 
-def load_policies(settings: Settings) -> InForce:
-    """The policies that the settings name, or those that travel with the package."""
-    return load_folder(settings.policies.path or shipped())
+def read_policies(settings: Settings) -> Mapping[str, str]:
+    """The texts of the policies that the settings name, or of those that travel with the package."""
+    return read(settings.policies.path or shipped())
+
+
+def limits_of(settings: Settings) -> Limits:
+    """The limits that the settings ask for, with nothing asked for yet: one for all workers, made before the fork."""
+    asked = settings.limits
+    return Limits(
+        agent=Rate(asked.agent_per_minute, asked.agent_burst),
+        address=Rate(asked.address_per_minute, asked.address_burst),
+        failures=Rate(asked.failures_per_minute, asked.failures_burst),
+    )
 
 
 def record_key(file: Path) -> bytes:
@@ -103,16 +125,24 @@ def record_key(file: Path) -> bytes:
 
 
 class _Doorway:
-    """Sends our own addresses to Flask and everything else into the story."""
+    """Sends our own addresses to Flask and everything else into the story, as asked by the client of our proxies."""
 
-    def __init__(self, own: Callable[..., Any], story: Story) -> None:
+    def __init__(self, own: Callable[..., Any], story: Story, forwarded: Forwarded | None) -> None:
         self._own = own
         self._story = story
+        self._forwarded = forwarded
         self._aside = Aside(OWN_THREADS, "own")
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        if self._forwarded:
+            environ["REMOTE_ADDR"] = self._forwarded.client(environ)
         if environ["PATH_INFO"].startswith(OWN):
-            return self._aside.do(partial(self._own, environ, start_response))
+            answered = self._aside.do(partial(self._own, environ, start_response))
+            held = seconds_to_hold(environ)
+            if held:
+                # Here, in the task: in its thread a refused log-in would keep others from theirs.
+                pause(held)
+            return answered
         return self._story(environ, start_response)
 
 
@@ -121,8 +151,12 @@ def _recorded_refusals(reception: Reception, way_out: Exit) -> Callable[[HTTPExc
 
     def refuse(error: HTTPException) -> Response:
         def refused(entry: Entry) -> Answer:
-            with contextlib.suppress(Refusal):
+            try:
                 reception.identify(request.environ, entry)
+            except TooManyRequests:
+                raise
+            except Refusal:
+                pass
             raise _as_ours(error)
 
         return as_flask(way_out.leave(new_entry(request.environ), refused))

@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import os
 import ssl
 import sys
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 import click
-import structlog
 
 from gateway import settings as settings_module
 from gateway.api.metrics import scrape_token
-from gateway.app import OWN, create_app, load_policies, record_key
+from gateway.app import OWN, OWN_THREADS, create_app, limits_of, read_policies, record_key
+from gateway.cli.log import SINK, Stream, write_log
 from gateway.cli.speaking import leave
-from gateway.errors import Misconfigured
+from gateway.errors import Busy, Misconfigured
 from gateway.identity.store import open_store
-from gateway.metrics.counts import Counts
+from gateway.limits.limits import Limits
+from gateway.metrics.counts import Counts, Row
+from gateway.policy_files.folder import load_texts
+from gateway.proxy.answers import STATUS_LINES, always_sent, fresh_id, problem
+from gateway.proxy.credentials import Door
 from gateway.record.journal import open_journal
-from gateway.server.connection import Application, Patience
+from gateway.server.connection import Patience
+from gateway.server.lanes import Lanes, Places, Refuse
 from gateway.server.supervisor import listen, supervise, tls_context
-from gateway.server.worker import Report
+from gateway.server.worker import Served
 from gateway.settings import Settings
+
+OWN_WAITING: Final = 64
+"""Whole requests to our own addresses that wait for a thread, in each process. Most take milliseconds."""
 
 
 def own_tls(settings: Settings) -> ssl.SSLContext | None:
@@ -43,7 +51,7 @@ def problems_at_start(settings: Settings) -> list[str]:
     """Everything that would stop a start: policies, key, store, record."""
     problems: list[str] = []
     for part in (
-        lambda: load_policies(settings),
+        lambda: load_texts(read_policies(settings)),
         lambda: record_key(settings.record.key_file),
         lambda: open_store(settings.store.url).close(),
         lambda: open_journal(settings.record.url).close(),
@@ -57,63 +65,67 @@ def problems_at_start(settings: Settings) -> list[str]:
     return problems
 
 
-class _Unfailing:
-    """Standard error, of which a closed pipe or a full disk costs the line and nothing else: no answer waits for it."""
-
-    def write(self, text: str) -> int:
-        with contextlib.suppress(OSError, ValueError):
-            sys.stderr.write(text)
-        return len(text)
-
-    def flush(self) -> None:
-        with contextlib.suppress(OSError, ValueError):
-            sys.stderr.flush()
-
-
-def write_log() -> None:
-    """Logs are JSON lines on standard error. Writing one never fails."""
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.WriteLoggerFactory(file=_Unfailing()),  # type: ignore[arg-type]  # all it uses
-        cache_logger_on_first_use=True,
-    )
-
-
-def application(settings: Settings, counts: Counts, slot: int) -> tuple[Application, Report]:
-    """The application of one worker, made in the worker, and whom to report to. Ends the process where it cannot be
-    made."""
+def application(settings: Settings, texts: Mapping[str, str], counts: Counts, limits: Limits, slot: int) -> Served:
+    """The application of one worker, made in the worker, and what its server tells of it. Ends the process where it
+    cannot be made."""
+    # Whatever else writes there, a warning or a traceback: a loop must not wait for it either.
+    sys.stderr = Stream(SINK)
     write_log()
     row = counts.take(slot)
     try:
-        return create_app(settings, counts, row).wsgi_app, row.looked
+        app = create_app(settings, counts, row, limits, texts=texts)
     except Misconfigured as error:
         leave(error.problems)
+    door = Door(settings.server.public_url, settings.server.hosts)
+    return Served(app.wsgi_app, row.looked, turning_away(row, secure=door.secure))
 
 
-def reads_bodies(path: str) -> bool:
-    """Bodies are read at our own addresses only: no route to the backend declares one."""
+def turning_away(row: Row, *, secure: bool) -> Refuse:
+    """How the server answers a request that never reaches the application: as the application would, and counted."""
+    headers = always_sent(secure=secure)
+
+    def refuse() -> tuple[str, list[tuple[str, str]], bytes]:
+        row.turned_away()
+        request_id = fresh_id()
+        answer = problem(Busy(), request_id)
+        own = (("X-Request-Id", request_id), ("Content-Length", str(len(answer.body))))
+        return STATUS_LINES[answer.status], [*answer.headers, *own, *headers], answer.body
+
+    return refuse
+
+
+def is_own(path: str) -> bool:
+    """Our own addresses have their places apart, and bodies are read there only: no route to the backend declares
+    one."""
     return path.startswith(OWN)
 
 
 def run(settings: Settings) -> int:
-    """Serves until SIGINT or SIGTERM; the exit code. Raises `OSError` where the address cannot be had."""
+    """Serves until SIGINT or SIGTERM; the exit code. Raises `OSError` where the address cannot be had, `Misconfigured`
+    where the policies cannot be read."""
     server = settings.server
+    # Read once, for the workers and whoever replaces one: never do two of them decide by different policies.
+    texts = read_policies(settings)
     counts = Counts(server.workers)
     host, _, port = server.bind.rpartition(":")
     return supervise(
-        partial(application, settings, counts),
+        partial(application, settings, texts, counts, limits_of(settings)),
         listen(host.strip("[]"), int(port)),
         workers=server.workers,
-        concurrency=server.concurrency,
-        wants_body=reads_bodies,
-        patience=Patience(body=server.body_seconds),
+        lanes=Lanes(
+            is_own,
+            own=Places(at_work=OWN_THREADS, waiting=OWN_WAITING),
+            others=Places(at_work=server.concurrency, waiting=server.waiting),
+        ),
+        patience=Patience(
+            head=server.head_seconds,
+            body=server.body_seconds,
+            idle=server.idle_seconds,
+            answer=server.answer_seconds,
+        ),
         tls=own_tls(settings),
         ended=counts.release,
+        leaving=SINK.drain,
     )
 
 
@@ -132,6 +144,9 @@ def serve(config: Path) -> None:
     click.echo(f"cafpro: {settings.server.public_url} before {settings.upstream.url}", err=True)
     try:
         code = run(settings)
+    except Misconfigured as error:
+        leave(error.problems)
     except OSError as error:
         leave([f"server.bind: {settings.server.bind} cannot be served ({error.strerror})."])
+    SINK.drain()
     sys.exit(code)

@@ -68,6 +68,16 @@ class _Ids:
 _ids: Final = _Ids()
 
 
+def fresh_id() -> str:
+    """A request id that nobody has had."""
+    return _ids.fresh()
+
+
+def always_sent(*, secure: bool) -> Headers:
+    """The headers of every answer, from a public address that is https where `secure`."""
+    return (*ALWAYS_SENT, HSTS) if secure else ALWAYS_SENT
+
+
 def problem(refusal: Refusal, request_id: str) -> Answer:
     """A refusal as RFC 9457 problem+json, named in Proxy-Status (RFC 9209) too."""
     body = msgspec.json.encode(
@@ -94,7 +104,7 @@ class Exit:
     def __init__(self, recorder: Recorder, row: Row, *, secure: bool) -> None:
         self._recorder = recorder
         self._row = row
-        self._headers = (*ALWAYS_SENT, HSTS) if secure else ALWAYS_SENT
+        self._headers = always_sent(secure=secure)
 
     def leave(self, entry: Entry, work: Callable[[Entry], Answer]) -> Answer:
         """The answer of `work`, or the problem that says why there is none, once the record of it is durable."""

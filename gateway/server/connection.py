@@ -98,6 +98,7 @@ class Connection:
         "_keeps",
         "_method",
         "_parser",
+        "_path",
         "_room",
         "_size",
         "_surplus",
@@ -110,21 +111,21 @@ class Connection:
         "deadline",
         "descriptor",
         "expired",
+        "is_own",
         "kept",
         "late",
         "lingers",
         "outgoing",
+        "own",
         "patience",
         "ready",
+        "served",
         "socket",
         "stays",
-        "wants_body",
         "watched",
     )
 
-    def __init__(
-        self, sock: socket.socket, address: str, *, patience: Patience, wants_body: Callable[[str], bool]
-    ) -> None:
+    def __init__(self, sock: socket.socket, address: str, *, patience: Patience, is_own: Callable[[str], bool]) -> None:
         self.socket = sock
         self.descriptor = sock.fileno()
         self.watched = 0
@@ -133,7 +134,7 @@ class Connection:
         """Its request is in the application, or waits to be."""
         self.address = address
         self.patience = patience
-        self.wants_body = wants_body
+        self.is_own = is_own
         self.outgoing = memoryview(b"")
         self.kept = 0
         """Bytes of memory that `outgoing` holds while anything of it is left."""
@@ -142,6 +143,8 @@ class Connection:
         self.late = False
         """The time for the body is over: what there is goes to the application."""
         self.stays = False
+        self.served = False
+        """A request on it was answered before: it is kept alive."""
         self.lingers = False
         self.deadline = time.monotonic() + patience.head
         self._parser: Any = None
@@ -155,6 +158,9 @@ class Connection:
         self._target = b""
         self._begun = b""
         """What was read up to the first header, or more."""
+        self._path = ""
+        self.own = False
+        """The request is for one of the application's own addresses."""
         self._headers: list[tuple[bytes, bytes]] = []
         self._size = 0
         self._body: list[bytes] = []
@@ -205,10 +211,12 @@ class Connection:
         if codings and (codings != [b"chunked"] or self._version == "1.0"):
             self._fault = NOT_UNDERSTOOD
         announced = codings or [value for name, value in self._headers if name == b"content-length"]
+        path = self._target.partition(b"?")[0]
+        self._path = (unquote_to_bytes(path) if b"%" in path else path).decode("latin-1")
+        self.own = self.is_own(self._path)
         if self._fault or not announced or announced == [b"0"]:
             return
-        path = self._target.partition(b"?")[0].decode("latin-1")
-        if not self.wants_body(path) or (announced[0].isdigit() and int(announced[0]) > LARGEST_BODY):
+        if not self.own or (announced[0].isdigit() and int(announced[0]) > LARGEST_BODY):
             self.ready = True
             self._surplus = True
         else:
@@ -276,11 +284,10 @@ class Connection:
         A header whose name contains an underscore is dropped: it would be taken for another. Repeated headers are
         joined with a comma, so that one which must be single has no value anyone accepts.
         """
-        path, _, query = self._target.partition(b"?")
         environ = dict(shared)
         environ["REQUEST_METHOD"] = self._method
-        environ["PATH_INFO"] = (unquote_to_bytes(path) if b"%" in path else path).decode("latin-1")
-        environ["QUERY_STRING"] = query.decode("latin-1")
+        environ["PATH_INFO"] = self._path
+        environ["QUERY_STRING"] = self._target.partition(b"?")[2].decode("latin-1")
         environ["SERVER_PROTOCOL"] = "HTTP/" + self._version
         environ["REMOTE_ADDR"] = self.address
         environ["wsgi.input"] = _LateBody() if self.late else io.BytesIO(b"".join(self._body))
@@ -336,6 +343,7 @@ class Connection:
         """The answer is gone and the connection stays: expect another request."""
         self._expect_request()
         self.late = False
+        self.served = True
         self.deadline = time.monotonic() + self.patience.idle
 
     def tell_to_continue(self) -> None:
@@ -354,6 +362,13 @@ class Connection:
         looking = select.poll()
         looking.register(descriptor, select.POLLIN)
         return bool(looking.poll(0))
+
+    def silent_since(self) -> float | None:
+        """When it began to say nothing, on the monotonic clock: when it was opened, or its last request answered. None
+        where a request has begun to arrive, is answered, or will never come."""
+        if self._size or self.at_work or self.outgoing or self.lingers:
+            return None
+        return self.deadline - (self.patience.idle if self.served else self.patience.head)
 
     def linger(self) -> bool:
         """Whether the client may still be sending: our side is shut, and what comes is to be discarded for a moment.

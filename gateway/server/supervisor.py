@@ -22,8 +22,9 @@ from typing import Any, Final
 
 import structlog
 
-from gateway.server.connection import Application, Patience
-from gateway.server.worker import Report, Worker
+from gateway.server.connection import Patience
+from gateway.server.lanes import Lanes
+from gateway.server.worker import Served, Worker
 
 BACKLOG: Final = 4096
 GRACE_SECONDS: Final = 12.0
@@ -74,19 +75,19 @@ def _no_passphrase() -> str:
 
 
 def supervise(
-    make_application: Callable[[int], tuple[Application, Report]],
+    make_application: Callable[[int], Served],
     listener: socket.socket,
     *,
     workers: int,
-    concurrency: int,
-    wants_body: Callable[[str], bool],
+    lanes: Lanes,
     patience: Patience,
     tls: ssl.SSLContext | None,
     ended: Callable[[int], None] = lambda slot: None,
+    leaving: Callable[[], None] = lambda: None,
 ) -> int:
     """Serve until SIGTERM or SIGINT. `make_application` is called in each worker, after the fork, with the worker's
-    place (0 to `workers` - 1, a replacement's is its predecessor's) and gives what it serves and whom it tells how busy
-    it is. `ended` is told the place of a worker that is no more.
+    place (0 to `workers` - 1, a replacement's is its predecessor's) and gives what it serves. `ended` is told the place
+    of a worker that is no more. `leaving` is called in a worker that is about to end by itself, whatever for.
 
     Returns the exit code: 0, or 1 when a worker could not make its application at the start. Later, with others at
     work, a replacement that cannot make its own is tried again.
@@ -104,12 +105,12 @@ def supervise(
         if child == 0:
             code = CRASHED
             try:
-                code = _work(
-                    partial(make_application, slot), listener, supervisor, concurrency, wants_body, patience, tls
-                )
+                code = _work(partial(make_application, slot), listener, supervisor, lanes, patience, tls)
             except BaseException:  # noqa: BLE001 - a worker must never run on as a second supervisor
                 traceback.print_exc()
             finally:
+                with suppress(BaseException):
+                    leaving()
                 os._exit(code)
         return child
 
@@ -168,11 +169,10 @@ def _ended(children: Set[int]) -> dict[int, int]:
 
 
 def _work(
-    make_application: Callable[[], tuple[Application, Report]],
+    make_application: Callable[[], Served],
     listener: socket.socket,
     supervisor: int,
-    concurrency: int,
-    wants_body: Callable[[str], bool],
+    lanes: Lanes,
     patience: Patience,
     tls: ssl.SSLContext | None,
 ) -> int:
@@ -186,21 +186,13 @@ def _work(
     # Ctrl-C reaches the whole group: the supervisor decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        application, report = make_application()
+        served = make_application()
     except SystemExit:
         return CANNOT_START
     except Exception:  # noqa: BLE001 - whatever it was, the next attempt would end the same way
         traceback.print_exc()
         return CANNOT_START
-    worker = Worker(
-        application,
-        listener,
-        concurrency=concurrency,
-        wants_body=wants_body,
-        patience=patience,
-        tls=tls,
-        report=report,
-    )
+    worker = Worker(served, listener, lanes=lanes, patience=patience, tls=tls)
     # What was made until now lives as long as the process: the collector need not look at it again.
     gc.collect()
     gc.freeze()

@@ -7,23 +7,34 @@ clients cost their memory and nothing else. The application runs in tasks: what 
 
 from __future__ import annotations
 
+import errno
+import resource
 import select
 import socket
 import ssl
 import time
-from collections import deque
 from collections.abc import Callable
 from email.utils import formatdate
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from gateway.loop.loop import READ, WRITE, Loop, Timer, tell
 from gateway.server.connection import FOREVER, Application, Connection, Malformed, Patience
+from gateway.server.lanes import Lane, Lanes, Refuse, plain_refusal
 
 MOST_CONNECTIONS: Final = 16_384
+SPARE_DESCRIPTORS: Final = 128
+"""Of what the system allows, left for the application, beside one for each request at work."""
+FEWEST_CONNECTIONS: Final = 16
+GIVEN_UP_AT_ONCE: Final = 256
+"""Silent connections that are closed together, so that others find room."""
+SILENT_SECONDS: Final = 1.0
+"""A connection that has said nothing for less is believed to be about to speak."""
 MOST_OUTGOING: Final = 256 * 1024 * 1024
 """Bytes of answers that clients are slow to take, kept in memory. Beyond it the oldest of them are given up."""
 SWEEP_SECONDS: Final = 0.25
+BEGIN_SECONDS: Final = 1.0
+"""Of the time that is left when it is to end, how long whole requests are still begun. What is begun has the rest."""
 QUIET_LOOKS: Final = 3
 """How often nothing must be seen at work before it is believed: a client may be about to speak."""
 
@@ -36,39 +47,44 @@ class Report(Protocol):
     def __call__(self, *, connections: int, in_flight: int, waiting: int) -> None: ...
 
 
+class Served(NamedTuple):
+    """What a worker serves, whom it tells how busy it is, and how a request is refused for which there is no room."""
+
+    application: Application
+    report: Report | None = None
+    refuse: Refuse = plain_refusal
+
+
 class Worker:
-    """Serves `application` on a bound, listening socket."""
+    """Serves an application on a bound, listening socket."""
 
     def __init__(
         self,
-        application: Application,
+        served: Served,
         listener: socket.socket,
         *,
-        concurrency: int,
-        wants_body: Callable[[str], bool],
+        lanes: Lanes,
         patience: Patience,
         tls: ssl.SSLContext | None = None,
-        report: Report | None = None,
     ) -> None:
-        """At most `concurrency` requests are in the application at once; others wait, in order. `wants_body` tells
-        for a path whether the application reads bodies there. `report` is told four times a second how busy it is."""
-        self._application = application
+        """Requests enter the application by `lanes`. One that finds neither a place at work nor one to wait is answered
+        by `served.refuse` at once and never enters. `served.report` is told four times a second how busy it is."""
+        self._application, self._report, self._refuse = served
         self._listener = listener
-        self._concurrency = concurrency
-        self._wants_body = wants_body
+        self._is_own = lanes.is_own
+        self._own, self._others = self._lanes = Lane(lanes.own), Lane(lanes.others)
         self._patience = patience
         self._tls = tls
-        self._report = report
+        self._most_connections = _affordable(lanes)
         self._loop: Loop
         self._connections: dict[int, Connection] = {}
-        self._at_work = 0
         self._taken: list[Connection] = []
         """Whole requests of this turn, which begin together."""
-        self._queue: deque[Connection] = deque()
-        """Whole requests that wait until fewer are at work."""
         self._outbox: list[Connection] = []
         """Answered, and not sent yet."""
         self._stopping = False
+        self._crowded = False
+        """Nobody was silent for long enough to be given up, when one was last looked for."""
         self._date = formatdate(usegmt=True)
         host, port = listener.getsockname()[:2]
         self._shared: dict[str, Any] = {
@@ -84,7 +100,11 @@ class Worker:
         }
 
     def run(self, keep_on: Callable[[], bool], *, grace_seconds: float) -> None:
-        """Serve while `keep_on()`; then refuse what is new, finish what runs for at most `grace_seconds`, return."""
+        """Serve while `keep_on()`; then refuse what is new, finish what runs for at most `grace_seconds`, return.
+
+        What waits then, and what comes on connections that are open, is still begun for a second; after it, and at the
+        end of the time, it is refused as one for which there is no room.
+        """
         self._loop = loop = Loop()
         self._listener.setblocking(False)
         self._listen()
@@ -93,18 +113,35 @@ class Worker:
             sweeper.set(SWEEP_SECONDS)
             while sweeper.due != FOREVER:
                 loop.turn(SWEEP_SECONDS)
-        self._stopping = True
-        # Once every process has closed it, whoever knocks is refused instead of kept waiting.
-        loop.unwatch(self._listener.fileno())
-        self._listener.close()
         until = time.monotonic() + grace_seconds
+        self._stop()
         quiet = 0
         while quiet < QUIET_LOOKS and time.monotonic() < until:
+            if sweeper.due == FOREVER:
+                sweeper.set(SWEEP_SECONDS)
             loop.turn(0.02)
             quiet = 0 if self._works() else quiet + 1
+        self._begin_no_more()
+        self._send_all()
+
+    def _stop(self) -> None:
+        """Take in nobody new; let those go who have nothing to ask."""
+        self._stopping = True
+        # Once every process has closed it, whoever knocks is refused instead of kept waiting.
+        self._loop.unwatch(self._listener.fileno())
+        self._listener.close()
+        for connection in list(self._connections.values()):
+            if connection.served and connection.silent_since() is not None and not connection.has_unread():
+                self._drop(connection)
+        Timer(self._loop, self._begin_no_more).set(BEGIN_SECONDS)
+
+    def _begin_no_more(self) -> None:
+        for lane in self._lanes:
+            for connection in lane.close():
+                self._turn_away(connection)
 
     def _works(self) -> bool:
-        return bool(self._at_work or self._outbox) or any(
+        return bool(self._outbox or any(lane.at_work or lane.queue for lane in self._lanes)) or any(
             connection.outgoing for connection in self._connections.values()
         )
 
@@ -116,16 +153,18 @@ class Worker:
     def _accept(self, _: int) -> None:
         try:
             sock, address = self._listener.accept()
-        except BlockingIOError:
+        except (BlockingIOError, ConnectionAbortedError):
             return
         except OSError as fault:
+            if fault.errno in (errno.EMFILE, errno.ENFILE) and self._make_room():
+                return
             # Out of descriptors: asked again at the next sweep, not at once and for ever.
             self._accepts = False
             self._loop.unwatch(self._listener.fileno())
             tell("not accepted", fault)
             return
         try:
-            if len(self._connections) < MOST_CONNECTIONS:
+            if len(self._connections) < self._most_connections or self._make_room():
                 self._welcome(sock, str(address[0]))
             else:
                 sock.close()
@@ -133,12 +172,31 @@ class Worker:
             # Gone already. (TLS refuses what was sent in clear before a reset; ValueError: no descriptor any more.)
             sock.close()
 
+    def _make_room(self) -> bool:
+        """Give up those that have been silent for longest: between two requests, or since they came. False where there
+        is none; then it is not looked for again until the next sweep."""
+        if self._crowded:
+            return False
+        latest = time.monotonic() - SILENT_SECONDS
+        silent = [
+            (since, number)
+            for number, connection in self._connections.items()
+            if (since := connection.silent_since()) is not None and since < latest
+        ]
+        before = len(self._connections)
+        for _, number in sorted(silent)[:GIVEN_UP_AT_ONCE]:
+            # Whoever has spoken is not silent, though nobody has had time to listen.
+            if not self._connections[number].has_unread():
+                self._drop(self._connections[number])
+        self._crowded = len(self._connections) == before
+        return not self._crowded
+
     def _welcome(self, sock: socket.socket, address: str) -> None:
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self._tls:
             sock = self._tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
-        connection = Connection(sock, address, patience=self._patience, wants_body=self._wants_body)
+        connection = Connection(sock, address, patience=self._patience, is_own=self._is_own)
         self._connections[sock.fileno()] = connection
         try:
             self._watch(connection, _READ)
@@ -201,23 +259,39 @@ class Worker:
         loop.turns += 1
         for place, connection in enumerate(taken, 1):
             loop.ahead = len(taken) - place
-            if self._at_work < self._concurrency:
-                self._at_work += 1
-                loop.start(partial(self._work, connection))
+            lane = self._own if connection.own else self._others
+            if lane.at_work < lane.most:
+                lane.at_work += 1
+                loop.start(partial(self._work, connection, lane))
+            elif len(lane.queue) < lane.room:
+                lane.queue.append(connection)
             else:
-                self._queue.append(connection)
+                self._turn_away(connection)
 
-    def _work(self, connection: Connection) -> None:
+    def _work(self, connection: Connection, lane: Lane) -> None:
         """A task: answers this request, and then those that have waited."""
         while True:
             self._answer(connection)
-            if not self._outbox:
-                self._loop.soon(self._send_all)
-            self._outbox.append(connection)
-            if not self._queue:
+            self._send_soon(connection)
+            if not lane.queue:
                 break
-            connection = self._queue.popleft()
-        self._at_work -= 1
+            connection = lane.queue.popleft()
+        lane.at_work -= 1
+
+    def _turn_away(self, connection: Connection) -> None:
+        """Answers this request without the application: there is no room for it."""
+        try:
+            status, headers, body = self._refuse()
+            connection.answer(status, headers, body, date=self._date, stays=not self._stopping)
+        except Exception as fault:  # noqa: BLE001 - one request's failure is nobody else's
+            connection.answer("503 Service Unavailable", [], b"", date=self._date, stays=False)
+            tell("not refused properly", fault)
+        self._send_soon(connection)
+
+    def _send_soon(self, connection: Connection) -> None:
+        if not self._outbox:
+            self._loop.soon(self._send_all)
+        self._outbox.append(connection)
 
     def _send_all(self) -> None:
         """Sends what was answered in this turn, one right after the other: whoever reads wakes once for many."""
@@ -269,7 +343,8 @@ class Worker:
 
     def _sweep(self) -> None:
         """End the connections whose time is over: closed, or answered without their body."""
-        if not self._accepts:
+        self._crowded = False
+        if not (self._accepts or self._stopping):
             self._listen()
         self._date = formatdate(usegmt=True)
         now = time.monotonic()
@@ -281,7 +356,11 @@ class Worker:
                 connection.expired = not connection.late
                 self._on_event(connection, 0)
         if self._report:
-            self._report(connections=len(self._connections), in_flight=self._at_work, waiting=len(self._queue))
+            self._report(
+                connections=len(self._connections),
+                in_flight=sum(lane.at_work for lane in self._lanes),
+                waiting=sum(len(lane.queue) for lane in self._lanes),
+            )
         # What was answered in this turn is not sent yet, and nobody has been slow to take it.
         slow = [connection for connection in connections if connection.outgoing and not connection.at_work]
         kept = sum(connection.kept for connection in slow)
@@ -290,6 +369,15 @@ class Worker:
                 break
             kept -= connection.kept
             self._drop(connection)
+
+
+def _affordable(lanes: Lanes) -> int:
+    """How many connections may be open, so that descriptors are left for what the application opens."""
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed == resource.RLIM_INFINITY:
+        return MOST_CONNECTIONS
+    spare = SPARE_DESCRIPTORS + lanes.own.at_work + lanes.others.at_work
+    return min(MOST_CONNECTIONS, max(FEWEST_CONNECTIONS, allowed - spare))
 
 
 class _Discard:

@@ -6,15 +6,12 @@ import json
 import re
 import shutil
 import stat
-import sys
 from pathlib import Path
 
 import pytest
-import structlog
 from click.testing import CliRunner
 
 from gateway.cli.main import main
-from gateway.cli.serve import write_log
 from gateway.policy_files.folder import shipped
 
 PROFILES = ["T1", "T2", "T3", "T4", "T5", "T6", "T8", "T9", "T10", "T11", "T12", "T13", "T14", "T16"]
@@ -177,19 +174,6 @@ def test_init_makes_nothing_that_could_not_be_served(cafpro, tmp_path, option):
     assert said.exit_code == 1
     assert said.stderr.strip()
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_log_that_cannot_be_written_costs_its_line_and_nothing_else(monkeypatch):
-    class Full:
-        def write(self, text=""):
-            raise OSError(28, "No space left on device")
-
-        flush = write
-
-    write_log()
-    monkeypatch.setattr(sys, "stderr", Full())
-    structlog.get_logger().error("fault", kind="Test")
-    structlog.reset_defaults()
 
 
 @pytest.mark.parametrize(

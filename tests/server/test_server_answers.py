@@ -57,7 +57,7 @@ FAILING = ["/raise", "/exit", "/silent", "/short", "/name", "/foreign"]
 
 @pytest.mark.parametrize("path", FAILING)
 def test_an_application_that_fails_is_answered_500_without_a_word_of_it(place, tools, path):
-    for _ in range(place.worker._concurrency + 1):
+    for _ in range(place.concurrency + 1):
         said = tools.Said(place.exchange(tools.get(path)))
         assert (said.status, said.body, said.rest) == (500, b"", b"")
         assert said["connection"] == ["close"]
@@ -114,7 +114,7 @@ def test_a_client_that_has_closed_its_side_is_answered(place, tools):
 
 def test_a_client_that_goes_away_costs_nothing(place, tools):
     place.town.open.clear()
-    for _ in range(3 * place.worker._concurrency):
+    for _ in range(3 * place.concurrency):
         client = place.connect()
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         client.sendall(tools.get("/large/8000000"))
@@ -153,6 +153,6 @@ def test_a_log_that_cannot_be_written_costs_no_thread(place, tools, monkeypatch)
             raise BrokenPipeError
 
     monkeypatch.setattr(loop, "_log", Broken())
-    for _ in range(place.worker._concurrency + 1):
+    for _ in range(place.concurrency + 1):
         place.exchange(tools.get("/raise"))
     assert tools.Said(place.exchange(tools.get("/after"))).status == 200

@@ -11,6 +11,7 @@ import pytest
 
 from gateway.server import worker as server
 from gateway.server.connection import Patience
+from tests.server.talking import until
 
 SHORT = Patience(head=0.4, body=0.4, idle=0.4, answer=0.4)
 
@@ -26,13 +27,6 @@ def hasty(tools):
 def hurried(hasty):
     hasty.town.seen.clear()
     return hasty
-
-
-def until(condition, seconds=20.0):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it never came true"
-        time.sleep(0.02)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +119,7 @@ def test_a_thousand_slow_clients_do_not_keep_one_from_being_served(place, tools)
 
 def test_busy_threads_delay_a_request_and_lose_none(place, tools):
     place.town.open.clear()
-    threads = place.worker._concurrency
+    threads = place.concurrency
     with contextlib.ExitStack() as stack:
         clients = [stack.enter_context(place.connect()) for _ in range(3 * threads)]
         for client in clients:
@@ -139,15 +133,17 @@ def test_busy_threads_delay_a_request_and_lose_none(place, tools):
 OUT_OF_DESCRIPTORS = """
 import contextlib, os, resource, socket, threading, time
 from gateway.server.connection import Patience
+from gateway.server.lanes import Lanes, Places
 from gateway.server.supervisor import listen
-from gateway.server.worker import Worker
+from gateway.server.worker import Served, Worker
 
 def application(environ, start_response):
     start_response("200 OK", [("Content-Length", "2")])
     return [b"ok"]
 
 listener = listen("127.0.0.1", 0)
-worker = Worker(application, listener, concurrency=2, wants_body=lambda path: False, patience=Patience())
+lanes = Lanes(lambda path: False, own=Places(2, 100), others=Places(2, 100))
+worker = Worker(Served(application), listener, lanes=lanes, patience=Patience())
 clients = [socket.create_connection(listener.getsockname(), timeout=20) for _ in range(20)]
 _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
 resource.setrlimit(resource.RLIMIT_NOFILE, (60, most))

@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import resource
+import select
 import signal
 import socket
 import subprocess
@@ -17,7 +19,9 @@ SERVE = """
 import os, sys, time
 from pathlib import Path
 from gateway.server.connection import Patience
+from gateway.server.lanes import Lanes, Places
 from gateway.server.supervisor import listen, supervise
+from gateway.server.worker import Served
 
 folder, workers, kind = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 
@@ -39,12 +43,13 @@ def make(place):
         sys.exit(1)
     if kind == "raises":
         raise LookupError("cannot be made")
-    return application, lambda **busy: None
+    return Served(application)
 
 listener = listen("127.0.0.1", 0)
 print(listener.getsockname()[1], flush=True)
-sys.exit(supervise(make, listener, workers=workers, concurrency=4, wants_body=lambda path: False, patience=Patience(),
-                   tls=None))
+lanes = Lanes(lambda path: False, own=Places(4, 100), others=Places(4, 100))
+sys.exit(supervise(make, listener, workers=workers, lanes=lanes, patience=Patience(), tls=None,
+                   leaving=(folder / "left").touch))
 """
 
 
@@ -126,6 +131,7 @@ def test_asked_to_end_it_finishes_what_runs_and_leaves_with_0(start, tmp_path, e
     assert not [worker for worker in workers if worker.is_running()]
     with pytest.raises(ConnectionRefusedError):
         running.connect()
+    assert (tmp_path / "left").exists(), "a worker says its last words"
 
 
 def test_asked_to_end_while_an_answer_is_being_taken_it_is_sent_whole(start):
@@ -179,10 +185,11 @@ def test_a_replacement_that_cannot_start_is_tried_again_while_the_others_go_on(s
 
 
 @pytest.mark.parametrize("kind", ["leaves", "raises"])
-def test_an_application_that_cannot_be_made_ends_it_all_with_1(start, kind):
+def test_an_application_that_cannot_be_made_ends_it_all_with_1(start, tmp_path, kind):
     running = start(workers=3, kind=kind)
     assert running.process.wait(20) == 1
     assert running.made() <= 3
+    assert (tmp_path / "left").exists(), "a worker says its last words"
 
 
 def test_without_their_supervisor_the_workers_end(start):
@@ -203,6 +210,19 @@ def test_a_starter_that_ignores_the_end_of_children_changes_nothing(start):
     until(lambda: running.made() == 3)
     running.process.terminate()
     assert running.process.wait(20) == 0
+
+
+def test_where_descriptors_are_few_the_connections_leave_some_to_the_application(start, tmp_path):
+    few = 200
+    running = start(workers=1, prepare=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (few, few)))
+    with contextlib.ExitStack() as stack:
+        silent = [stack.enter_context(running.connect()) for _ in range(few)]
+        # Those for whom there is no room are closed.
+        until(lambda: select.select(silent, [], [], 0)[0])
+        first = silent[0]
+        first.sendall(b"GET /slow HTTP/1.1\r\nHost: h\r\n\r\n")
+        assert first.recv(100).startswith(b"HTTP/1.1 200")
+        assert (tmp_path / "inside").exists(), "it has opened a file"
 
 
 def test_an_address_that_cannot_be_had_is_an_os_error():

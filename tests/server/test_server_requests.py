@@ -248,7 +248,7 @@ def read_in_pieces(pieces):
     ours, theirs = socket.socketpair()
     with ours, theirs:
         ours.setblocking(False)
-        connection = Connection(ours, "::1", patience=Patience(), wants_body=lambda path: path.startswith("/body"))
+        connection = Connection(ours, "::1", patience=Patience(), is_own=lambda path: path.startswith("/body"))
         for piece in filter(None, pieces):
             theirs.sendall(piece)
             try:
