@@ -178,7 +178,8 @@ class Connection:
     # What llhttp calls.
 
     def on_message_begin(self) -> None:
-        self._surplus = self._complete
+        # Another request behind the one whose head was read, whether its body was wanted or not.
+        self._surplus = self._headed
 
     def on_url(self, piece: bytes) -> None:
         if not self._surplus:

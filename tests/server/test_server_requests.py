@@ -181,6 +181,20 @@ def test_the_bytes_of_an_undeclared_body_are_not_read_as_a_request(place, tools)
     assert len(place.town.seen) == 1
 
 
+@pytest.mark.parametrize(
+    ("announced", "body"),
+    [("Content-Length: 3", b"abc"), ("Transfer-Encoding: chunked", b"3\r\nabc\r\n0\r\n\r\n")],
+    ids=["announced", "in chunks"],
+)
+@pytest.mark.parametrize("second", SECOND.values(), ids=SECOND)
+def test_neither_is_what_follows_an_undeclared_body(place, tools, announced, body, second):
+    said = tools.Said(place.exchange(tools.get("/a", announced) + body + second))
+    assert said.rest == b""
+    assert said["connection"] == ["close"]
+    (seen,) = place.town.seen
+    assert (seen["REQUEST_METHOD"], seen["PATH_INFO"], seen["SERVER_PROTOCOL"]) == ("GET", "/a", "HTTP/1.1")
+
+
 @pytest.mark.parametrize("how", ["announced", "in chunks"])
 def test_a_body_too_large_is_cut_off_and_answered_at_once(place, tools, how):
     with place.connect() as client:
