@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
@@ -218,6 +219,8 @@ def _inconsistencies(sections: Mapping[str, Any]) -> list[str]:
             problems.append("server.public_url: must be an origin such as https://cafpro.example, without a path.")
         if int(server.bind.rpartition(":")[2]) > LAST_PORT:
             problems.append(f"server.bind: a port is at most {LAST_PORT}.")
+        if not all(_is_network(proxy) for proxy in server.proxies):
+            problems.append("server.proxies: each must be an IP address, or a network such as 10.0.0.0/8.")
     if upstream := sections["upstream"]:
         problem = _url_problem(upstream.url)
         if problem:
@@ -257,6 +260,14 @@ def _url_problem(url: str) -> str | None:
     if parts.query or parts.fragment:
         return "must not contain a query or a fragment."
     return None
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ip_network(text)
+    except ValueError:
+        return False
+    return "%" not in text
 
 
 def _known(word: str, words: list[str]) -> str:

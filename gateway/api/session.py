@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,6 +24,10 @@ from gateway.proxy.identify import Reception
 from gateway.record.entry import Entry
 
 LARGEST_LOG_IN: Final = 4096
+REFUSED_EVERY: Final = 0.25
+"""Seconds. A log-in that is refused is answered at the end of such a piece of time since it came, so that nobody sees
+how long each reason took: to note the failure of an account that exists takes a write."""
+_REFUSED_SINCE: Final = "cafpro.refused_since"
 
 
 class LogIn(msgspec.Struct, forbid_unknown_fields=True):
@@ -54,15 +59,18 @@ class SessionApi:
             )
         return routes
 
-    def _view(self, work: Callable[[Mapping[str, Any], Entry], Answer]) -> Callable[[], Response]:
+    def _view(self, work: Callable[[dict[str, Any], Entry], Answer]) -> Callable[[], Response]:
         def view() -> Response:
             return as_flask(self.exit.leave(new_entry(request.environ), partial(work, request.environ)))
 
         return view
 
-    def log_in(self, environ: Mapping[str, Any], entry: Entry) -> Answer:
+    def log_in(self, environ: dict[str, Any], entry: Entry) -> Answer:
         """201 with a fresh token, told once, and the cookie."""
         entry.act = "log_in"
+        begun = time.monotonic()
+        limits = self.reception.limits
+        limits.admit_address(entry.address)
         self.reception.door.check_host(environ)
         self.reception.door.check_origin(environ)
         if str(environ.get("CONTENT_TYPE", "")).partition(";")[0].strip().lower() != "application/json":
@@ -71,6 +79,7 @@ class SessionApi:
             asked = msgspec.json.decode(read_body(environ, limit=LARGEST_LOG_IN), type=LogIn)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise BadRequest("a log-in that is not understood") from None
+        limits.admit_log_in(address=entry.address, identifier=asked.identifier)
         try:
             opened = sessions.sign_in(
                 self.reception.store,
@@ -80,9 +89,15 @@ class SessionApi:
                 profile=asked.profile,
                 now=entry.at,
             )
-        except (LogInRefused, ProfileRefused) as refusal:
+        except LogInRefused as refusal:
+            limits.log_in_failed(address=entry.address, identifier=asked.identifier)
+            environ[_REFUSED_SINCE] = begun
             entry.agent = refusal.identifier
             raise
+        except ProfileRefused as refusal:
+            entry.agent = refusal.identifier
+            raise
+        limits.log_in_succeeded(identifier=asked.identifier)
         agent = opened.agent
         entry.known(agent)
         shown = {
@@ -123,6 +138,12 @@ class SessionApi:
         self.reception.door.check_change(environ, credentials)
         sessions.sign_out(self.reception.store, credentials.token)
         return Answer(204, b"", (self.reception.door.set_cookie("", 0),))
+
+
+def seconds_to_hold(environ: Mapping[str, Any]) -> float:
+    """How long the answer to this request is to be held back: 0 for all but refused log-ins (`REFUSED_EVERY`)."""
+    since = environ.get(_REFUSED_SINCE)
+    return 0.0 if since is None else (since - time.monotonic()) % REFUSED_EVERY
 
 
 def as_flask(answer: Answer) -> Response:

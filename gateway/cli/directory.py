@@ -199,7 +199,7 @@ def add_account(store: Store, identifier: str, from_stdin: bool, generate: bool,
 @of_partner
 @formatted
 def list_accounts(store: Store, partner_name: str | None, form: str) -> None:
-    """List the accounts."""
+    """List the accounts. A locked one shows since when: too many wrong passwords in a row."""
     print_rows(directory.Account, directory.accounts(store, partner_name=partner_name), form=form)
 
 
@@ -215,6 +215,16 @@ def suspend_account(store: Store, identifier: str) -> None:
 def resume_account(store: Store, identifier: str) -> None:
     """Let the suspended IDENTIFIER in again."""
     directory.resume_account(store, identifier=identifier)
+
+
+@command(account, "unlock", "m.martin")
+@identifier_argument
+def unlock_account(store: Store, identifier: str) -> None:
+    """Let IDENTIFIER in again, whom ten wrong passwords in a row have locked out.
+
+    Whoever has just failed still waits for a moment, two minutes at most.
+    """
+    directory.unlock_account(store, identifier=identifier)
 
 
 @command(account, "profiles", "m.martin --profile T1 --profile T9")
@@ -248,7 +258,7 @@ def withdraw_engagement(store: Store, identifier: str) -> None:
 @stdin_option
 @generate_option
 def set_password(store: Store, identifier: str, from_stdin: bool, generate: bool) -> None:
-    """Give IDENTIFIER another password and end its sessions."""
+    """Give IDENTIFIER another password, unlock it and end its sessions."""
     password = _password(from_stdin, generate)
     directory.set_password(store, identifier=identifier, password=password)
     if generate:

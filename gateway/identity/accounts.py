@@ -19,15 +19,16 @@ from gateway.identity.entries import (
     text_problem,
     written,
 )
+from gateway.identity.failures import forget_failures
 from gateway.identity.passwords import hash_password, password_problem
 from gateway.identity.sessions import is_identifier
 from gateway.identity.store import Store
-from gateway.identity.tables import account, partner, session
+from gateway.identity.tables import account, failure, partner, session
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An agent's account. Without a profile (Caf staff) it opens no dossier."""
+    """An agent's account. Without a profile (Caf staff) it opens no dossier. `locked_at`: too many wrong passwords."""
 
     identifier: str
     partner: str
@@ -35,6 +36,7 @@ class Account:
     engagement_version: str | None
     engagement_signed_at: datetime | None
     suspended: bool
+    locked_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +90,10 @@ def accounts(store: Store, *, partner_name: str | None = None) -> list[Account]:
             account.c.engagement_version,
             account.c.engagement_signed_at,
             account.c.suspended,
+            failure.c.locked_at,
         )
         .join(partner, partner.c.id == account.c.partner_id)
+        .outerjoin(failure, failure.c.account_id == account.c.id)
         .order_by(account.c.identifier)
     )
     with store.read() as connection:
@@ -98,8 +102,10 @@ def accounts(store: Store, *, partner_name: str | None = None) -> list[Account]:
             refuse([unknown])
             query = query.where(partner.c.id == partner_id)
         return [
-            Account(identifier, name, tuple(profiles.split()), version, instant(signed_at), suspended)
-            for identifier, name, profiles, version, signed_at, suspended in connection.execute(query)
+            Account(
+                identifier, name, tuple(profiles.split()), version, instant(signed_at), suspended, instant(locked_at)
+            )
+            for identifier, name, profiles, version, signed_at, suspended, locked_at in connection.execute(query)
         ]
 
 
@@ -111,6 +117,11 @@ def suspend_account(store: Store, *, identifier: str) -> None:
 def resume_account(store: Store, *, identifier: str) -> None:
     """Let a suspended account in again, with the sessions it still has."""
     _change(store, identifier, suspended=False)
+
+
+def unlock_account(store: Store, *, identifier: str) -> None:
+    """Let an account in again that too many wrong passwords have locked. Its password stays."""
+    _change(store, identifier, unlock=True)
 
 
 def set_profiles(store: Store, *, identifier: str, profiles: Sequence[str]) -> None:
@@ -131,9 +142,9 @@ def withdraw_engagement(store: Store, *, identifier: str) -> None:
 
 
 def set_password(store: Store, *, identifier: str, password: str) -> int:
-    """Give the account another password and end its sessions; how many there were."""
+    """Give the account another password, unlock it and end its sessions; how many there were."""
     refuse([password_problem(password)])
-    return _change(store, identifier, end=True, password_hash=hash_password(password))
+    return _change(store, identifier, end=True, unlock=True, password_hash=hash_password(password))
 
 
 def end_sessions(store: Store, *, identifier: str) -> int:
@@ -167,12 +178,14 @@ def open_sessions(store: Store, *, identifier: str | None = None, now: datetime)
         ]
 
 
-def _change(store: Store, identifier: str, *, end: bool = False, **values: Any) -> int:
+def _change(store: Store, identifier: str, *, end: bool = False, unlock: bool = False, **values: Any) -> int:
     with store.change() as connection:
         account_id, _, unknown = find_account(connection, identifier)
         refuse([unknown])
         if values:
             connection.execute(update(account).where(account.c.id == account_id).values(**values))
+        if unlock and account_id is not None:
+            forget_failures(connection, account_id)
         if not end:
             return 0
         return connection.execute(delete(session).where(session.c.account_id == account_id)).rowcount

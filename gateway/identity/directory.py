@@ -1,7 +1,7 @@
 """The directory as administrators change it: partners, conventions, accounts, mandates and objections.
 
 Every change is one transaction, acts on the next request of every process, and is refused whole with all that is
-wrong in it (`Misconfigured`). Nothing is deleted: it is suspended, released, lifted. Only sessions go.
+wrong in it (`Misconfigured`). Nothing is deleted: it is suspended, released, lifted. Only sessions go, and failures.
 Every function may raise `StoreUnavailable`.
 """
 
@@ -17,6 +17,7 @@ from gateway.identity.accounts import (
     set_profiles,
     sign_engagement,
     suspend_account,
+    unlock_account,
     withdraw_engagement,
 )
 from gateway.identity.mandates import Mandate, add_mandate, mandates, release_mandate
@@ -60,5 +61,6 @@ __all__ = [
     "sign_engagement",
     "suspend_account",
     "suspend_convention",
+    "unlock_account",
     "withdraw_engagement",
 ]

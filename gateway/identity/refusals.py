@@ -10,10 +10,12 @@ from gateway.model import Agent
 UNKNOWN_IDENTIFIER: Final = "unknown identifier"
 PASSWORD_WRONG: Final = "wrong password"  # noqa: S105  # a reason, not a secret
 ACCOUNT_SUSPENDED: Final = "suspended account"
+ACCOUNT_LOCKED: Final = "locked account"
 
 
 class LogInRefused(WrongPassword):
-    """`because` is one of the three reasons above. `identifier` is the known account's, or empty.
+    """`because` is one of the four reasons above, the last two of whoever knows the password. `identifier` is the known
+    account's, or empty.
 
     An unknown identifier is never kept: people type their password in the wrong field.
     """

@@ -20,7 +20,9 @@ from gateway.database.connections import Reading
 from gateway.errors import SessionEnded
 from gateway.identity import passwords
 from gateway.identity.facts import SESSION, Session, local_day, session_of
+from gateway.identity.failures import NOBODY, count_failure, forget_failures, is_locked
 from gateway.identity.refusals import (
+    ACCOUNT_LOCKED,
     ACCOUNT_SUSPENDED,
     PASSWORD_WRONG,
     UNKNOWN_IDENTIFIER,
@@ -38,10 +40,12 @@ CLOCK_TOLERANCE: Final = 300
 _SWEPT_AT_ONCE: Final = 100
 _IDENTIFIER: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{43}")
-_ACCOUNT: Final = select(account.c.id, account.c.password_hash, account.c.profiles, account.c.suspended).where(
-    account.c.identifier == bindparam("identifier")
+_ACCOUNT: Final = select(account.c.id, account.c.password_hash).where(account.c.identifier == bindparam("identifier"))
+_HELD_ACCOUNT: Final = (
+    select(account.c.password_hash, account.c.profiles, account.c.suspended)
+    .where(account.c.id == bindparam("account"))
+    .with_for_update()
 )
-_LOCKED_HASH: Final = select(account.c.password_hash).where(account.c.id == bindparam("account")).with_for_update()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,26 +74,29 @@ def sign_in(
     """Open a session for the account `identifier` under one of its profiles.
 
     `profile` may be None where the account holds one profile, or none (Caf staff: the session's profile is empty).
-    Raises `LogInRefused`, alike and in comparable time for an unknown identifier, a wrong password and a suspended
-    account; `ProfileRefused`, only to whoever knows the password; `Busy`; `StoreUnavailable`.
+    Raises `LogInRefused`, alike for an unknown identifier, a wrong password, a suspended and a locked account, the
+    password checked each time; `ProfileRefused`, only to whoever knows the password; `Busy`; `StoreUnavailable`.
     """
     rows = store.ask(_ACCOUNT, identifier=identifier) if is_identifier(identifier) else []
-    if not rows:
-        passwords.password_matches(password, stored=None)
-        raise LogInRefused(UNKNOWN_IDENTIFIER)
-    account_id, stored, written, suspended = rows[0]
-    if not passwords.password_matches(password, stored=stored):
-        raise LogInRefused(PASSWORD_WRONG, identifier=identifier)
-    if suspended:
-        raise LogInRefused(ACCOUNT_SUSPENDED, identifier=identifier)
-    chosen = _chosen_profile(profile, held=tuple(written.split()), identifier=identifier)
+    account_id, stored = rows[0] if rows else (NOBODY, None)
+    if not passwords.password_matches(password, stored=stored) or stored is None:
+        count_failure(store, account_id, now=now)
+        raise LogInRefused(PASSWORD_WRONG, identifier=identifier) if rows else LogInRefused(UNKNOWN_IDENTIFIER)
     renewed = passwords.hash_password(password) if passwords.is_outdated(stored) else None
     token = secrets.token_urlsafe(32)
     opened_at = int(now.timestamp())
     with store.change() as connection:
-        # A password changed since it was checked has ended every session: none may slip in behind it.
-        if connection.execute(_LOCKED_HASH, {"account": account_id}).scalar() != stored:
+        # Only now, when it cannot change any more: a password changed since it was checked has ended every session, and
+        # none may slip in behind it; and of many guesses at once, none is told anything after the one that locks.
+        held, written, suspended = connection.execute(_HELD_ACCOUNT, {"account": account_id}).one()
+        if held != stored:
             raise LogInRefused(PASSWORD_WRONG, identifier=identifier)
+        if is_locked(connection, account_id):
+            raise LogInRefused(ACCOUNT_LOCKED, identifier=identifier)
+        if suspended:
+            raise LogInRefused(ACCOUNT_SUSPENDED, identifier=identifier)
+        chosen = _chosen_profile(profile, held=tuple(written.split()), identifier=identifier)
+        forget_failures(connection, account_id)
         connection.execute(_sweep(opened_at))
         if renewed:
             connection.execute(update(account).where(account.c.id == account_id).values(password_hash=renewed))

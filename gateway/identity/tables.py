@@ -2,7 +2,7 @@
 
 Dates are civil days of the configured time zone. Instants are whole seconds since 1970, UTC. Profiles are written
 separated by spaces, such as `T1 T9`. Nothing an administrator enters is ever deleted: it is released, lifted,
-suspended; only sessions go.
+suspended; only sessions go, and failures.
 """
 
 from __future__ import annotations
@@ -65,6 +65,15 @@ account: Final = Table(
     Column("engagement_signed_at", BigInteger),
     Column("suspended", Boolean, nullable=False),
 )
+
+failure: Final = Table(
+    "failure",
+    METADATA,
+    Column("account_id", ForeignKey(account.c.id), primary_key=True, autoincrement=False),
+    Column("in_a_row", Integer, nullable=False),
+    Column("locked_at", BigInteger),
+)
+"""Wrong passwords since the last right one, of the accounts that have any."""
 
 mandate: Final = Table(
     "mandate",

@@ -10,6 +10,7 @@ from gateway.database.connections import Reading
 from gateway.identity import facts, sessions
 from gateway.identity.refusals import AgentSuspended
 from gateway.identity.store import Store
+from gateway.limits.limits import Limits
 from gateway.model import Agent, DossierNumber
 from gateway.proxy.credentials import Credentials, Door
 from gateway.record.entry import Entry
@@ -31,9 +32,15 @@ class Reception:
     door: Door
     store: Store
     rules: Identity
+    limits: Limits
 
     def identify(self, environ: Mapping[str, Any], entry: Entry) -> Caller:
-        """The agent, noted in the record's entry, and what proved it. Raises a 401, or `AccountSuspended`."""
+        """The agent, noted in the record's entry, and what proved it.
+
+        Raises a 401, `AccountSuspended`, or `TooManyRequests`: of an address before anything that it sent is looked at,
+        of an agent as soon as it is known.
+        """
+        self.limits.admit_address(entry.address)
         credentials = self.door.credentials(environ)
         try:
             agent, reading = sessions.identify(self.store, self.rules, credentials.token, now=entry.at)
@@ -41,6 +48,7 @@ class Reception:
             entry.known(refusal.agent)
             raise
         entry.known(agent)
+        self.limits.admit_agent(agent.identifier)
         return Caller(agent, credentials, reading)
 
     def dossier_facts(self, caller: Caller, number: DossierNumber, entry: Entry) -> tuple[frozenset[str], str]:

@@ -15,10 +15,12 @@ from gateway.cli.init import furnish
 from gateway.identity import directory
 from gateway.identity.store import Store, open_store
 from gateway.policy_files.folder import shipped
+from gateway.settings import Limits
 from tests.bench.processes import MEASURED_CORE, free_port, running, wait_for
 
 PASSWORD = "Bench-Mouette-2026-Vendee"  # of accounts that exist for seconds
 CAISSE = "851"
+OUT_OF_REACH = {f"limits.{name}": "1000000000" for name in Limits.__struct_fields__}
 
 
 class Served(NamedTuple):
@@ -80,8 +82,12 @@ def entrust(store: Store, identifier: str, dossier: str, kind: str) -> None:
 def serving(
     configuration: Path, port: int, *, settings: Mapping[str, str] | None = None, core: str | None = MEASURED_CORE
 ) -> Iterator[Served]:
-    """The gateway of a furnished folder, running. `settings` override, written such as `server.workers`."""
-    environment = {f"CAFPRO_{name.replace('.', '__').upper()}": value for name, value in (settings or {}).items()}
+    """The gateway of a furnished folder, running. `settings` override, written such as `server.workers`.
+
+    Its limits are asked on each request and never met.
+    """
+    overrides = {**OUT_OF_REACH, **(settings or {})}
+    environment = {f"CAFPRO_{name.replace('.', '__').upper()}": value for name, value in overrides.items()}
     command = (sys.executable, "-m", "gateway.cli", "serve", "--config", str(configuration))
     log = configuration.parent / "gateway.log"
     with running(*command, core=core, environment=environment, output=log) as process:

@@ -70,6 +70,7 @@ def test_a_day_at_the_desk(folder):
         "profiles": ["T9"],
         "engagement_version": "2012-07",
         "suspended": True,
+        "locked_at": None,
     }
     assert cafpro("convention", "list", "--format", "csv") == (
         "number,partner,caisse,starts_on,ends_on,suspended,profiles\n"

@@ -1,0 +1,78 @@
+"""The limits as the gateway asks for them: each in one line, which raises the refusal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import lru_cache
+from ipaddress import IPv6Address
+from typing import Final, NamedTuple
+
+from gateway.errors import TooManyAttempts, TooManyRequests
+from gateway.limits.buckets import Buckets
+from gateway.limits.delays import Delays
+
+_NETWORK: Final = (1 << 128) - (1 << 64)
+
+
+class Rate(NamedTuple):
+    """So many at once, and so many a minute once they are used up."""
+
+    per_minute: int
+    burst: int
+
+
+class Limits:
+    """What everyone has asked for lately, over all processes together. Make it before the fork."""
+
+    def __init__(
+        self, *, agent: Rate, address: Rate, failures: Rate, now: Callable[[], int] = time.monotonic_ns
+    ) -> None:
+        """`failures`: of log-ins from one address. `now`: nanoseconds of the clock that processes share."""
+        self._agents = Buckets(per_minute=agent.per_minute, burst=agent.burst, now=now)
+        self._addresses = Buckets(per_minute=address.per_minute, burst=address.burst, now=now)
+        self._failures = Buckets(per_minute=failures.per_minute, burst=failures.burst, now=now)
+        self._delays = Delays(now=now)
+
+    def admit_address(self, address: str) -> None:
+        """Raises `TooManyRequests` where this address has sent too many. Asked before anything else is looked at."""
+        seconds = self._addresses.take(_line_of(address) if ":" in address else address)
+        if seconds:
+            raise TooManyRequests("too many from this address", seconds=seconds)
+
+    def admit_agent(self, identifier: str) -> None:
+        """Raises `TooManyRequests` where this agent has sent too many, with whichever of its sessions."""
+        seconds = self._agents.take(identifier)
+        if seconds:
+            raise TooManyRequests("too many of this agent", seconds=seconds)
+
+    def admit_log_in(self, *, address: str, identifier: str) -> None:
+        """Raises `TooManyAttempts` where too many have failed. `identifier` is as it was typed, known or not.
+
+        What is being tried at this moment has not failed yet: as many log-ins as are checked at once may come through
+        too many, and are waited for afterwards.
+        """
+        for_address = self._failures.wait(_line_of(address) if ":" in address else address)
+        for_identifier = self._delays.wait(identifier)
+        if for_address or for_identifier:
+            whose = "from this address" if for_address >= for_identifier else "for this identifier"
+            raise TooManyAttempts(f"too many failures {whose}", seconds=max(for_address, for_identifier))
+
+    def log_in_failed(self, *, address: str, identifier: str) -> None:
+        """A log-in was tried and failed."""
+        self._failures.spend(_line_of(address) if ":" in address else address)
+        self._delays.failed(identifier)
+
+    def log_in_succeeded(self, *, identifier: str) -> None:
+        """A log-in was tried and is good: the failures of this identifier are forgotten, those of the address stay."""
+        self._delays.succeeded(identifier)
+
+
+@lru_cache(maxsize=4096)
+def _line_of(address: str) -> str:
+    """What stands for an IPv6 address: its /64, since one subscriber has all of it. IPv4 written as IPv6 is IPv4."""
+    try:
+        parsed = IPv6Address(address)
+    except ValueError:
+        return address
+    return str(parsed.ipv4_mapped or IPv6Address(int(parsed) & _NETWORK))
