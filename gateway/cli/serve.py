@@ -14,7 +14,7 @@ import click
 
 from gateway import settings as settings_module
 from gateway.api.metrics import scrape_token
-from gateway.app import OWN, OWN_THREADS, create_app, limits_of, read_policies, record_key
+from gateway.app import OWN, create_app, limits_of, read_policies, record_key
 from gateway.cli.log import SINK, Stream, write_log
 from gateway.cli.speaking import leave
 from gateway.errors import Busy, Misconfigured
@@ -31,8 +31,11 @@ from gateway.server.supervisor import listen, supervise, tls_context
 from gateway.server.worker import Served
 from gateway.settings import Settings
 
+OWN_AT_WORK: Final = 256
+"""Requests to our own addresses that are begun in each process. What blocks waits for a thread, milliseconds for most;
+a log-in that is refused is held back, and has none meanwhile."""
 OWN_WAITING: Final = 64
-"""Whole requests to our own addresses that wait for a thread, in each process. Most take milliseconds."""
+"""Whole ones beyond them that wait."""
 
 
 def own_tls(settings: Settings) -> ssl.SSLContext | None:
@@ -114,7 +117,7 @@ def run(settings: Settings) -> int:
         workers=server.workers,
         lanes=Lanes(
             is_own,
-            own=Places(at_work=OWN_THREADS, waiting=OWN_WAITING),
+            own=Places(at_work=OWN_AT_WORK, waiting=OWN_WAITING),
             others=Places(at_work=server.concurrency, waiting=server.waiting),
         ),
         patience=Patience(

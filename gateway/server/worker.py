@@ -23,8 +23,8 @@ from gateway.server.connection import FOREVER, Application, Connection, Malforme
 from gateway.server.lanes import Lane, Lanes, Refuse, plain_refusal
 
 MOST_CONNECTIONS: Final = 16_384
-SPARE_DESCRIPTORS: Final = 128
-"""Of what the system allows, left for the application, beside one for each request at work."""
+SPARE_DESCRIPTORS: Final = 256
+"""Of what the system allows, left for the application, beside one for each request at work that is not its own."""
 FEWEST_CONNECTIONS: Final = 16
 GIVEN_UP_AT_ONCE: Final = 256
 """Silent connections that are closed together, so that others find room."""
@@ -376,7 +376,7 @@ def _affordable(lanes: Lanes) -> int:
     allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if allowed == resource.RLIM_INFINITY:
         return MOST_CONNECTIONS
-    spare = SPARE_DESCRIPTORS + lanes.own.at_work + lanes.others.at_work
+    spare = SPARE_DESCRIPTORS + lanes.others.at_work
     return min(MOST_CONNECTIONS, max(FEWEST_CONNECTIONS, allowed - spare))
 
 

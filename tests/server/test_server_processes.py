@@ -213,7 +213,7 @@ def test_a_starter_that_ignores_the_end_of_children_changes_nothing(start):
 
 
 def test_where_descriptors_are_few_the_connections_leave_some_to_the_application(start, tmp_path):
-    few = 200
+    few = 400
     running = start(workers=1, prepare=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (few, few)))
     with contextlib.ExitStack() as stack:
         silent = [stack.enter_context(running.connect()) for _ in range(few)]
