@@ -7,23 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.attacks.sending import Sender
+from tests.attacks.sending import BOUNDLESS, Sender
 from tests.story.brochure import PROFILES
 from tests.story.fixtures import gateway, sessions, start_backend, start_gateway, stub_url
 from tests.story.running import Backend, Gateway
 from upstream_stub.dossiers import VARIANTS, dossier_text, rubric_text
 
 __all__ = ["gateway", "sessions", "start_backend", "start_gateway", "stub_url"]
-
-MANY = "1000000"
-BOUNDLESS = {
-    f"limits.{name}": MANY
-    for name in (
-        *("agent_per_minute", "agent_burst", "address_per_minute", "address_burst"),
-        *("failures_per_minute", "failures_burst"),
-    )
-}
-"""Settings for a gateway that is attacked from one address all the time."""
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,15 @@ PROFILE = "T2"
 """Whose session an attack carries unless it says otherwise: three rubrics are open, seventeen are not."""
 DOSSIER = "/dossiers/9990001"
 
+BOUNDLESS = {
+    f"limits.{name}": "1000000"
+    for name in (
+        *("agent_per_minute", "agent_burst", "address_per_minute", "address_burst"),
+        *("failures_per_minute", "failures_burst"),
+    )
+}
+"""Settings for a gateway that is attacked from one address all the time."""
+
 
 @dataclass(frozen=True)
 class Tried:
@@ -117,7 +126,7 @@ class Sender:
         self,
         request: bytes | Sequence[bytes],
         *,
-        profile: str | None = PROFILE,
+        profile: str | Sequence[str] | None = PROFILE,
         ends: bool = True,
         method: str = "GET",
         seconds: float = PATIENCE,
@@ -126,7 +135,7 @@ class Sender:
 
         `ends`: our side is shut behind it, so that an unfinished request is one; without it the gateway must close by
         itself within `seconds`. `method` tells how the answers are framed. `profile`: whose rubrics may be in the
-        answers; None for nobody's.
+        answers, one or several; None for nobody's.
         """
         pieces = [request] if isinstance(request, bytes) else list(request)
         rows, log, asked = self.gateway.record_rows(), self.gateway.log(), len(self.backend.asked)
@@ -153,7 +162,8 @@ class Sender:
             self.gateway.log()[len(log) :],
             self.backend.asked[asked:],
         )
-        self._nothing_leaked(tried, OPEN[profile] if profile else frozenset())
+        whose = [profile] if isinstance(profile, str) else profile or ()
+        self._nothing_leaked(tried, frozenset().union(*(OPEN[name] for name in whose)))
         return tried
 
     def _nothing_leaked(self, tried: Tried, opened: frozenset[str]) -> None:
