@@ -10,6 +10,7 @@ import pytest
 from gateway.loop import loop
 
 
+@pytest.mark.attack(12)
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_head_answers_the_headers_of_get_and_no_body(place, tools, method):
     with place.connect() as client:
@@ -21,6 +22,7 @@ def test_head_answers_the_headers_of_get_and_no_body(place, tools, method):
     assert said.rest == b""
 
 
+@pytest.mark.attack(12)
 def test_a_head_request_leaves_the_connection_in_step(place, tools):
     with place.connect() as client:
         client.sendall(tools.get("/large/512", method="HEAD"))
@@ -64,6 +66,7 @@ def test_an_application_that_fails_is_answered_500_without_a_word_of_it(place, t
     assert tools.Said(place.exchange(tools.get("/after"))).status == 200, "every thread still serves"
 
 
+@pytest.mark.attack(10)
 @pytest.mark.parametrize(
     "value", ["a\r\nSet-Cookie: b=c", "a\nb", "a\rb", "a\0b", "\r\n\r\nHTTP/1.1 200 OK"], ids=lambda value: repr(value)
 )

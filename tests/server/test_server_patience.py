@@ -29,6 +29,7 @@ def hurried(hasty):
     return hasty
 
 
+@pytest.mark.attack(13)
 @pytest.mark.parametrize(
     "begun",
     [b"", b"GE", b"GET / HTTP/1.1\r\nHost: h\r\nX-A", b"\r\n"],
@@ -41,6 +42,7 @@ def test_a_request_that_does_not_come_ends_its_connection(hurried, tools, begun)
     assert hurried.town.seen == []
 
 
+@pytest.mark.attack(13)
 def test_a_head_in_crumbs_ends_its_connection(hurried, tools):
     with hurried.connect() as client:
         client.sendall(b"GET /")
@@ -66,6 +68,7 @@ def test_an_idle_connection_ends(hurried, tools):
         assert client.recv(1) == b""
 
 
+@pytest.mark.attack(13)
 @pytest.mark.parametrize("sent", [b"", b"ab"], ids=["none of it", "some of it"])
 def test_a_body_that_does_not_come_is_told_to_the_application(hurried, tools, sent):
     with hurried.connect() as client:
@@ -99,6 +102,7 @@ def test_slow_readers_together_hold_a_bounded_memory(tools, monkeypatch):
         assert tools.Said(place.exchange(tools.get("/after"))).status == 200
 
 
+@pytest.mark.attack(13)
 def test_a_thousand_slow_clients_do_not_keep_one_from_being_served(place, tools):
     begun = [
         b"",

@@ -75,6 +75,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.attack(13)
 @pytest.mark.parametrize(("status", "request_"), REFUSED.values(), ids=REFUSED)
 def test_what_is_not_http_as_we_accept_it_never_reaches_the_application(place, tools, status, request_):
     said = tools.Said(place.exchange(request_))
@@ -131,6 +132,7 @@ UNDERSTOOD = {
 }
 
 
+@pytest.mark.attack(8)
 @pytest.mark.parametrize(("request_", "expected"), UNDERSTOOD.values(), ids=UNDERSTOOD)
 def test_a_request_reaches_the_application_as_it_was_sent(place, tools, request_, expected):
     shown = tools.Said(place.exchange(request_)).shown
@@ -138,6 +140,7 @@ def test_a_request_reaches_the_application_as_it_was_sent(place, tools, request_
     assert len(place.town.seen) == 1
 
 
+@pytest.mark.attack(8)
 def test_a_script_name_is_never_the_clients(place, tools):
     shown = tools.Said(place.exchange(tools.get("/a", "Script-Name: /b", "SCRIPT_NAME: /c"))).shown
     assert shown["SCRIPT_NAME"] == ""
@@ -153,6 +156,7 @@ SECOND = {
 }
 
 
+@pytest.mark.attack(13)
 @pytest.mark.parametrize("second", SECOND.values(), ids=SECOND)
 @pytest.mark.parametrize("first", ["GET", "HEAD", "POST"])
 def test_what_follows_a_request_at_once_changes_nothing_of_it_and_is_not_answered(place, tools, first, second):
@@ -166,6 +170,7 @@ def test_what_follows_a_request_at_once_changes_nothing_of_it_and_is_not_answere
     assert "HTTP_X_A" not in seen
 
 
+@pytest.mark.attack(13)
 def test_a_body_nobody_declared_is_not_waited_for(place, tools):
     with place.connect() as client:
         client.sendall(tools.get("/a", "Content-Length: 100"))
@@ -175,12 +180,14 @@ def test_a_body_nobody_declared_is_not_waited_for(place, tools):
     assert said["connection"] == ["close"]
 
 
+@pytest.mark.attack(13)
 def test_the_bytes_of_an_undeclared_body_are_not_read_as_a_request(place, tools):
     said = tools.Said(place.exchange(tools.get("/a", "Content-Length: 33") + tools.get("/second")))
     assert said.rest == b""
     assert len(place.town.seen) == 1
 
 
+@pytest.mark.attack(13)
 @pytest.mark.parametrize(
     ("announced", "body"),
     [("Content-Length: 3", b"abc"), ("Transfer-Encoding: chunked", b"3\r\nabc\r\n0\r\n\r\n")],
@@ -195,6 +202,7 @@ def test_neither_is_what_follows_an_undeclared_body(place, tools, announced, bod
     assert (seen["REQUEST_METHOD"], seen["PATH_INFO"], seen["SERVER_PROTOCOL"]) == ("GET", "/a", "HTTP/1.1")
 
 
+@pytest.mark.attack(13)
 @pytest.mark.parametrize("how", ["announced", "in chunks"])
 def test_a_body_too_large_is_cut_off_and_answered_at_once(place, tools, how):
     with place.connect() as client:
@@ -214,6 +222,7 @@ def test_a_body_in_the_smallest_chunks_is_read_as_any_other(place, tools):
     assert tools.Said(place.exchange(request)).shown["body"] == "a" * size
 
 
+@pytest.mark.attack(13)
 def test_chunks_wrapped_in_much_more_than_they_hold_are_refused(place, tools):
     head = tools.get("/body", "Transfer-Encoding: chunked", method="POST")
     with place.connect() as client:
@@ -275,6 +284,7 @@ def read_in_pieces(pieces):
     return None
 
 
+@pytest.mark.attack(13)
 @given(st.sets(st.integers(1, len(REQUEST) - 1), max_size=30))
 def test_a_request_means_the_same_however_it_is_cut_into_pieces(cuts):
     edges = [0, *sorted(cuts), len(REQUEST)]
@@ -295,6 +305,7 @@ def test_a_request_means_the_same_however_it_is_cut_into_pieces(cuts):
 CORPUS = [REQUEST, *(raw for raw, _ in UNDERSTOOD.values()), *(raw for _, raw in REFUSED.values() if len(raw) < 500)]
 
 
+@pytest.mark.attack(13)
 @settings(max_examples=300)
 @given(
     st.sampled_from(CORPUS),

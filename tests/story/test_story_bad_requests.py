@@ -100,6 +100,7 @@ NUMBERS = {
 }
 
 
+@pytest.mark.attack(3)
 @pytest.mark.parametrize(
     "rest", ["", "/rubriques/adresse", "/courriers/co-1.pdf"], ids=["dossier", "rubric", "document"]
 )
@@ -111,6 +112,7 @@ def test_a_malformed_number_is_refused_before_the_backend_is_called(gateway, ses
     assert (row["act"], row["agent"], row["dossier"], row["code"]) == ("request", "t1", "", "GW207")
 
 
+@pytest.mark.attack(3)
 def test_seven_digits_written_with_percent_signs_are_that_number(gateway, session, backend):
     answer = gateway.ask("/dossiers/%39%39%39%30%30%30%31", session)
     assert (answer.status, answer.body) == (200, kept_dossier(dossier_text("9990001") or b"", OPEN["T1"]))
@@ -146,6 +148,9 @@ UNKNOWN = {
 }
 
 
+@pytest.mark.attack(1)
+@pytest.mark.attack(2)
+@pytest.mark.attack(3)
 @pytest.mark.parametrize("path", UNKNOWN.values(), ids=UNKNOWN)
 def test_an_unknown_address_is_a_404(gateway, session, unasked, path):
     answer = raw(gateway, f"GET {path} HTTP/1.1", f"Host: {gateway.host}", bearer(session))
@@ -158,6 +163,7 @@ def test_an_unknown_address_of_our_own_is_a_404(gateway, session, unasked, path)
     is_problem(gateway.ask(path, session), 404, "GW203")
 
 
+@pytest.mark.attack(12)
 @pytest.mark.parametrize("path", [DOSSIER, f"{DOSSIER}/rubriques/adresse", f"{DOSSIER}/courriers/co-1.pdf"])
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH", "PROPFIND"])
 def test_a_method_that_a_route_does_not_declare_is_a_405_that_names_the_others(gateway, session, unasked, method, path):
@@ -167,11 +173,13 @@ def test_a_method_that_a_route_does_not_declare_is_a_405_that_names_the_others(g
     assert gateway.recorded(answer)["code"] == "GW204"
 
 
+@pytest.mark.attack(12)
 def test_a_method_override_overrides_nothing(gateway, session, unasked):
     for name in ("X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"):
         is_problem(gateway.ask(DOSSIER, {**session, name: "GET"}, method="POST"), 405, "GW204")
 
 
+@pytest.mark.attack(12)
 @pytest.mark.parametrize(
     ("method", "allowed"),
     [("PUT", "DELETE, GET, HEAD, POST"), ("PATCH", "DELETE, GET, HEAD, POST"), ("OPTIONS", "DELETE, GET, HEAD, POST")],
@@ -183,6 +191,7 @@ def test_a_method_that_our_own_session_address_lacks_is_a_405(gateway, session, 
     assert {*answer.one("Allow").split(", ")} - {"OPTIONS"} == {*allowed.split(", ")}
 
 
+@pytest.mark.attack(12)
 @pytest.mark.parametrize(
     "method", ["get", "Get", "BREW", "GET\x00"], ids=["small letters", "mixed", "unknown", "a null"]
 )
@@ -193,12 +202,14 @@ def test_what_is_not_a_method_never_reaches_the_application(gateway, session, un
     assert len(gateway.record_rows()) == before
 
 
+@pytest.mark.attack(12)
 def test_a_tunnel_is_not_dug(gateway, session, unasked):
     answer = raw(gateway, f"CONNECT {gateway.host} HTTP/1.1", f"Host: {gateway.host}", bearer(session))
     assert answer.status in (400, 404, 405)
     assert b"CANARI" not in answer.body
 
 
+@pytest.mark.attack(13)
 @pytest.mark.parametrize(
     ("announced", "body"),
     [
@@ -228,11 +239,13 @@ QUERIES = {
 }
 
 
+@pytest.mark.attack(6)
 @pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES)
 def test_a_parameter_that_no_route_declares_is_refused(gateway, session, unasked, query):
     is_problem(gateway.ask(f"{DOSSIER}?{query}", session), 400, "GW202")
 
 
+@pytest.mark.attack(6)
 @pytest.mark.parametrize("query", ["page", "&", "=", "%", "%FF=1", "a=1;b=2" + "&a=1" * 40], ids=range(6))
 def test_a_query_that_is_not_one_is_refused(gateway, session, unasked, query):
     answer = gateway.ask(f"{DOSSIER}?{query}", session)
@@ -251,6 +264,7 @@ HOSTS = {
 }
 
 
+@pytest.mark.attack(5)
 @pytest.mark.parametrize("host", HOSTS.values(), ids=HOSTS)
 @pytest.mark.parametrize("path", [DOSSIER, "/-/session"])
 def test_a_request_to_another_host_is_refused(gateway, session, unasked, host, path):
@@ -259,12 +273,15 @@ def test_a_request_to_another_host_is_refused(gateway, session, unasked, host, p
     is_problem(answer, 400, "GW201")
 
 
+@pytest.mark.attack(5)
+@pytest.mark.attack(9)
 def test_a_host_named_twice_is_refused(gateway, session, unasked):
     hosts = [f"Host: {gateway.host}", "Host: ailleurs.example"]
     for lines in (hosts, hosts[::-1]):
         is_problem(raw(gateway, f"GET {DOSSIER} HTTP/1.1", *lines, bearer(session)), 400, "GW201")
 
 
+@pytest.mark.attack(5)
 @pytest.mark.parametrize("target", ["http://{host}/dossiers/9990001", "http://ailleurs.example/dossiers/9990001"])
 def test_a_target_in_absolute_form_is_not_a_way_in(gateway, session, unasked, target):
     answer = raw(gateway, f"GET {target.format(host=gateway.host)} HTTP/1.1", f"Host: {gateway.host}", bearer(session))
@@ -296,6 +313,7 @@ ANONYMOUS = {
 }
 
 
+@pytest.mark.attack(11)
 @pytest.mark.parametrize(("method", "path", "lines"), ANONYMOUS.values(), ids=ANONYMOUS)
 def test_an_anonymous_caller_gets_the_same_401_whatever_it_asks(gateway, session, unasked, method, path, lines):
     token = session["Authorization"].removeprefix("Bearer ")
@@ -332,6 +350,7 @@ def test_a_token_that_is_not_ours_opens_nothing(gateway, session, unasked, heade
     is_problem(answer, 401, "GW102")
 
 
+@pytest.mark.attack(9)
 def test_two_proofs_that_disagree_open_nothing(gateway, session, unasked):
     first, second = session, gateway.log_in("t2")
     host = f"Host: {gateway.host}"
@@ -381,6 +400,8 @@ IDENTITIES = [
 ]
 
 
+@pytest.mark.attack(7)
+@pytest.mark.attack(8)
 def test_what_a_client_says_of_itself_is_neither_believed_nor_passed_on(gateway, session, backend):
     """An agent of profile T2 says in every way that it is T1."""
     mine = gateway.log_in("t2")
@@ -402,6 +423,7 @@ def test_what_a_client_says_of_itself_is_neither_believed_nor_passed_on(gateway,
     assert (row["agent"], row["profile"], row["address"]) == ("t2", "T2", "127.0.0.1")
 
 
+@pytest.mark.attack(7)
 @pytest.mark.parametrize(
     "language", ["fr\tX: y", "é", "x" * 101, "fr\x7f", 'fr"', "fr\\"], ids=["tab", "accent", "long", "del", "'", "\\"]
 )
@@ -415,6 +437,7 @@ def test_a_language_that_is_not_one_is_not_passed_on(gateway, session, backend, 
     assert "Accept-Language" not in dict(backend.asked[-1][2])
 
 
+@pytest.mark.attack(7)
 def test_each_request_has_an_id_of_its_own(gateway, session):
     ids = {gateway.ask(DOSSIER, {**session, "X-Request-Id": "choisi"}).one("X-Request-Id") for _ in range(5)}
     assert len(ids) == 5
@@ -456,6 +479,7 @@ def test_a_log_in_that_is_not_understood_is_a_400(gateway, body):
     assert PASSWORD not in json.dumps(row)
 
 
+@pytest.mark.attack(13)
 @pytest.mark.parametrize("size", [4097, 65_537, 1_000_000, 10_000_000_000], ids=lambda size: f"{size} bytes announced")
 def test_a_log_in_that_is_too_large_is_a_413(gateway, size):
     lines = (f"Host: {gateway.host}", "Content-Type: application/json", f"Content-Length: {size}")
@@ -463,6 +487,7 @@ def test_a_log_in_that_is_too_large_is_a_413(gateway, size):
     is_problem(answer, 413, "GW205")
 
 
+@pytest.mark.attack(13)
 @pytest.mark.parametrize("size", [4097, 200_000], ids=lambda size: f"{size} bytes sent")
 def test_a_log_in_in_chunks_is_bounded_too(gateway, size):
     lines = (f"Host: {gateway.host}", "Content-Type: application/json", "Transfer-Encoding: chunked")
@@ -477,6 +502,7 @@ def test_a_log_in_in_chunks_is_a_log_in(gateway):
     assert raw(gateway, "POST /-/session HTTP/1.1", *lines, body=body).status == 201
 
 
+@pytest.mark.attack(13)
 def test_two_lengths_or_a_length_beside_chunks_never_reach_the_application(gateway):
     before = len(gateway.record_rows())
     for lines in (
@@ -597,6 +623,7 @@ def test_the_cafs_staff_without_a_profile_opens_no_dossier(gateway, unasked):
     is_problem(gateway.ask(DOSSIER, session), 403, "GW301")
 
 
+@pytest.mark.attack(11)
 def test_health_tells_nothing_about_anyone_and_is_not_recorded(gateway):
     before = len(gateway.record_rows())
     live, ready = gateway.ask("/-/health/live"), gateway.ask("/-/health/ready")
@@ -606,12 +633,14 @@ def test_health_tells_nothing_about_anyone_and_is_not_recorded(gateway):
     assert len(gateway.record_rows()) == before
 
 
+@pytest.mark.attack(13)
 def test_a_head_that_is_too_large_is_refused_by_the_server(gateway, session):
     for line in (f"X-Long: {'a' * 40_000}", *["\r\n".join(f"X-{n}: y" for n in range(200))]):
         answer = raw(gateway, f"GET {DOSSIER} HTTP/1.1", f"Host: {gateway.host}", bearer(session), line)
         assert (answer.status, answer.body) == (431, b"")
 
 
+@pytest.mark.attack(13)
 def test_requests_sent_all_at_once_are_answered_once_each_or_not_at_all(gateway, session):
     """What stands behind a refused body is never taken for a request: no smuggling."""
     inner = f"GET /dossiers/9990002 HTTP/1.1\r\nHost: {gateway.host}\r\n{bearer(session)}\r\n\r\n"

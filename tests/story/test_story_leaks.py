@@ -129,6 +129,7 @@ def test_every_address_answers_what_the_brochure_opens_and_refuses_the_rest(jour
             is_problem(answer, 404, "GW401")
 
 
+@pytest.mark.attack(12)
 @pytest.mark.parametrize("profile", PROFILES)
 def test_head_answers_the_headers_of_get_and_no_body(gateway, sessions, journey, profile):
     for address, answer in journey[profile, "9990001"]:

@@ -93,12 +93,14 @@ def consult(gateway: Gateway, session: dict[str, str]) -> float:
     return slowest
 
 
+@pytest.mark.attack(13)
 def test_six_hundred_slow_clients_do_not_keep_others_from_consulting(gateway, session, deaf, unfinished, silent):
     assert consult(gateway, session) < SLOWEST
     assert gateway.ask("/-/health/ready").status == 200
     assert gateway.sign_in("t2").status == 201
 
 
+@pytest.mark.attack(13)
 def test_a_body_that_never_comes_is_answered_408_in_the_end_and_recorded(gateway, silent):
     for client in silent:
         is_problem(read_answer(client), 408, "GW208")
@@ -107,12 +109,14 @@ def test_a_body_that_never_comes_is_answered_408_in_the_end_and_recorded(gateway
     assert {(row["act"], row["status"], row["agent"]) for row in rows} == {("log_in", 408, "")}
 
 
+@pytest.mark.attack(13)
 def test_a_head_that_never_ends_is_closed_in_the_end_and_never_reaches_the_application(gateway, unfinished):
     for client in unfinished:
         assert client.recv(1) == b""
     assert gateway.record_rows(act="request", code="GW101") == []
 
 
+@pytest.mark.attack(13)
 def test_whoever_did_not_read_still_gets_the_whole_answer(gateway, session, deaf):
     expected = kept_dossier(dossier_text(LARGE) or b"", OPEN["T1"])
     assert len(expected) > 100_000
