@@ -40,6 +40,7 @@ _UNREACHABLE: Final = {
     pycurl.E_SSL_CONNECT_ERROR,
     pycurl.E_PEER_FAILED_VERIFICATION,
     pycurl.E_SSL_CERTPROBLEM,
+    pycurl.E_BAD_FUNCTION_ARGUMENT,  # a key under a passphrase
     pycurl.E_SSL_CACERT_BADFILE,
     pycurl.E_SSL_CIPHER,
 }
@@ -114,7 +115,12 @@ class CurlAdapter(BaseAdapter):
             (pycurl.CAINFO, str(ca or certifi.where())),
         ]
         if client_certificate and client_key:
-            self._options += [(pycurl.SSLCERT, str(client_certificate)), (pycurl.SSLKEY, str(client_key))]
+            self._options += [
+                (pycurl.SSLCERT, str(client_certificate)),
+                (pycurl.SSLKEY, str(client_key)),
+                # To a key under a passphrase, a wrong one: without any, OpenSSL asks on the terminal, and waits.
+                (pycurl.KEYPASSWD, "none"),
+            ]
         self._local = threading.local()
         _adapters.add(self)
 

@@ -5,6 +5,7 @@ import os
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -486,3 +487,40 @@ def test_a_backend_can_ask_the_gateway_for_its_certificate(scripted, adapter, ki
         with pytest.raises(requests.RequestException):
             kit.ask(client, server.url + "/")
         assert server.received == []
+
+
+def test_a_key_under_a_passphrase_cannot_be_used_and_nobody_is_asked(scripted, kit, certificates):
+    """On a terminal, where OpenSSL would ask and wait."""
+    wrapped = certificates / "wrapped.key"
+    subprocess.run(
+        ["openssl", "pkey", "-in", certificates / "client.key", "-aes256", "-passout", "pass:secret", "-out", wrapped],
+        check=True,
+        capture_output=True,
+    )
+    server = scripted([kit.answer(b"ok")], tls=server_context(certificates, "ours"))
+    code = f"""
+from pathlib import Path
+from gateway.proxy.fetch import Backend
+from gateway.settings import Upstream
+folder = Path({str(certificates)!r})
+own = dict(client_certificate=folder / "client.pem", client_key=folder / "wrapped.key")
+try:
+    Backend(Upstream(url={server.url!r}, ca=folder / "ours.pem", **own)).fetch("/a", {{}})
+except Exception as refusal:
+    print(type(refusal).__name__)
+"""
+    ours, theirs = os.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+    ) as process:
+        os.close(theirs)
+        said = bytearray()
+        with suppress(OSError):  # EIO: the other side is closed
+            while piece := os.read(ours, 4096):
+                said += piece
+                if b"pass phrase" in said:
+                    process.kill()
+        os.close(ours)
+        assert process.wait(20) == 0, said
+    assert bytes(said).strip() == b"UpstreamUnreachable"
+    assert server.received == []
