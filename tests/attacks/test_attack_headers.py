@@ -84,6 +84,48 @@ def test_an_address_in_a_header_makes_no_address_of_another(sender: Sender, clai
     assert (tried.answer.json(), tried.rows, tried.asked) == ({"status": "live"}, [], [])
 
 
+@pytest.fixture(scope="module")
+def behind_a_proxy(archive: Backend, start_gateway) -> Sender:
+    """A gateway that takes whoever speaks from 127.0.0.1 for a proxy of ours."""
+    gateway = start_gateway(archive.url, server__proxies="127.0.0.1")
+    gateway.enter("t2", PROFILE)
+    return Sender(gateway, archive, {PROFILE: gateway.log_in("t2")})
+
+
+FORWARDED = {
+    "an address": (("X-Forwarded-For: 10.9.9.9",), "10.9.9.9"),
+    "one that the client wrote before it": (("X-Forwarded-For: 192.0.2.1, 10.9.9.9",), "10.9.9.9"),
+    "one that the client wrote in a header of its own": (
+        ("X-Forwarded-For: 192.0.2.1", "X-Forwarded-For: 10.9.9.9"),
+        "10.9.9.9",
+    ),
+    "ours behind it": (("X-Forwarded-For: 192.0.2.1, 10.9.9.9, 127.0.0.1",), "10.9.9.9"),
+    "no address": (("X-Forwarded-For: t1",), "127.0.0.1"),
+    "no address behind one": (("X-Forwarded-For: 10.9.9.9, unknown",), "127.0.0.1"),
+    "an empty list": (("X-Forwarded-For:",), "127.0.0.1"),
+    "a port": (("X-Forwarded-For: 10.9.9.9:80",), "127.0.0.1"),
+    "an underscore": (("X_Forwarded_For: 10.9.9.9",), "127.0.0.1"),
+    "the norm's header, which ours do not write": (("Forwarded: for=10.9.9.9",), "127.0.0.1"),
+    "another header": (("X-Real-IP: 10.9.9.9",), "127.0.0.1"),
+    "a line's end": (("X-Forwarded-For: 10.9.9.9%0d%0a",), "127.0.0.1"),
+    "two thousand": (("X-Forwarded-For: " + "192.0.2.1," * 2000 + "10.9.9.9",), "10.9.9.9"),
+}
+
+
+@pytest.mark.attack(7)
+@pytest.mark.parametrize(("headers", "address"), FORWARDED.values(), ids=FORWARDED)
+def test_of_our_own_proxy_only_the_clients_address_is_believed(
+    behind_a_proxy: Sender, headers: tuple[str, ...], address: str
+) -> None:
+    more = ("X-Forwarded-Host: ailleurs.example", "X-Forwarded-Proto: https", "X-Forwarded-User: t1", "X-Profil: T1")
+    tried = behind_a_proxy.send(behind_a_proxy.head(f"GET {DOSSIER} HTTP/1.1", *headers, *more))
+    tried.served()
+    assert tried.row["address"] == address
+    assert {name.lower() for name, _ in tried.asked[0][2]} == SENT
+    refused = behind_a_proxy.send(lines(f"GET {DOSSIER} HTTP/1.1", behind_a_proxy.host, *headers, *more), profile=None)
+    refused.refused(401, "GW101")
+
+
 FOLDED = {
     "CVE-2025-64484: a user": "X_Forwarded_User: t1",
     "CVE-2025-64484: a user, partly": "X-Forwarded_User: t1",
