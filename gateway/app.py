@@ -20,7 +20,7 @@ from gateway.limits.limits import Limits, Rate
 from gateway.loop.waiting import Aside, pause
 from gateway.metrics.counts import Counts, Row
 from gateway.policy_files.folder import load_texts, read, shipped
-from gateway.proxy.answers import Answer, Exit, new_entry
+from gateway.proxy.answers import Answer, Exit, Headers, always_sent, new_entry
 from gateway.proxy.credentials import Door
 from gateway.proxy.fetch import Backend
 from gateway.proxy.forwarded import Forwarded
@@ -93,6 +93,7 @@ def create_app(
     app.register_blueprint(metrics.blueprint())
     app.register_blueprint(OpenApi(door, metrics=token is not None).blueprint())
     app.register_error_handler(HTTPException, _recorded_refusals(reception, way_out))
+    app.after_request(partial(_with, always_sent(secure=door.secure)))
     forwarded = Forwarded(settings.server.proxies) if settings.server.proxies else None
     app.wsgi_app = _Doorway(app.wsgi_app, story, forwarded)  # type: ignore[method-assign]  # Flask's place for middleware
     return app
@@ -144,6 +145,13 @@ class _Doorway:
                 pause(held)
             return answered
         return self._story(environ, start_response)
+
+
+def _with(headers: Headers, response: Response) -> Response:
+    """The answer with what every answer of ours carries, whoever made it."""
+    for name, value in headers:
+        response.headers.setdefault(name, value)
+    return response
 
 
 def _recorded_refusals(reception: Reception, way_out: Exit) -> Callable[[HTTPException], Response]:

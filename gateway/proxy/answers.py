@@ -28,6 +28,7 @@ ALWAYS_SENT: Final[Headers] = (
     ("X-Content-Type-Options", "nosniff"),
     ("Referrer-Policy", "no-referrer"),
     ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
 )
 HSTS: Final = ("Strict-Transport-Security", "max-age=31536000")
 

@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from gateway.server.connection import Connection
 
 Refuse = Callable[[], tuple[str, list[tuple[str, str]], bytes]]
 """Makes the answer to a request for which there is no room: status line, headers, body."""
+
+WORDLESS: Final = (("Cache-Control", "no-store"), ("Content-Length", "0"))
+"""The headers of every answer that the server gives by itself. There is nothing in it to be guessed, framed or run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,4 +61,4 @@ class Lane:
 
 def plain_refusal() -> tuple[str, list[tuple[str, str]], bytes]:
     """503 without a word, where nobody says it better."""
-    return "503 Service Unavailable", [("Retry-After", "2"), ("Content-Length", "0")], b""
+    return "503 Service Unavailable", [("Retry-After", "2"), *WORDLESS], b""

@@ -20,7 +20,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from gateway.loop.loop import READ, WRITE, Loop, Timer, tell
 from gateway.server.connection import FOREVER, Application, Connection, Malformed, Patience
-from gateway.server.lanes import Lane, Lanes, Refuse, plain_refusal
+from gateway.server.lanes import WORDLESS, Lane, Lanes, Refuse, plain_refusal
 
 MOST_CONNECTIONS: Final = 16_384
 SPARE_DESCRIPTORS: Final = 256
@@ -232,7 +232,7 @@ class Worker:
         try:
             present = connection.receive()
         except Malformed as malformed:
-            connection.answer(malformed.status, [("Content-Length", "0")], b"", date=self._date, stays=False)
+            connection.answer(malformed.status, [*WORDLESS], b"", date=self._date, stays=False)
             connection.send()
             return self._after_sending(connection)
         if not present:
@@ -284,7 +284,7 @@ class Worker:
             status, headers, body = self._refuse()
             connection.answer(status, headers, body, date=self._date, stays=not self._stopping)
         except Exception as fault:  # noqa: BLE001 - one request's failure is nobody else's
-            connection.answer("503 Service Unavailable", [], b"", date=self._date, stays=False)
+            connection.answer("503 Service Unavailable", [*WORDLESS], b"", date=self._date, stays=False)
             tell("not refused properly", fault)
         self._send_soon(connection)
 
@@ -321,7 +321,7 @@ class Worker:
             status, headers = started
             connection.answer(status, headers, body, date=self._date, stays=not self._stopping)
         except BaseException as fault:  # noqa: BLE001 - an application that ends must not end the loop
-            connection.answer("500 Internal Server Error", [], b"", date=self._date, stays=False)
+            connection.answer("500 Internal Server Error", [*WORDLESS], b"", date=self._date, stays=False)
             tell("application failed", fault)
 
     def _after_sending(self, connection: Connection) -> None:

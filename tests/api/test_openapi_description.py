@@ -121,6 +121,7 @@ def test_it_is_told_without_a_session_and_is_not_recorded(gateway):
         "X-Content-Type-Options": "nosniff",
         "Referrer-Policy": "no-referrer",
         "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+        "Cross-Origin-Resource-Policy": "same-origin",
         "Content-Length": str(len(answer.body)),
     }
     assert (answer.status, head.status, head.body) == (200, 200, b"")

@@ -78,6 +78,7 @@ def test_a_good_answer_carries_these_headers_and_no_other(gateway, dossiers, pro
         "X-Content-Type-Options": "nosniff",
         "Referrer-Policy": "no-referrer",
         "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+        "Cross-Origin-Resource-Policy": "same-origin",
         "Content-Length": str(len(answer.body)),
     }
     assert len(answer.headers) == len(dict(answer.headers))
