@@ -86,10 +86,11 @@ def create_app(
     )
     app.register_blueprint(session.blueprint())
     probes = {"store": store.check_writable, "record": journal.check_writable}
-    app.register_blueprint(Health(policies=in_force, probes=probes).blueprint())
     token_file = settings.metrics.token_file
     token = scrape_token(token_file) if token_file else None
     metrics = Metrics(counts=counts, token=token, reception=reception, exit=way_out)
+    health = Health(policies=in_force, probes=probes, bears_token=metrics.holds_token)
+    app.register_blueprint(health.blueprint())
     app.register_blueprint(metrics.blueprint())
     app.register_blueprint(OpenApi(door, metrics=token is not None).blueprint())
     app.register_error_handler(HTTPException, _recorded_refusals(reception, way_out))

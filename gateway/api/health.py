@@ -1,14 +1,18 @@
-"""`/-/health/live` and `/-/health/ready`, for machines. They say nothing about anyone and are not recorded."""
+"""`/-/health/live` and `/-/health/ready`, for machines. They say nothing about anyone and are not recorded.
+
+Whoever bears the scrape token is told the fingerprint of the policies in force too, so that an operator sees which ones
+they are. A stranger is not: when it changes, rights have changed.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Any, Final
 
 import msgspec
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
 from gateway.policy_files.folder import InForce
 from gateway.proxy.answers import ALWAYS_SENT
@@ -20,9 +24,17 @@ REMEMBERED_SECONDS: Final = 0.5
 class Health:
     """Ready means: policies loaded, store writable, record writable."""
 
-    def __init__(self, *, policies: Callable[[], InForce], probes: Mapping[str, Callable[[], None]]) -> None:
+    def __init__(
+        self,
+        *,
+        policies: Callable[[], InForce],
+        probes: Mapping[str, Callable[[], None]],
+        bears_token: Callable[[Mapping[str, Any]], bool],
+    ) -> None:
+        """`bears_token` tells of a request (PEP 3333) whether it may know which policies are in force."""
         self._policies = policies
         self._probes = probes
+        self._bears_token = bears_token
         self._probing = threading.Lock()
         self._asked = float("-inf")
         self._failing = list(probes)
@@ -48,7 +60,9 @@ class Health:
             finally:
                 self._probing.release()
         failing = self._failing
-        state = {"status": "not ready" if failing else "ready", "policy": self._policies().fingerprint}
+        state: dict[str, Any] = {"status": "not ready" if failing else "ready"}
+        if self._bears_token(request.environ):
+            state["policy"] = self._policies().fingerprint
         return _json(503 if failing else 200, {**state, "failing": failing} if failing else state)
 
 

@@ -41,11 +41,12 @@ class Metrics:
     def metrics(self) -> Response:
         """200 with the numbers of all workers, not recorded: it says nothing about anyone. Else 401, recorded."""
         # The host is not checked: a scraper names the machine or the pod, and no browser holds the token.
-        if self._holds_token(request.environ):
+        if self.holds_token(request.environ):
             return Response(self._exposition.text(), 200, [("Content-Type", CONTENT_TYPE), *ALWAYS_SENT])
         return as_flask(self._exit.leave(new_entry(request.environ), partial(self._refuse, request.environ)))
 
-    def _holds_token(self, environ: Mapping[str, Any]) -> bool:
+    def holds_token(self, environ: Mapping[str, Any]) -> bool:
+        """Whether a request (PEP 3333) bears the scrape token. None does where there is no such token."""
         scheme, _, token = str(environ.get("HTTP_AUTHORIZATION", "")).partition(" ")
         right = self._token is not None and hmac.compare_digest(token.encode("latin-1", "replace"), self._token)
         return right and scheme.lower() == "bearer"

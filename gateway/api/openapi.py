@@ -82,7 +82,7 @@ def description(door: Door, *, metrics: bool) -> Json:
     paths: Json = {
         "/-/session": {"post": _log_in(), "get": _who(), "delete": _log_out()},
         "/-/health/live": {"get": _live()},
-        "/-/health/ready": {"get": _ready()},
+        "/-/health/ready": {"get": _ready(scraped=metrics)},
         "/-/openapi.json": {"get": _itself()},
     }
     schemes: Json = {
@@ -161,13 +161,13 @@ def _live() -> Json:
     }
 
 
-def _ready() -> Json:
+def _ready(*, scraped: bool) -> Json:
     failing = _json("Something fails: its name is listed. Or the answer itself could not be made.", "NotReady")
     failing["content"].update(_problems(UNRECORDED)["503"]["content"])
     return {
         "operationId": "ready",
         "summary": "Requests can be answered",
-        "security": [],
+        "security": [{}, {"scrape": []}] if scraped else [],
         "responses": {**_problems(UNRECORDED), "200": _json("They can.", "Ready"), "503": failing},
     }
 
@@ -195,8 +195,13 @@ def _metrics() -> Json:
 # What they hold.
 
 
-def _object(**properties: Json) -> Json:
-    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+def _object(*, optional: Json | None = None, **properties: Json) -> Json:
+    return {
+        "type": "object",
+        "properties": {**properties, **(optional or {})},
+        "required": list(properties),
+        "additionalProperties": False,
+    }
 
 
 _TEXT: Final[Json] = {"type": "string"}
@@ -204,7 +209,13 @@ _INSTANT: Final[Json] = {"type": "string", "format": "date-time"}
 _PROFILE: Final[Json] = {"type": ["string", "null"], "description": "The session's one active profile, if any."}
 _PROFILES: Final[Json] = {"type": "array", "items": _TEXT, "description": "Those the account holds."}
 _CHANGE: Final[Json] = {"type": "string", "description": "To be sent back in `X-CSRF-Token`."}
-_FINGERPRINT: Final[Json] = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
+_IN_FORCE: Final[Json] = {
+    "policy": {
+        "type": "string",
+        "pattern": "^[0-9a-f]{64}$",
+        "description": "The fingerprint of the policies in force, shown to whoever bears the scrape token.",
+    }
+}
 
 _SCHEMAS: Final[Json] = {
     "Opened": _object(
@@ -230,11 +241,11 @@ _SCHEMAS: Final[Json] = {
         csrf_token=_CHANGE,
     ),
     "Live": _object(status={"const": "live"}),
-    "Ready": _object(status={"const": "ready"}, policy=_FINGERPRINT),
+    "Ready": _object(status={"const": "ready"}, optional=_IN_FORCE),
     "NotReady": _object(
         status={"const": "not ready"},
-        policy=_FINGERPRINT,
         failing={"type": "array", "items": _TEXT, "minItems": 1},
+        optional=_IN_FORCE,
     ),
 }
 

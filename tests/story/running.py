@@ -26,7 +26,7 @@ from gateway.cli.init import furnish
 from gateway.cli.main import main
 from gateway.identity import directory
 from gateway.identity.store import Store, open_store
-from gateway.policy_files.folder import shipped
+from gateway.policy_files.folder import load_folder, shipped
 from gateway.settings import Limits
 
 PASSWORD = "Une-phrase-de-passe-2012"
@@ -301,6 +301,10 @@ class Gateway(Client):
 
     def log(self) -> str:
         return self._process.said()
+
+    def policy(self) -> str:
+        """The fingerprint of the policies in its folder."""
+        return load_folder(self.folder / "policies").fingerprint
 
     def stop(self) -> None:
         self.close()

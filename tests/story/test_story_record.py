@@ -108,7 +108,7 @@ def test_a_consultation_is_recorded_with_its_outcome(gateway, sessions, profile,
         "dossier": marked(gateway, dossier),
         "facts": facts(profile, **objection),
         "rubrics": json.dumps(left),
-        "policy": gateway.ask("/-/health/ready").json()["policy"],
+        "policy": gateway.policy(),
         "status": status,
         "code": code,
     }
