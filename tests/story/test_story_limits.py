@@ -1,0 +1,191 @@
+"""How much an agent and an address may ask for: counted over all workers, refused with the truth about when to come
+back, and without a word about any dossier."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+
+import psutil
+import pytest
+
+from tests.story.running import Answer, Client, Gateway, is_problem, until
+
+TOKEN = "moissonneuse-0123456789-0123456789"
+DOSSIER = "/dossiers/9990001"
+SERIAL = count(1)
+
+
+@pytest.fixture(scope="module")
+def start(start_gateway, stub_url):
+    """Starts a gateway with these limits and the accounts `t1` and `t2`."""
+
+    def start(**settings: object) -> Gateway:
+        gateway = start_gateway(stub_url, **settings)
+        gateway.enter("t1", "T1")
+        gateway.enter("t2", "T2")
+        return gateway
+
+    return start
+
+
+@pytest.fixture(scope="module")
+def slow_agents(start) -> Gateway:
+    """An agent may send 20 at once, and another one each minute; two workers."""
+    return start(server__workers=2, limits__agent_per_minute=1, limits__agent_burst=20)
+
+
+@pytest.fixture(scope="module")
+def slow_addresses(start, tmp_path_factory) -> Gateway:
+    """An address may send 10 at once, and another one each minute. The machine itself is a proxy."""
+    file = tmp_path_factory.mktemp("scrape") / "scrape.token"
+    file.write_text(TOKEN + "\n")
+    return start(
+        server__workers=2,
+        server__proxies="127.0.0.1,10.0.0.0/8",
+        limits__address_per_minute=1,
+        limits__address_burst=10,
+        metrics__token_file=file,
+    )
+
+
+def new_address() -> str:
+    """Of a client that nobody has heard of."""
+    return f"203.0.113.{next(SERIAL)}"
+
+
+def is_limited(answer: Answer) -> int:
+    """The answer is the refusal of too many requests; the seconds that it tells to wait."""
+    is_problem(answer, 429, "GW210")
+    seconds = answer.one("Retry-After")
+    assert seconds.isdecimal()
+    assert int(seconds) >= 1
+    return int(seconds)
+
+
+def exhaust(gateway: Gateway, session: dict[str, str]) -> None:
+    until(lambda: gateway.ask("/-/session", session).status == 429, "the agent is limited")
+
+
+def test_an_agent_has_one_limit_over_all_workers_and_its_colleague_another(slow_agents):
+    first, second = slow_agents.log_in("t1"), slow_agents.log_in("t1")
+    colleague = slow_agents.log_in("t2")
+
+    def ask(number: int) -> Answer:
+        # Each on a connection of its own, which may reach the other worker.
+        with contextlib.closing(Client(slow_agents.url)) as client:
+            return client.ask(DOSSIER, (first, second)[number % 2])
+
+    with ThreadPoolExecutor(4) as threads:
+        answers = list(threads.map(ask, range(60)))
+    let_through = [answer for answer in answers if answer.status == 200]
+    # Two that two workers look at in the same instant may count as one.
+    assert 20 <= len(let_through) <= 22
+    for answer in answers:
+        if answer.status != 200:
+            assert is_limited(answer) <= 60
+            row = slow_agents.recorded(answer)
+            assert (row["agent"], row["partner"], row["profile"]) == ("t1", "Partenaire t1", "T1")
+            assert (row["status"], row["code"], row["because"]) == (429, "GW210", "too many of this agent")
+            assert (row["dossier"], row["rubrics"], row["facts"]) == ("", "[]", "")
+    assert slow_agents.ask(DOSSIER, colleague).status == 200
+
+
+def test_a_worker_that_takes_over_from_another_knows_what_was_asked_for(start):
+    gateway = start(limits__agent_per_minute=1, limits__agent_burst=3)
+    session = gateway.log_in("t1")
+    assert [gateway.ask(DOSSIER, session).status for _ in range(4)] == [200, 200, 200, 429]
+    [worker] = psutil.Process(gateway._process.popen.pid).children()
+    os.kill(worker.pid, signal.SIGKILL)
+    worker.wait(30)
+    gateway.close()
+    gateway._process.answers(f"{gateway.url}/-/health/ready")
+    is_limited(gateway.ask(DOSSIER, session))
+
+
+def test_the_refusal_of_an_agent_who_asks_too_much_tells_nothing_of_what_was_asked(slow_agents):
+    session = slow_agents.log_in("t2")
+    exhaust(slow_agents, session)
+    whole = set()
+    for path in (DOSSIER, "/dossiers/0000000", "/dossiers/9990008", "/dossiers/x", "/nothing", "/-/session"):
+        answer = slow_agents.ask(path, session)
+        is_limited(answer)
+        status, headers, body = answer.lasting()
+        whole.add((status, tuple(header for header in headers if header[0] != "Retry-After"), body))
+        assert slow_agents.recorded(answer)["dossier"] == ""
+    assert len(whole) == 1
+
+
+def test_after_the_seconds_that_the_refusal_tells_there_is_room_again(start):
+    gateway = start(limits__agent_per_minute=40, limits__agent_burst=2)
+    session = gateway.log_in("t1")
+    for _ in range(2):
+        exhaust(gateway, session)
+        refused_at = time.monotonic()
+        seconds = is_limited(gateway.ask(DOSSIER, session))
+        assert seconds <= 2
+        until(lambda at=refused_at + seconds: time.monotonic() >= at, "the time is over")
+        assert gateway.ask(DOSSIER, session).status == 200
+
+
+def test_an_address_that_sends_too_much_is_refused_before_it_is_asked_who_it_is(slow_addresses):
+    behind = {"X-Forwarded-For": new_address()}
+    garbage = {**behind, "Authorization": "Bearer " + "A" * 43}
+    assert [slow_addresses.ask(DOSSIER, garbage).status for _ in range(10)] == [401] * 10
+    session = slow_addresses.log_in("t1")
+    json = {"Content-Type": "application/json"}
+    for path, headers, method in (
+        (DOSSIER, garbage, "GET"),
+        (DOSSIER, {**behind, **session}, "GET"),
+        ("/-/session", {**behind, **session}, "GET"),
+        ("/-/session", {**behind, **session}, "DELETE"),
+        ("/-/session", {**behind, **json}, "POST"),
+        ("/-/nothing", behind, "GET"),
+        ("/-/metrics", garbage, "GET"),
+    ):
+        answer = slow_addresses.ask(path, headers, method=method)
+        is_limited(answer)
+        row = slow_addresses.recorded(answer)
+        assert (row["agent"], row["code"], row["because"]) == ("", "GW210", "too many from this address")
+        assert row["address"] == behind["X-Forwarded-For"]
+
+
+def test_probes_and_scrapes_are_not_counted(slow_addresses):
+    behind = {"X-Forwarded-For": new_address()}
+    scraping = {**behind, "Authorization": f"Bearer {TOKEN}"}
+    for _ in range(30):
+        assert slow_addresses.ask("/-/health/live", behind).status == 200
+        assert slow_addresses.ask("/-/health/ready", behind).status == 200
+        assert slow_addresses.ask("/-/metrics", scraping).status == 200
+    assert slow_addresses.ask(DOSSIER, behind).status == 401
+    until(lambda: slow_addresses.ask(DOSSIER, behind).status == 429, "the address is limited")
+    for path, headers in (("/-/health/live", behind), ("/-/health/ready", behind), ("/-/metrics", scraping)):
+        assert slow_addresses.ask(path, headers).status == 200
+
+
+@pytest.mark.parametrize(
+    "forwarded",
+    ["{0}", "198.51.100.1, {0}", "garbage, {0}, 10.0.0.7", "::ffff:{0}"],
+    ids=["alone", "behind what the client wrote", "before another proxy", "as IPv6"],
+)
+def test_clients_behind_our_proxies_have_each_their_own_limit_and_are_named_in_the_record(slow_addresses, forwarded):
+    first, second = new_address(), new_address()
+    behind = {"X-Forwarded-For": forwarded.format(first)}
+    statuses = [slow_addresses.ask(DOSSIER, behind).status for _ in range(12)]
+    assert statuses == [401] * 10 + [429] * 2
+    other = slow_addresses.ask(DOSSIER, {"X-Forwarded-For": forwarded.format(second)})
+    assert other.status == 401
+    assert slow_addresses.recorded(other)["address"] == second
+    assert {row["address"] for row in slow_addresses.record_rows(code="GW210", address=first)} == {first}
+
+
+def test_a_client_that_writes_addresses_of_its_own_does_not_get_more(start):
+    """No proxy of ours is in front: the header is anybody's."""
+    gateway = start(limits__address_per_minute=1, limits__address_burst=10)
+    answers = [gateway.ask(DOSSIER, {"X-Forwarded-For": new_address()}) for _ in range(11)]
+    assert [answer.status for answer in answers] == [401] * 10 + [429]
+    assert {gateway.recorded(answer)["address"] for answer in answers} == {"127.0.0.1"}
