@@ -19,7 +19,7 @@ from gateway.api.session import LARGEST_LOG_IN, LogIn
 from gateway.errors import Refusal
 from gateway.metrics.exposition import CONTENT_TYPE
 from gateway.model import CONVENTION_STATES, ENGAGEMENT_STATES
-from gateway.proxy.answers import ALWAYS_SENT, HSTS, Headers
+from gateway.proxy.answers import ALWAYS_SENT, always_sent
 from gateway.proxy.credentials import Door
 
 VERSION: Final = "1"
@@ -27,18 +27,19 @@ VERSION: Final = "1"
 
 Json = dict[str, Any]
 
-UNRECORDED: Final = (errors.Fault, errors.StoreUnavailable, errors.RecordUnavailable)
-"""What may keep any answer of the application's from leaving."""
-IDENTIFYING: Final = (errors.NotSignedIn, errors.SessionEnded, errors.TwoProofs, errors.AccountSuspended)
-CROWDED: Final = (errors.TooManyRequests, errors.Busy)
-
+ANYWHERE: Final = (errors.Busy, errors.RecordUnavailable, errors.Fault)
+IDENTIFYING: Final = (
+    *(errors.NotSignedIn, errors.SessionEnded, errors.TwoProofs, errors.AccountSuspended),
+    *(errors.TooManyRequests, errors.StoreUnavailable),
+)
 LOG_IN_REFUSALS: Final = (
     *(errors.BadRequest, errors.WrongPassword, errors.ForeignOrigin, errors.BodyLate, errors.BodyTooLarge),
-    *(errors.UnsupportedBody, errors.ProfileNotHeld, errors.TooManyAttempts, *CROWDED, *UNRECORDED),
+    *(errors.UnsupportedBody, errors.ProfileNotHeld, errors.TooManyAttempts, errors.TooManyRequests),
+    *(errors.StoreUnavailable, *ANYWHERE),
 )
-WHO_REFUSALS: Final = (errors.BadRequest, *IDENTIFYING, *CROWDED, *UNRECORDED)
+WHO_REFUSALS: Final = (errors.BadRequest, *IDENTIFYING, *ANYWHERE)
 LOG_OUT_REFUSALS: Final = (*WHO_REFUSALS, errors.ForeignOrigin)
-METRICS_REFUSALS: Final = (errors.NotSignedIn, *CROWDED, *UNRECORDED)
+METRICS_REFUSALS: Final = (errors.NotSignedIn, errors.TooManyRequests, *ANYWHERE)
 
 ABOUT: Final = f"""\
 The gateway's own addresses. HEAD is answered wherever GET is, with the same headers.
@@ -57,8 +58,7 @@ class OpenApi:
 
     def __init__(self, door: Door, *, metrics: bool) -> None:
         self._text = msgspec.json.encode(description(door, metrics=metrics))
-        always: Headers = (*ALWAYS_SENT, HSTS) if door.secure else ALWAYS_SENT
-        self._headers = [("Content-Type", "application/json"), *always]
+        self._headers = [("Content-Type", "application/json"), *always_sent(secure=door.secure)]
 
     def blueprint(self) -> Blueprint:
         """The Flask route."""
@@ -157,18 +157,18 @@ def _live() -> Json:
         "operationId": "live",
         "summary": "The process answers",
         "security": [],
-        "responses": {"200": _json("It does.", "Live"), **_problems(UNRECORDED)},
+        "responses": {"200": _json("It does.", "Live"), **_problems(ANYWHERE)},
     }
 
 
 def _ready(*, scraped: bool) -> Json:
     failing = _json("Something fails: its name is listed. Or the answer itself could not be made.", "NotReady")
-    failing["content"].update(_problems(UNRECORDED)["503"]["content"])
+    failing["content"].update(_problems(ANYWHERE)["503"]["content"])
     return {
         "operationId": "ready",
         "summary": "Requests can be answered",
         "security": [{}, {"scrape": []}] if scraped else [],
-        "responses": {**_problems(UNRECORDED), "200": _json("They can.", "Ready"), "503": failing},
+        "responses": {**_problems(ANYWHERE), "200": _json("They can.", "Ready"), "503": failing},
     }
 
 
@@ -178,7 +178,7 @@ def _itself() -> Json:
         "operationId": "openapi",
         "summary": "This description",
         "security": [],
-        "responses": {"200": {"description": "OpenAPI 3.1.", "content": document}, **_problems(UNRECORDED)},
+        "responses": {"200": {"description": "OpenAPI 3.1.", "content": document}, **_problems(ANYWHERE)},
     }
 
 
