@@ -40,7 +40,7 @@ def carry_out(
         if not only or check.line in only:
             beginning(check)
             site.wire.ended = min(end, time.monotonic() + CHECK_SECONDS)
-            yield _result(check, _tried(check, site), site)
+            yield _result(check, *_tried(check, site))
     site.wire.ended = float("inf")
     for line in lines_inside():
         if not only or line.number in only:
@@ -53,23 +53,26 @@ def lines_inside() -> tuple[Line, ...]:
     return tuple(line for line in LINES if line.number not in tried)
 
 
-def _tried(check: Check, site: Site) -> Tried:
+def _tried(check: Check, site: Site) -> tuple[Tried, str]:
+    """What a check found, and what came back in it."""
     site.came()
+    came = ""
     try:
         tried = check.run(site)
+        came = site.came()
         if not isinstance(tried, Inapplicable) and (fault := site.fault()):
             # Whoever refuses everything would pass every check that wants a refusal.
-            return [*tried, Finding("a proper request after it", f"{fault}, where it was answered before")]
+            tried = [*tried, Finding("a proper request after it", f"{fault}, where it was answered before")]
     except Limited as limited:
-        return Inapplicable(f"limited: {limited}", unfinished=True)
+        tried = Inapplicable(f"limited: {limited}", unfinished=True)
     except OutOfTime:
-        return Inapplicable("the time is over", unfinished=True)
+        tried = Inapplicable("the time is over", unfinished=True)
     except OSError as error:
-        return Inapplicable(f"no connection ({error.strerror or type(error).__name__})", unfinished=True)
-    return tried
+        tried = Inapplicable(f"no connection ({error.strerror or type(error).__name__})", unfinished=True)
+    return tried, came or site.came()
 
 
-def _result(check: Check, tried: Tried, site: Site) -> Result:
+def _result(check: Check, tried: Tried, came: str) -> Result:
     line = _LINES[check.line]
     inapplicable = tried if isinstance(tried, Inapplicable) else None
     findings = () if isinstance(tried, Inapplicable) else tuple(dict.fromkeys(tried))
@@ -80,7 +83,7 @@ def _result(check: Check, tried: Tried, site: Site) -> Result:
         check=check.name,
         verdict=verdict,
         sent=check.sent,
-        came=site.came(),
+        came=came,
         reason=inapplicable.reason if inapplicable else "",
         unfinished=inapplicable.unfinished if inapplicable else False,
         findings=findings,

@@ -146,10 +146,13 @@ def nginx(
 class Exchange:
     """One request that a front has got, to be answered: by the gateway, by another, or by a lie."""
 
-    def __init__(self, head: bytes, rest: bytes, client: socket.socket, front: Front) -> None:
+    def __init__(self, head: bytes, rest: bytes, client: socket.socket, front: Front, kept: dict[str, bytes]) -> None:
         self.head = head
+        self.rest = rest
+        """What came with the head."""
         self.front = front
-        self._rest = rest
+        self.kept = kept
+        """What the lie remembers."""
         self._client = client
         line = head.split(b"\r\n", 1)[0].split(b" ")
         self.method, self.target = line[0].decode("latin-1"), line[1].decode("latin-1") if len(line) > 1 else ""
@@ -161,7 +164,7 @@ class Exchange:
     def forward(self, head: bytes | None = None, *, to: Place | None = None) -> bytes:
         """What the gateway (or another) answers to this request, its head replaced; all of it."""
         with socket.create_connection(to or self.front.behind, timeout=PATIENCE) as behind:
-            behind.sendall((head if head is not None else self.head) + self._rest)
+            behind.sendall((head if head is not None else self.head) + self.rest)
             pumping = threading.Thread(target=_pump, args=(self._client, behind), daemon=True)
             pumping.start()
             pieces = []
@@ -169,6 +172,12 @@ class Exchange:
                 while piece := behind.recv(65_536):
                     pieces.append(piece)
         return b"".join(pieces)
+
+    def wait(self) -> None:
+        """Until the client is gone."""
+        with contextlib.suppress(OSError):
+            while self._client.recv(65_536):
+                pass
 
     def to_target(self, target: str) -> bytes:
         """The same request with another target."""
@@ -180,6 +189,7 @@ def _pump(source: socket.socket, sink: socket.socket) -> None:
     with contextlib.suppress(OSError, ValueError):
         while piece := source.recv(65_536):
             sink.sendall(piece)
+        sink.shutdown(socket.SHUT_WR)
 
 
 Lie = Callable[[Exchange], bytes | None]
@@ -200,8 +210,7 @@ class Front:
         self.tls: ssl.SSLContext | None = None
         self.in_clear_too = False
         self.one_at_a_time = False
-        self.kept: dict[str, bytes] = {}
-        """What a lie remembers."""
+        self._kept: dict[str, bytes] = {}
         self._turn = threading.Lock()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.port: int = self._listener.getsockname()[1]
@@ -210,7 +219,7 @@ class Front:
 
     def tell(self, lie: Lie = honest, *, one_at_a_time: bool = False, in_clear_too: bool = False) -> None:
         self.lie, self.one_at_a_time, self.in_clear_too = lie, one_at_a_time, in_clear_too
-        self.kept = {}
+        self._kept = {}
 
     def close(self) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
@@ -221,9 +230,9 @@ class Front:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
-                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+                threading.Thread(target=self._serve, args=(client, self.lie, self._kept), daemon=True).start()
 
-    def _serve(self, client: socket.socket) -> None:
+    def _serve(self, client: socket.socket, lie: Lie, kept: dict[str, bytes]) -> None:
         with contextlib.ExitStack() as stack:
             stack.enter_context(contextlib.suppress(OSError))
             stack.callback(client.close)
@@ -239,9 +248,9 @@ class Front:
                     return
                 read += piece
             head, _, rest = read.partition(b"\r\n\r\n")
-            answer = self.lie(Exchange(head + b"\r\n\r\n", rest, client, self))
-            if answer:
-                client.sendall(answer)
+            said = lie(Exchange(head + b"\r\n\r\n", rest, client, self, kept))
+            if said:
+                client.sendall(said)
 
 
 # What lies are made of.
