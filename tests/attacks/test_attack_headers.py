@@ -14,7 +14,7 @@ SENT = {"host", "user-agent", "accept", "accept-encoding", "x-request-id"}
 """The headers that the backend hears, whatever the client sends; Accept-Language would be the only other."""
 OURS = {
     *("Date", "Content-Type", "X-Policy", "X-Request-Id", "Cache-Control", "X-Content-Type-Options"),
-    *("Referrer-Policy", "Content-Security-Policy", "Content-Length"),
+    *("Referrer-Policy", "Content-Security-Policy", "Cross-Origin-Resource-Policy", "Content-Length"),
 }
 """The headers of an answered dossier."""
 
@@ -331,6 +331,7 @@ BACKENDS_OWN = {
     "Access-Control-Allow-Credentials": "true",
     "Strict-Transport-Security": "max-age=0",
     "Content-Security-Policy": "default-src *",
+    "Cross-Origin-Resource-Policy": "cross-origin",
     "WWW-Authenticate": f"Basic realm={CANARY}15",
     "Proxy-Status": f"{CANARY}16",
     "Alt-Svc": 'h2="ailleurs.example:443"',
@@ -373,6 +374,7 @@ def test_no_header_of_the_backends_comes_out(beside_talk: Sender, method: str) -
         ["no-store"],
         "default-src 'none'",
     )
+    assert answer.all("Cross-Origin-Resource-Policy") == ["same-origin"]
     assert answer.one("X-Request-Id") == tried.row["request_id"]
     assert answer.one("X-Policy") == tried.row["policy"]
 
