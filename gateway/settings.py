@@ -84,12 +84,20 @@ class Store(Struct, frozen=True, kw_only=True):
 
     url: Text = "sqlite:///cafpro.db"
 
+    def __repr__(self) -> str:
+        """Without the URL, in which there may be a password."""
+        return "Store(...)"
+
 
 class Record(Struct, frozen=True, kw_only=True):
     """`[record]`: the log of consultations, in a database of its own, and the key that hides dossier numbers."""
 
     key_file: Path
     url: Text = "sqlite:///record.db"
+
+    def __repr__(self) -> str:
+        """Without the URL, in which there may be a password."""
+        return f"Record(key_file={self.key_file!r}, ...)"
 
 
 class Metrics(Struct, frozen=True, kw_only=True):

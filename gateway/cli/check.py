@@ -22,7 +22,7 @@ def check(config: Path, form: str) -> None:
     """Look at settings, policies, key, store, record and backend; exit 1 if anything is wrong."""
     try:
         settings = settings_module.load(config, os.environ)
-        problems = problems_at_start(settings)
+        problems = problems_at_start(settings, config)
         trouble = Backend(settings.upstream).reachable()
         if trouble:
             problems.append(f"upstream.url: nothing answers at {settings.upstream.url} ({trouble}).")

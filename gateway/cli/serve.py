@@ -15,6 +15,7 @@ import click
 from gateway import settings as settings_module
 from gateway.api.metrics import scrape_token
 from gateway.app import OWN, create_app, limits_of, read_policies, record_key
+from gateway.cli.guarding import exposed, unusable, why
 from gateway.cli.log import SINK, Stream, write_log
 from gateway.cli.speaking import leave
 from gateway.errors import Busy, Misconfigured
@@ -46,13 +47,13 @@ def own_tls(settings: Settings) -> ssl.SSLContext | None:
     try:
         return tls_context(certificate, key)
     except OSError as error:
-        why = getattr(error, "reason", None) or error.strerror or "not a pair of PEM files"
-        raise Misconfigured([f"server.tls_certificate and server.tls_key: cannot be used together ({why})."]) from None
+        problem = f"server.tls_certificate and server.tls_key: cannot be used together ({why(error)})."
+        raise Misconfigured([problem]) from None
 
 
-def problems_at_start(settings: Settings) -> list[str]:
-    """Everything that would stop a start: policies, key, store, record."""
-    problems: list[str] = []
+def problems_at_start(settings: Settings, config: Path) -> list[str]:
+    """Everything that would stop a start: policies, keys, store, record, secrets that are none."""
+    problems = [*exposed(settings, config, os.environ), *unusable(settings)]
     for part in (
         lambda: load_texts(read_policies(settings)),
         lambda: record_key(settings.record.key_file),
@@ -140,7 +141,7 @@ def serve(config: Path) -> None:
         settings = settings_module.load(config, os.environ)
     except Misconfigured as error:
         leave(error.problems)
-    problems = problems_at_start(settings)
+    problems = problems_at_start(settings, config)
     if problems:
         leave(problems)
     write_log()

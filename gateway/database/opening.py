@@ -40,7 +40,8 @@ def open_database(url: str, tables: MetaData, *, setting: str) -> Database:
             return _ready(_file(parsed), tables, name=str(parsed.database))
         if parsed.drivername in ("postgresql", "postgresql+psycopg"):
             server = parsed.set(drivername="postgresql+psycopg")
-            return _ready(_server(server), tables, name=server.render_as_string(hide_password=True))
+            # Without its options: a password can stand there, too.
+            return _ready(_server(server), tables, name=server.set(query={}).render_as_string(hide_password=True))
         raise _Unusable("must begin with sqlite:/// or postgresql+psycopg://.")
     except (ArgumentError, ValueError):
         raise Misconfigured([f"{setting}: is not a database URL such as sqlite:///cafpro.db."]) from None

@@ -18,6 +18,7 @@ BEARER = {"Authorization": f"Bearer {TOKEN}"}
 def counting(start_gateway, stub_url, tmp_path_factory) -> Gateway:
     file = tmp_path_factory.mktemp("scrape") / "scrape.token"
     file.write_text(TOKEN + "\n")
+    file.chmod(0o600)
     gateway = start_gateway(stub_url, server__workers=2, metrics__token_file=file)
     gateway.enter("m.durand", "T1")
     gateway.enter("m.petit", "T9")

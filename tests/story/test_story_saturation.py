@@ -56,6 +56,7 @@ def backend(hanging: Hanging, start_backend) -> Iterator[Backend]:
 def gateway(backend: Backend, start_gateway, tmp_path_factory) -> Gateway:
     file = tmp_path_factory.mktemp("scrape") / "scrape.token"
     file.write_text(TOKEN + "\n")
+    file.chmod(0o600)
     gateway = start_gateway(
         backend.url,
         server__concurrency=CONCURRENCY,
