@@ -44,6 +44,7 @@ def slow_addresses(start, tmp_path_factory) -> Gateway:
     """An address may send 10 at once, and another one each minute. The machine itself is a proxy."""
     file = tmp_path_factory.mktemp("scrape") / "scrape.token"
     file.write_text(TOKEN + "\n")
+    file.chmod(0o600)
     return start(
         server__workers=2,
         server__proxies="127.0.0.1,10.0.0.0/8",
