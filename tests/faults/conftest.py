@@ -1,0 +1,98 @@
+"""The gateway, a load on it, and something that breaks."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.database.conftest import server
+from tests.faults.breaking import LONG, Breakable, MoodyBackend
+from tests.faults.load import Question, questions
+from tests.faults.report import write
+from tests.faults.trial import Measured, trial
+from tests.story.brochure import OPEN, kept_dossier
+from tests.story.fixtures import stub_url
+from upstream_stub.dossiers import dossier_text
+
+__all__ = ["server", "stub_url"]
+
+PROFILES = ("T1", "T2", "T6", "T11")
+DOSSIERS = ("9990001", "9990003", "9990005", "9990010")
+
+
+@dataclasses.dataclass
+class Loaded:
+    """A gateway with agents who know what they are to be answered."""
+
+    gateway: Breakable
+    asked: list[Question]
+    results: list[Measured]
+
+    def trial(self, fault: str, **more: Any) -> contextlib.AbstractContextManager[Any]:
+        """See `tests.faults.trial.trial`."""
+        more.setdefault("rows", self.gateway.record_rows)
+        return trial(fault, self.gateway.url, self.asked, results=self.results, **more)
+
+
+def expected(number: str, profile: str) -> bytes:
+    whole = dossier_text(number)
+    assert whole
+    return kept_dossier(whole, OPEN[profile])
+
+
+def asked_by(gateway: Breakable) -> list[Question]:
+    """What a fresh session of each profile asks for."""
+    sessions = [gateway.log_in(profile.lower()) for profile in PROFILES]
+    paths = [(f"/dossiers/{number}", [expected(number, profile) for profile in PROFILES]) for number in DOSSIERS]
+    return questions(gateway.host, sessions, paths)
+
+
+StartLoaded = Callable[..., Loaded]
+
+
+@pytest.fixture(scope="session")
+def results() -> Iterator[list[Measured]]:
+    """What every fault came to. `make faults` writes it down."""
+    found: list[Measured] = []
+    yield found
+    if LONG:
+        write(found)
+
+
+@pytest.fixture(scope="module")
+def start_loaded(results: list[Measured], tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartLoaded]:
+    """Starts gateways of two workers before a backend, with settings written like `upstream.deadline_seconds`."""
+    with contextlib.ExitStack() as stack:
+
+        def start(
+            upstream: str,
+            settings: Mapping[str, object] | None = None,
+            variables: Mapping[str, str] | None = None,
+        ) -> Loaded:
+            folder: Path = tmp_path_factory.mktemp("gateway")
+            told = {name: str(value) for name, value in (settings or {}).items()}
+            gateway = Breakable(folder, upstream=upstream, settings=told, variables=variables)
+            stack.callback(gateway.stop)
+            for profile in PROFILES:
+                gateway.enter(profile.lower(), profile)
+            return Loaded(gateway, asked_by(gateway), results)
+
+        yield start
+
+
+@pytest.fixture(scope="module")
+def loaded(stub_url: str, start_loaded: StartLoaded) -> Loaded:
+    """Before the stub, with nothing special about it; a file's tests share it, since it recovers."""
+    return start_loaded(stub_url)
+
+
+@pytest.fixture(scope="module")
+def moody() -> Iterator[MoodyBackend]:
+    backend = MoodyBackend()
+    yield backend
+    backend.stop()

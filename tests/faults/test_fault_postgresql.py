@@ -1,0 +1,63 @@
+"""A PostgreSQL server that loses its power, or is stopped, while 16 agents ask."""
+
+from __future__ import annotations
+
+import contextlib
+
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+
+from tests.faults.breaking import LONG
+
+ROUNDS = 6 if LONG else 1
+SECONDS = 5.0 if LONG else 0.5
+STOPPED = {"immediate": "killed as by a power cut", "fast": "stopped as for maintenance"}
+
+
+@pytest.fixture(scope="module")
+def urls(server):
+    with contextlib.ExitStack() as stack:
+        made = [server.empty_database() for _ in range(3)]
+        for url in made:
+            stack.callback(server.remove, url)
+        yield made
+
+
+def rows_of(url):
+    def rows():
+        with psycopg.connect(url.replace("+psycopg", ""), row_factory=dict_row) as connection:
+            return connection.execute("SELECT * FROM record").fetchall()
+
+    return rows
+
+
+def comes_back(gateway):
+    assert gateway.ask("/-/health/ready").status == 200
+    assert gateway.sign_in("t1").status == 201
+
+
+@pytest.fixture(scope="module")
+def loaded(urls, stub_url, start_loaded):
+    return start_loaded(stub_url, {"store.url": urls[0], "record.url": urls[1]})
+
+
+@pytest.mark.parametrize("mode", STOPPED)
+def test_a_server_that_holds_everything_keeps_every_row_it_confirmed(loaded, server, urls, mode):
+    # The refusal that the directory is gone cannot be recorded either.
+    with loaded.trial(f"PostgreSQL {STOPPED[mode]}", refusals=["GW502", "GW503"], rows=rows_of(urls[1])) as trial:
+        for _ in range(ROUNDS):
+            with trial.round(), server.stopped(mode):
+                trial.refuses("GW503")
+                trial.bad_for(SECONDS)
+    comes_back(loaded.gateway)
+
+
+def test_a_server_that_holds_the_directory_alone_is_missed_in_the_record(server, urls, stub_url, start_loaded):
+    loaded = start_loaded(stub_url, {"store.url": urls[2]})
+    with loaded.trial("PostgreSQL killed, the record beside it in a file", refusals=["GW502"]) as trial:
+        for _ in range(ROUNDS):
+            with trial.round(), server.stopped("immediate"):
+                trial.refuses("GW502")
+                trial.bad_for(SECONDS)
+    comes_back(loaded.gateway)
