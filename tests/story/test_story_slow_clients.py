@@ -43,7 +43,7 @@ def crowd(gateway: Gateway, request: str) -> Iterator[list[socket.socket]]:
 @pytest.fixture(scope="module")
 def gateway(stub_url: str, start_gateway) -> Gateway:
     # What is tried is who waits for whom, not how fast two hundred megabytes are fetched: the backend has its time.
-    gateway = start_gateway(stub_url, server__body_seconds=6, upstream__deadline_seconds=120)
+    gateway = start_gateway(stub_url, server__body_seconds=6, server__waiting=CLIENTS, upstream__deadline_seconds=120)
     gateway.enter("t1", "T1")
     gateway.enter("t2", "T2")
     return gateway
