@@ -15,7 +15,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-GUIDES = [ROOT / "README.md", *(ROOT / name / "README.md" for name in ("policies", "gateway", "tests"))]
+GUIDES = [
+    ROOT / "README.md",
+    ROOT / ".github" / "SECURITY.md",
+    *(ROOT / name / "README.md" for name in ("policies", "gateway", "tests")),
+]
 
 
 def blocks(guide: Path) -> list[str]:
