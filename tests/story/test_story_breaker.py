@@ -16,6 +16,8 @@ from tests.story.running import Answer, Backend, Gateway, free_port, is_problem,
 from upstream_stub import faults
 from upstream_stub.dossiers import dossier_text
 
+pytestmark = pytest.mark.attack(33)
+
 TOKEN = "moissonneuse-0123456789-0123456789"
 DOSSIER = "9990001"
 ADDRESS = f"/dossiers/{DOSSIER}"

@@ -12,6 +12,8 @@ import pytest
 from tests.story.running import Gateway, is_problem
 from upstream_stub.dossiers import dossier_text
 
+pytestmark = pytest.mark.attack(25)
+
 OURS, THEIRS = "9990001", "9990003"
 LETTER = f"/dossiers/{OURS}/courriers/co-1.pdf"
 RUBRIC = f"/dossiers/{OURS}/rubriques/adresse"

@@ -131,6 +131,7 @@ def test_what_the_server_itself_refuses_is_kept_by_nobody_and_has_nothing_in_it(
 ADDRESSES = ["/dossiers/9990001", "/-/session", "/-/health/ready", "/-/metrics", "/-/openapi.json", "/nowhere"]
 
 
+@pytest.mark.attack(16)
 @pytest.mark.parametrize("origin", [FOREIGN, "null"])
 @pytest.mark.parametrize("address", ADDRESSES)
 def test_no_other_site_is_told_that_it_may_read_or_ask(gateway, session, address, origin):
@@ -159,6 +160,7 @@ def cookie(answer: Answer) -> tuple[str, str, set[str]]:
     return name, value, set(attributes)
 
 
+@pytest.mark.attack(16)
 def test_the_cookie_is_the_hosts_alone_and_for_no_script_and_no_other_site(gateway):
     opened = gateway.sign_in("t1")
     name, value, attributes = cookie(opened)

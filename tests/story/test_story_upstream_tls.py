@@ -13,6 +13,8 @@ import pytest
 from tests.story.running import Answer, Certificate, Gateway, certify, is_problem
 from upstream_stub.dossiers import dossier_text
 
+pytestmark = pytest.mark.attack(29)
+
 DOSSIER = "9990001"
 ADDRESS = f"/dossiers/{DOSSIER}"
 
