@@ -154,6 +154,9 @@ def test_every_fault_of_the_stub_is_tried():
     assert {*REFUSED, *HARMLESS, *KEPT} == set(FAULTS)
 
 
+@pytest.mark.attack(23)
+@pytest.mark.attack(24)
+@pytest.mark.attack(25)
 @pytest.mark.parametrize("fault", REFUSED)
 def test_a_fault_becomes_a_refusal_that_passes_nothing_on(gateway, sessions, fault):
     answer = gateway.ask(f"/dossiers/{FAULTS[fault].number}", sessions["T1"])
@@ -164,6 +167,8 @@ def test_a_fault_becomes_a_refusal_that_passes_nothing_on(gateway, sessions, fau
     unharmed(gateway, sessions)
 
 
+@pytest.mark.attack(23)
+@pytest.mark.attack(25)
 @pytest.mark.parametrize("profile", ["T1", "T2"])
 @pytest.mark.parametrize("fault", HARMLESS)
 def test_a_harmless_fault_lets_out_the_ordinary_dossier_and_nothing_else(gateway, sessions, fault, profile):
@@ -176,6 +181,7 @@ def test_a_harmless_fault_lets_out_the_ordinary_dossier_and_nothing_else(gateway
     unharmed(gateway, sessions)
 
 
+@pytest.mark.attack(23)
 @pytest.mark.parametrize("fault", KEPT)
 def test_what_lies_in_a_rubric_kept_whole_leaves_as_it_was_sent(gateway, sessions, backend, fault):
     direct = Client(backend.url)
@@ -189,6 +195,7 @@ def test_what_lies_in_a_rubric_kept_whole_leaves_as_it_was_sent(gateway, session
         assert (answer.status, answer.body) == (200, kept_dossier(whole, OPEN[profile]))
 
 
+@pytest.mark.attack(23)
 @pytest.mark.parametrize("fault", UNSEEN)
 def test_a_fault_in_a_rubric_that_stays_behind_disturbs_nobody(gateway, sessions, fault):
     numero = FAULTS[fault].number
@@ -196,6 +203,8 @@ def test_a_fault_in_a_rubric_that_stays_behind_disturbs_nobody(gateway, sessions
     assert (answer.status, answer.body) == (200, ordinary(numero, "T2"))
 
 
+@pytest.mark.attack(24)
+@pytest.mark.attack(25)
 @pytest.mark.parametrize("fault", [name for name in FAULTS if name not in LATE])
 def test_a_fault_at_a_documents_address_is_no_document(gateway, sessions, fault):
     answer = gateway.ask(f"/dossiers/{FAULTS[fault].number}/courriers/co-1.pdf", sessions["T1"])
@@ -203,6 +212,8 @@ def test_a_fault_at_a_documents_address_is_no_document(gateway, sessions, fault)
     is_problem(answer, STATUS[code], code)
 
 
+@pytest.mark.attack(18)
+@pytest.mark.attack(25)
 def test_bytes_behind_an_answer_never_become_the_next_one(gateway, sessions):
     """The backend sends another family's answer behind the one that was asked for, and keeps the connection."""
     for _ in range(20):
@@ -237,6 +248,7 @@ def test_a_backend_that_is_down_is_a_refusal_until_it_is_back(start_gateway):
         assert (answer.status, answer.body) == (200, ordinary("9990001", "T1"))
 
 
+@pytest.mark.attack(26)
 def test_neither_log_nor_record_holds_anything_of_what_was_refused(gateway, sessions):
     asked = [fault for name, fault in FAULTS.items() if name not in LATE]
     answers = [gateway.ask(f"/dossiers/{fault.number}", sessions["T1"]) for fault in asked]

@@ -151,6 +151,7 @@ def test_a_field_that_was_given_to_another_rubric_goes_with_that_rubric(town):
     assert seen["T2"]["habitation"] == {"enfants": ["Zoé", "Théo"]}
 
 
+@pytest.mark.attack(27)
 def test_a_list_at_the_root_is_filtered_item_by_item_or_refused(town):
     path = f"/api/familles/{FAMILY}/dettes"
     answer = town.get("T13", path)

@@ -237,6 +237,7 @@ def ready(gateway: Gateway) -> Answer:
     return gateway.ask("/-/health/ready")
 
 
+@pytest.mark.attack(26)
 def test_without_its_record_no_answer_leaves_and_everything_recovers_by_itself(other):
     session = other.log_in("t1")
     before = len(other.record_rows())
@@ -259,6 +260,7 @@ def test_without_its_record_no_answer_leaves_and_everything_recovers_by_itself(o
     assert "CANARI" not in other.log()
 
 
+@pytest.mark.attack(26)
 def test_a_record_that_another_process_holds_refuses_and_recovers(other):
     """Longer than the gateway waits for it."""
     session = other.log_in("t1")

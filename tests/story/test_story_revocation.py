@@ -92,6 +92,7 @@ def agent_of(gateway: Gateway) -> Callable[..., Agent]:
     return enter
 
 
+@pytest.mark.attack(15)
 def test_a_suspended_convention_opens_nothing_until_it_is_resumed(agent_of):
     agent = agent_of()
     agent.reads()
@@ -101,6 +102,7 @@ def test_a_suspended_convention_opens_nothing_until_it_is_resumed(agent_of):
     agent.reads()
 
 
+@pytest.mark.attack(15)
 @pytest.mark.parametrize(
     ("values", "code"),
     [
@@ -147,6 +149,7 @@ def test_a_convention_with_this_caisse_opens_what_another_caisses_did_not(agent_
     agent.reads()
 
 
+@pytest.mark.attack(15)
 def test_without_an_engagement_nothing_opens_until_it_is_signed(agent_of):
     agent = agent_of()
     agent.reads()
@@ -156,6 +159,7 @@ def test_without_an_engagement_nothing_opens_until_it_is_signed(agent_of):
     agent.reads()
 
 
+@pytest.mark.attack(15)
 def test_an_engagement_in_an_old_wording_opens_nothing_until_the_new_one_is_signed(agent_of):
     agent = agent_of()
     agent.cafpro("account", "sign", agent.identifier, "--version", "2010-01")
@@ -164,6 +168,7 @@ def test_an_engagement_in_an_old_wording_opens_nothing_until_the_new_one_is_sign
     agent.reads()
 
 
+@pytest.mark.attack(15)
 @pytest.mark.parametrize(
     ("profile", "kind"), [("T9", "judgment"), ("T9", "masp"), ("T10", "direct_payment")], ids=lambda word: word
 )
@@ -179,6 +184,7 @@ def test_a_released_mandate_closes_the_dossier_until_there_is_another(agent_of, 
     agent.reads()
 
 
+@pytest.mark.attack(15)
 @pytest.mark.parametrize(
     "values",
     [
@@ -198,6 +204,7 @@ def test_a_mandate_opens_only_its_days_its_kind_and_its_dossier(agent_of, values
     agent.reads()
 
 
+@pytest.mark.attack(18)
 def test_a_mandate_of_one_agent_does_not_serve_its_colleague(gateway, agent_of):
     agent, other = agent_of("T9"), agent_of("T9")
     gateway.entrust(other.identifier, agent.dossier, "judgment", identifier=other.identifier)
@@ -210,6 +217,7 @@ def test_a_mandate_of_one_agent_does_not_serve_its_colleague(gateway, agent_of):
     other.reads()
 
 
+@pytest.mark.attack(15)
 @pytest.mark.parametrize(("profile", "kind"), [("T1", ""), ("T9", "judgment"), ("T10", "direct_payment")], ids=str)
 def test_an_objection_closes_the_dossier_to_partners_until_it_is_lifted(agent_of, profile, kind):
     agent = agent_of(profile, mandate=kind)
@@ -226,6 +234,7 @@ def test_an_objection_does_not_bind_the_cafs_own_staff(agent_of):
     agent.reads()
 
 
+@pytest.mark.attack(28)
 def test_no_mandate_and_an_objection_look_the_same_from_outside(gateway, agent_of):
     agent = agent_of("T9", mandate="judgment")
     addresses = [f"/dossiers/{agent.dossier}{rest}" for rest in ("", "/rubriques/adresse", "/courriers/co-1.pdf")]
@@ -242,6 +251,7 @@ def test_no_mandate_and_an_objection_look_the_same_from_outside(gateway, agent_o
     assert {gateway.recorded(answer)["code"] for answer in objected} == {"GW321"}
 
 
+@pytest.mark.attack(15)
 def test_a_suspended_account_is_refused_with_its_open_session_until_it_is_resumed(gateway, agent_of):
     agent = agent_of()
     agent.reads()
@@ -254,6 +264,7 @@ def test_a_suspended_account_is_refused_with_its_open_session_until_it_is_resume
     agent.reads()
 
 
+@pytest.mark.attack(15)
 def test_a_profile_that_is_taken_away_ends_its_session(gateway, agent_of):
     agent = agent_of()
     agent.cafpro("account", "profiles", agent.identifier, "--profile", "T2")
@@ -264,6 +275,7 @@ def test_a_profile_that_is_taken_away_ends_its_session(gateway, agent_of):
     agent.reads()
 
 
+@pytest.mark.attack(15)
 def test_an_agent_without_any_profile_left_reads_nothing(gateway, agent_of):
     agent = agent_of()
     agent.cafpro("account", "profiles", agent.identifier)
@@ -286,6 +298,7 @@ def test_one_profile_at_a_time_never_a_union(gateway, agent_of):
         agent.reads()
 
 
+@pytest.mark.attack(15)
 def test_a_session_that_is_ended_is_refused_until_the_agent_logs_in_again(gateway, agent_of):
     agent = agent_of()
     agent.reads()
@@ -295,6 +308,7 @@ def test_a_session_that_is_ended_is_refused_until_the_agent_logs_in_again(gatewa
     agent.reads()
 
 
+@pytest.mark.attack(15)
 def test_a_new_password_ends_the_sessions_of_the_old_one(gateway, agent_of):
     agent = agent_of()
     agent.cafpro("account", "password", agent.identifier, "--password-stdin", typed=f"{OTHER_PASSWORD}\n")
@@ -304,6 +318,7 @@ def test_a_new_password_ends_the_sessions_of_the_old_one(gateway, agent_of):
     agent.reads()
 
 
+@pytest.mark.attack(15)
 def test_a_change_acts_in_every_process_of_the_gateway(gateway, agent_of):
     """Fresh connections, so that both of them are asked."""
     agent = agent_of()
