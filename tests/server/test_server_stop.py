@@ -2,7 +2,7 @@
 
 import contextlib
 import select
-import time
+import threading
 
 import pytest
 
@@ -106,15 +106,22 @@ def test_a_connection_that_is_idle_is_closed_at_once_while_others_are_at_work(st
 
 def test_a_request_that_had_come_on_an_idle_connection_is_answered(start):
     place = start(grace_seconds=LONG_GRACE)
-    place.town.do_sleep = lambda environ, start_response, _: time.sleep(1) or place.town.send(start_response, b"slept")
-    with place.connect() as sleeper, place.connect() as idle:
+    sent = threading.Event()
+
+    def hold(environ, start_response, _):
+        assert sent.wait(20)  # the whole loop, so that what is sent meanwhile is there when it goes on, and not read
+        return place.town.send(start_response, b"held")
+
+    place.town.do_hold = hold
+    with place.connect() as holder, place.connect() as idle:
         idle.sendall(get("/x"))
         read_one(idle)
-        sleeper.sendall(get("/sleep"))
-        until(lambda: place.town.seen[-1]["PATH_INFO"] == "/sleep")
+        holder.sendall(get("/hold"))
+        until(lambda: place.town.seen[-1]["PATH_INFO"] == "/hold")
         place.stop()
         idle.sendall(get("/in-time"))
-        assert read_one(sleeper).body == b"slept"
+        sent.set()
+        assert read_one(holder).body == b"held"
         assert read_one(idle).shown["PATH_INFO"] == "/in-time"
 
 
