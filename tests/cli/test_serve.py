@@ -1,0 +1,48 @@
+"""What the settings say of the server is what the server is told."""
+
+import pytest
+
+from gateway import settings
+from gateway.cli import serve
+from gateway.cli.init import furnish
+from gateway.policy_files.folder import shipped
+
+TOLD = {
+    "HEAD_SECONDS": ("1.5", lambda told: told["patience"].head, 1.5),
+    "BODY_SECONDS": ("2.5", lambda told: told["patience"].body, 2.5),
+    "IDLE_SECONDS": ("3.5", lambda told: told["patience"].idle, 3.5),
+    "ANSWER_SECONDS": ("4.5", lambda told: told["patience"].answer, 4.5),
+    "CONCURRENCY": ("7", lambda told: told["lanes"].others.at_work, 7),
+    "WAITING": ("0", lambda told: told["lanes"].others.waiting, 0),
+    "WORKERS": ("3", lambda told: told["workers"], 3),
+}
+
+
+@pytest.mark.parametrize(("name", "text", "found", "expected"), [(name, *row) for name, row in TOLD.items()])
+def test_the_server_is_told_what_the_settings_say(tmp_path, monkeypatch, name, text, found, expected):
+    file = furnish(
+        tmp_path / "caf",
+        bind="127.0.0.1:0",
+        public_url="http://127.0.0.1:8080",
+        upstream="http://127.0.0.1:9",
+        caisse="851",
+        policies=shipped(),
+    )
+    told = {}
+
+    def supervise(make, listener, **terms):
+        listener.close()
+        told.update(terms)
+        return 0
+
+    monkeypatch.setattr(serve, "supervise", supervise)
+    assert serve.run(settings.load(file, {f"CAFPRO_SERVER__{name}": text})) == 0
+    assert found(told) == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "own"),
+    [("/-/session", True), ("/-/", True), ("/-", False), ("/dossiers/-/", False), ("//-/session", False), ("", False)],
+)
+def test_what_is_under_our_own_prefix_has_places_of_its_own(path, own):
+    assert serve.is_own(path) is own
