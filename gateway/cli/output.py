@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
@@ -18,7 +19,9 @@ from rich.table import Table
 from rich.text import Text
 
 FORMATS: Final = ("table", "json", "csv")
-_FORMULA_BEGINS: Final = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA: Final = re.compile(r"(?:^|(?<=[,;\t\r\n]))(?=[ \"']*[=+\-@\t\r＝＋－＠])")
+"""Where a spreadsheet would begin to read a formula. French ones separate cells by semicolons, and cut our cells at
+them; full-width signs mean the same to some."""
 _UNBOUNDED: Final = 10_000
 """Columns of a table that no terminal folds."""
 
@@ -27,7 +30,7 @@ def print_rows(kind: type[Any], rows: Sequence[Any], *, form: str) -> None:
     """Print dataclass instances, all of `kind`, in one of `FORMATS`: a column for each field, dates and UTC
     instants in ISO 8601.
 
-    In CSV a cell that a spreadsheet would take for a formula is prefixed by an apostrophe.
+    In CSV what a spreadsheet would take for a formula is prefixed by an apostrophe.
     """
     columns = [field.name for field in fields(kind)]
     records = [asdict(row) for row in rows]
@@ -46,12 +49,13 @@ def _csv(columns: Sequence[str], records: Sequence[Mapping[str, Any]]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
     for record in records:
-        writer.writerow([_harmless(_cell(record[column])) for column in columns])
+        writer.writerow([harmless(_cell(record[column])) for column in columns])
     return text.getvalue()
 
 
-def _harmless(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(_FORMULA_BEGINS) else cell
+def harmless(cell: str) -> str:
+    """The cell with an apostrophe before everything in it that a spreadsheet would take for a formula."""
+    return _FORMULA.sub("'", cell)
 
 
 def _print_table(columns: Sequence[str], records: Sequence[Mapping[str, Any]]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -17,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gateway import settings as settings_module
+from gateway.cli.output import harmless
 from gateway.cli.speaking import FOUND, leave
 from gateway.errors import Misconfigured
 from gateway.policy.lint import Row
@@ -102,7 +104,13 @@ def _csv(rows: Sequence[Row], cells: Cells) -> None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["rubric", "label", *cells])
     for row in rows:
-        writer.writerow([row.slug, row.label, *("1" if row.slug in opened else "0" for opened in cells.values())])
+        writer.writerow(
+            [
+                harmless(row.slug),
+                harmless(row.label),
+                *("1" if row.slug in opened else "0" for opened in cells.values()),
+            ]
+        )
     click.echo(text.getvalue(), nl=False)
 
 
@@ -111,7 +119,9 @@ def _markdown(rows: Sequence[Row], cells: Cells) -> None:
     click.echo(f"|---|{':-:|' * len(cells)}")
     for row in rows:
         marks = " | ".join("X" if row.slug in opened else " " for opened in cells.values())
-        click.echo(f"| {row.label} | {marks} |")
+        # Markdown may hold HTML and links, and a bar ends a cell.
+        label = re.sub(r"[\\`*_\[\]<>|&]", lambda found: f"&#{ord(found[0])};", row.label)
+        click.echo(f"| {label} | {marks} |")
 
 
 def _json(rows: Sequence[Row], cells: Cells) -> None:
