@@ -6,6 +6,8 @@ import pytest
 
 from tests.faults.breaking import LONG
 
+pytestmark = pytest.mark.attack(33)
+
 ROUNDS = 8 if LONG else 1
 SECONDS = 6.0 if LONG else 0.5
 NEVER = 1_000_000

@@ -14,6 +14,8 @@ from gateway.identity.sessions import CLOCK_TOLERANCE
 from tests.faults.breaking import Clock
 from tests.story.running import is_problem
 
+pytestmark = pytest.mark.attack(33)
+
 HOUR = 3600
 
 

@@ -14,6 +14,8 @@ import pytest
 from tests.faults.breaking import LONG
 from tests.story.running import PATIENCE, until
 
+pytestmark = pytest.mark.attack(33)
+
 CLIENTS = 1000
 SECONDS = 20.0 if LONG else 1.0
 LARGE = "1500001"

@@ -11,6 +11,8 @@ from tests.database.elsewhere import occupied
 from tests.faults.breaking import LONG, copy_of, filled, small_disk, unwritable, with_siblings
 from tests.story.running import is_problem, until
 
+pytestmark = pytest.mark.attack(33)
+
 ROUNDS = 8 if LONG else 1
 SECONDS = 8.0 if LONG else 1.0
 

@@ -10,6 +10,8 @@ from psycopg.rows import dict_row
 
 from tests.faults.breaking import LONG
 
+pytestmark = pytest.mark.attack(33)
+
 ROUNDS = 6 if LONG else 1
 SECONDS = 5.0 if LONG else 0.5
 STOPPED = {"immediate": "killed as by a power cut", "fast": "stopped as for maintenance"}

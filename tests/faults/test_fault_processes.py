@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from tests.faults.breaking import LONG, alive, ended, moments
 from tests.story.running import until
+
+pytestmark = pytest.mark.attack(33)
 
 ROUNDS = 40 if LONG else 3
 FEW = 10 if LONG else 1

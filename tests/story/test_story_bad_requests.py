@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+from itertools import count
 from urllib.parse import quote
 
 import pytest
@@ -633,6 +634,7 @@ def test_the_cafs_staff_without_a_profile_opens_no_dossier(gateway, unasked):
     is_problem(gateway.ask(DOSSIER, session), 403, "GW301")
 
 
+@pytest.mark.attack(30)
 @pytest.mark.attack(11)
 def test_health_tells_nothing_about_anyone_and_is_not_recorded(gateway):
     before = len(gateway.record_rows())

@@ -248,6 +248,7 @@ def test_a_backend_that_is_down_is_a_refusal_until_it_is_back(start_gateway):
         assert (answer.status, answer.body) == (200, ordinary("9990001", "T1"))
 
 
+@pytest.mark.attack(31)
 @pytest.mark.attack(26)
 def test_neither_log_nor_record_holds_anything_of_what_was_refused(gateway, sessions):
     asked = [fault for name, fault in FAULTS.items() if name not in LATE]

@@ -71,6 +71,7 @@ def test_both_workers_are_seen_to_go_round(counting):
     assert seen["cafpro_worker_silent_seconds"] < 5
 
 
+@pytest.mark.attack(30)
 def test_a_scrape_says_nothing_of_anyone(counting):
     counting.ask(f"/dossiers/{DOSSIER}", counting.log_in("m.durand"))
     text = counting.ask("/-/metrics", BEARER).text()
@@ -79,6 +80,7 @@ def test_a_scrape_says_nothing_of_anyone(counting):
     assert not re.search(r"[0-9a-f]{32}", re.sub(r"X-Request-Id: \w+", "", text)), "no fingerprint, mark or token"
 
 
+@pytest.mark.attack(30)
 @pytest.mark.parametrize("headers", [{}, {"Authorization": f"Bearer {TOKEN}x"}, {"X-Scrape-Token": TOKEN}], ids=str)
 def test_without_the_token_it_is_refused_and_recorded(counting, headers):
     answer = counting.ask("/-/metrics", headers)
@@ -86,11 +88,13 @@ def test_without_the_token_it_is_refused_and_recorded(counting, headers):
     assert counting.recorded(answer)["code"] == "GW101"
 
 
+@pytest.mark.attack(30)
 def test_an_agents_session_does_not_open_it(counting):
     answer = counting.ask("/-/metrics", counting.log_in("m.durand"))
     is_problem(answer, 401, "GW101")
     assert counting.recorded(answer)["agent"] == "m.durand"
 
 
+@pytest.mark.attack(30)
 def test_where_no_token_is_configured_there_is_no_such_address(gateway, sessions):
     is_problem(gateway.ask("/-/metrics", sessions["T1"]), 404, "GW203")

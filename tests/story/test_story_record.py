@@ -237,6 +237,7 @@ def ready(gateway: Gateway) -> Answer:
     return gateway.ask("/-/health/ready")
 
 
+@pytest.mark.attack(33)
 @pytest.mark.attack(26)
 def test_without_its_record_no_answer_leaves_and_everything_recovers_by_itself(other):
     session = other.log_in("t1")
