@@ -138,7 +138,7 @@ class Sender:
         answers, one or several; None for nobody's.
         """
         pieces = [request] if isinstance(request, bytes) else list(request)
-        rows, log, asked = self.gateway.record_rows(), self.gateway.log(), len(self.backend.asked)
+        last, log, asked = self.gateway.last_row(), self.gateway.log(), len(self.backend.asked)
         received = bytearray()
         with connect(self.gateway.url, timeout=seconds) as connection:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -151,14 +151,13 @@ class Sender:
                     received += piece
             except ConnectionError:
                 pass  # refused before all of it was sent
-        last = rows[-1]["id"] if rows else 0
         answers, rest = read_answers(bytes(received), method=method)
         tried = Tried(
             b"".join(pieces),
             bytes(received),
             answers,
             rest,
-            [row for row in self.gateway.record_rows() if row["id"] > last],
+            self.gateway.record_rows(after=last),
             self.gateway.log()[len(log) :],
             self.backend.asked[asked:],
         )

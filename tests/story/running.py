@@ -371,13 +371,18 @@ class Gateway(Client):
         assert opened.status == 201, opened
         return {"Authorization": f"Bearer {opened.json()['token']}"}
 
-    def record_rows(self, **wanted: object) -> list[dict[str, Any]]:
-        """The rows of the record with these values, as another process reads them, in order."""
+    def record_rows(self, *, after: int = 0, **wanted: object) -> list[dict[str, Any]]:
+        """The rows of the record with these values, as another process reads them, in order; those behind a row."""
         with contextlib.closing(sqlite3.connect(f"file:{self.record_file}?mode=ro", uri=True)) as connection:
             connection.row_factory = sqlite3.Row
-            where = " AND ".join(f"{name} = :{name}" for name in wanted) or "1"
+            where = " AND ".join([f"id > {after:d}", *(f"{name} = :{name}" for name in wanted)])
             found = connection.execute(f"SELECT * FROM record WHERE {where} ORDER BY id", wanted)
             return [dict(row) for row in found]
+
+    def last_row(self) -> int:
+        """The id of the newest row of the record; 0 where there is none."""
+        with contextlib.closing(sqlite3.connect(f"file:{self.record_file}?mode=ro", uri=True)) as connection:
+            return int(connection.execute("SELECT coalesce(max(id), 0) FROM record").fetchone()[0])
 
     def recorded(self, answer: Answer) -> dict[str, Any]:
         """The one row of the request that was answered so."""
