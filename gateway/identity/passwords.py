@@ -8,13 +8,14 @@ at once and few wait.
 
 from __future__ import annotations
 
+import ctypes
 import math
 import secrets
 import threading
 import unicodedata
 from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 from argon2 import PasswordHasher
@@ -29,8 +30,24 @@ CHECKS_AT_ONCE: Final = 2
 CHECKS_WAITING: Final = 16
 """For each process. Beyond them a log-in is told to come back."""
 
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_MAPPED_FROM: Final = 16 * 1024 * 1024
+
 _HASHER: Final = PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1, hash_len=32, salt_len=16)
 _READABLE: Final = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
+
+
+def _give_memory_back() -> None:
+    """Makes the memory of a check come from the system and go back to it at once. By itself, glibc takes the first such
+    block that is freed for a reason to keep the next ones, 19 MiB for each thread that ever checked a password."""
+    with suppress(OSError, AttributeError):  # another libc
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_M_MMAP_THRESHOLD, _MAPPED_FROM)
+        # What glibc would have come to by itself: smaller blocks are kept.
+        libc.mallopt(_M_TRIM_THRESHOLD, 2 * _MAPPED_FROM)
+
+
+_give_memory_back()
 
 
 def _hash_of_nothing() -> str:

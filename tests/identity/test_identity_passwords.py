@@ -1,5 +1,8 @@
 """The CNIL's rule for passwords, and what a hash costs."""
 
+import subprocess
+import sys
+
 import pytest
 
 from gateway.identity import passwords
@@ -61,3 +64,33 @@ def test_what_is_no_hash_matches_nothing(stored):
 def test_nobodys_hash_costs_what_a_real_one_costs():
     assert not passwords.is_outdated(passwords._NOTHING)
     assert len(passwords._NOTHING) == len(passwords.hash_password("Correct-horse-26"))
+
+
+CHECKING = """
+import threading
+from gateway.identity.passwords import password_matches
+
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096
+
+def check(done, end):
+    password_matches("Correct-horse-26", stored=None)
+    done.set()
+    end.wait()
+
+password_matches("Correct-horse-26", stored=None)
+before, end = resident(), threading.Event()
+for _ in range(16):
+    done = threading.Event()
+    threading.Thread(target=check, args=(done, end)).start()
+    done.wait()
+print(resident() - before)
+end.set()
+"""
+
+
+def test_no_thread_keeps_the_memory_of_the_passwords_it_checked():
+    """A process that answers log-ins in 16 threads would come to hold 16 times 19 MiB."""
+    said = subprocess.run([sys.executable, "-c", CHECKING], capture_output=True, check=True, text=True).stdout
+    assert int(said) < 19 * 1024 * 1024
