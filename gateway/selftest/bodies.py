@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from gateway.selftest.judging import NO_DOSSIER, changed
-from gateway.selftest.site import ABSENT, SESSION, Site, as_object, describe, lasting
+from gateway.selftest.site import ABSENT, SESSION, Site, as_object, describe, lasting, plainly
 from gateway.selftest.verdicts import Check, Finding, Inapplicable, Tried
 from gateway.selftest.wire import Answer
 
@@ -136,7 +136,7 @@ def compressed(site: Site) -> Tried:
             answer = site.ask(target, f"Accept-Encoding: {coding}", "TE: gzip, trailers")
             sent = f"Accept-Encoding: {coding}"
             if answer.all("Content-Encoding"):
-                findings.append(Finding(sent, f"an answer in {answer.first('Content-Encoding')[:20]}"))
+                findings.append(Finding(sent, f"an answer in {plainly(answer.first('Content-Encoding'))}"))
             elif "accept-encoding" in answer.first("Vary").lower():
                 findings.append(Finding(sent, "Vary: Accept-Encoding"))
             else:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Final
 
 from gateway.selftest.judging import changed, let_in, not_a_stranger, refused, unrefused
-from gateway.selftest.site import FOREIGN, SESSION, Site, describe, lasting
+from gateway.selftest.site import FOREIGN, SESSION, Site, describe, lasting, plainly
 from gateway.selftest.verdicts import Check, Finding, Tried
 from gateway.selftest.wire import LATE, Answer
 
@@ -208,7 +208,9 @@ def heads(site: Site) -> Tried:
         names = {name for name, _ in lasting(got)[1]} - {"transfer-encoding", "content-length"}
         others = {name for name, _ in lasting(head)[1]} - {"transfer-encoding", "content-length"}
         if head.status == got.status and names != others:
-            findings.append(Finding("HEAD", f"headers that differ from those of GET: {', '.join(names ^ others)}"))
+            findings.append(
+                Finding("HEAD", f"headers that differ from those of GET: {plainly(', '.join(sorted(names ^ others)))}")
+            )
     return findings
 
 

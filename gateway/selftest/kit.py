@@ -56,7 +56,7 @@ def lines_inside() -> tuple[Line, ...]:
 def _tried(check: Check, site: Site) -> tuple[Tried, str]:
     """What a check found, and what came back in it."""
     site.came()
-    came = ""
+    came = None
     try:
         tried = check.run(site)
         came = site.came()
@@ -69,7 +69,7 @@ def _tried(check: Check, site: Site) -> tuple[Tried, str]:
         tried = Inapplicable("the time is over", unfinished=True)
     except OSError as error:
         tried = Inapplicable(f"no connection ({error.strerror or type(error).__name__})", unfinished=True)
-    return tried, came or site.came()
+    return tried, site.came() if came is None else came
 
 
 def _result(check: Check, tried: Tried, came: str) -> Result:

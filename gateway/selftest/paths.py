@@ -16,7 +16,8 @@ from gateway.selftest.wire import Answer
 
 NORMALISED: Final = (
     "whatever stands in front rewrites paths before it passes them on. nginx: `proxy_pass` without a path behind the "
-    "host and no `rewrite`; Traefik: no path middleware; an ingress: no rewrite-target. The raw path must arrive."
+    "host and no `rewrite`; Traefik: `sanitizePath: false` at the entry point, no path middleware; an ingress: no "
+    "rewrite-target. The raw path must arrive: the gateway refuses what is odd in it."
 )
 
 DOTS: Final = {

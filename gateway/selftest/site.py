@@ -239,11 +239,12 @@ def describe(answer: Answer) -> str:
     code = as_object(answer).get("code")
     if answer.kind == "application/problem+json" and isinstance(code, str) and code.isalnum() and len(code) < 10:
         return f"{answer.status} {code}"
-    return f"{answer.status}, {_word(answer.kind) or 'no content type'}, {len(answer.body)} bytes"
+    return f"{answer.status}, {plainly(answer.kind) or 'no content type'}, {len(answer.body)} bytes"
 
 
-def _word(text: str) -> str:
-    return "".join(letter for letter in text if letter.isascii() and (letter.isalnum() or letter in "/+-."))[:60]
+def plainly(text: str) -> str:
+    """What a deployment wrote, short and without anything that a terminal would obey."""
+    return "".join(letter for letter in text if letter.isascii() and letter.isprintable())[:60]
 
 
 def lasting(answer: Answer) -> tuple[int, list[tuple[str, str]], bytes]:

@@ -74,7 +74,7 @@ def telling_headers(site: Site) -> Tried:
     findings = []
     for sent, answer in answers:
         servers = answer.all("Server")
-        if len(servers) > 1 or any(character.isdigit() for server in servers for character in server):
+        if len(servers) > 1 or any(re.search(r"/v?[0-9]|[0-9]\.[0-9]", server) for server in servers):
             findings.append(Finding(sent, "Server names a version, or stands twice"))
         findings += [Finding(sent, f"the answer has {name}") for name in TELLING if answer.all(name)]
         findings += [Finding(sent, "Via names a version") for via in answer.all("Via") if "/" in via.partition(" ")[2]]

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.story.running import PATIENCE, free_port, until
+from gateway.selftest.wire import Place as Deployment
+from tests.story.running import PATIENCE, until
 
 Place = tuple[str, int]
 _MISSING = "nginx is missing: install it, as with `apt-get install nginx-light`."
@@ -141,6 +142,37 @@ def nginx(
     finally:
         process.terminate()
         process.wait(PATIENCE)
+
+
+class Other:
+    """Says these bytes to whoever connects, remembers what it heard, and hangs up, or does not."""
+
+    def __init__(self, said: bytes, *, hangs_up: bool = True) -> None:
+        self.said, self.hangs_up = said, hangs_up
+        self.heard = b""
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.place = Deployment("http", *self._listener.getsockname()[:2])
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                with client:
+                    self.heard = client.recv(65_536)
+                    client.sendall(self.said)
+                    if not self.hangs_up:
+                        client.recv(1)
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def __enter__(self) -> Other:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 class Exchange:
@@ -283,6 +315,3 @@ def with_body(found: bytes, body: bytes) -> bytes:
 
 def body_of(found: bytes) -> bytes:
     return found.partition(b"\r\n\r\n")[2]
-
-
-__all__ = ["Front", "free_port", "nginx"]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.selftest import headers
+from gateway.selftest import headers, identity
 from gateway.selftest.catalogue import LINES
 from gateway.selftest.kit import CHECKS
 from tests.selftest.conftest import CLOSED, OTHER, READ, Behind
-from tests.selftest.fronts import answer
+from tests.selftest.fronts import Other, answer, with_header, without_header
 from tests.selftest.lies import LIES, refusing_later
 from tests.selftest.running import failed, try_on
+from tests.story.running import free_port
 
 ELSEWHERE = {
     "strict-transport": "test_transport_security_that_is_lost_is_found",
@@ -70,6 +71,44 @@ def test_a_cookie_without_secure_and_prefix_is_found_over_tls(lying_over_tls: Be
 def test_a_port_that_speaks_in_clear_too_is_found(lying_over_tls: Behind, certificate):
     lying_over_tls.front.tell(in_clear_too=True)
     assert set(failed(try_lines(lying_over_tls, 16, ca=certificate[0]))) == {"in-clear"}
+
+
+PORT_80 = {
+    "a redirect to this host": (b"HTTP/1.1 308 Moved\r\nLocation: https://127.0.0.1/\r\n\r\n", False),
+    "a refusal": (b"HTTP/1.1 403 Forbidden\r\n\r\n", False),
+    "nothing": (b"", False),
+    "a redirect elsewhere": (b"HTTP/1.1 302 Found\r\nLocation: https://ailleurs.example/\r\n\r\n", True),
+    "a redirect in clear": (b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1/\r\n\r\n", True),
+    "a page": (b"HTTP/1.1 200 OK\r\n\r\nHello", True),
+    "the gateway": (b"HTTP/1.1 401 Unauthorized\r\n\r\n", True),
+}
+
+
+@pytest.mark.parametrize(("said", "found"), PORT_80.values(), ids=PORT_80)
+def test_port_80_may_lead_on_or_refuse(lying_over_tls: Behind, certificate, monkeypatch, said, found):
+    with Other(said) as other:
+        monkeypatch.setattr(identity, "HTTPS_PORT", lying_over_tls.front.port)
+        monkeypatch.setattr(identity, "HTTP_PORT", other.place.port)
+        lying_over_tls.front.tell()
+        assert ("in-clear" in failed(try_lines(lying_over_tls, 16, ca=certificate[0]))) == found
+
+
+def test_a_port_80_that_is_closed_is_well(lying_over_tls: Behind, certificate, monkeypatch):
+    monkeypatch.setattr(identity, "HTTPS_PORT", lying_over_tls.front.port)
+    monkeypatch.setattr(identity, "HTTP_PORT", free_port())
+    lying_over_tls.front.tell()
+    assert "in-clear" not in failed(try_lines(lying_over_tls, 16, ca=certificate[0]))
+
+
+def test_what_a_deployment_writes_does_not_reach_a_terminal_as_it_is(lying: Behind):
+    def colouring(exchange):
+        found = with_header(exchange.forward(), "Access-Control-Allow-Origin: \x1b[31m")
+        return with_header(without_header(found, "Cache-Control"), "Cache-Control: \x1b[2J")
+
+    lying.front.tell(colouring)
+    found = failed(try_lines(lying, 16, 18))
+    assert {"cross-site", "cache-headers"} <= set(found)
+    assert all((sent + came).isprintable() for findings in found.values() for sent, came in findings)
 
 
 def test_a_front_that_serves_one_at_a_time_is_found(lying: Behind):

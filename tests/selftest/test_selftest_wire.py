@@ -2,57 +2,24 @@
 
 from __future__ import annotations
 
-import socket
 import ssl
-import threading
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
 
 from gateway.selftest import wire as wire_module
 from gateway.selftest.wire import Answer, Limited, OutOfTime, Place, Unreachable, Wire, place_of
+from tests.selftest.fronts import Other
 from tests.story.running import free_port
 
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
-class Other:
-    """Says these bytes to whoever connects, remembers what it heard, and hangs up, or does not."""
-
-    def __init__(self, said: bytes, *, hangs_up: bool = True) -> None:
-        self.said, self.hangs_up = said, hangs_up
-        self.heard = b""
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.place = Place("http", *self._listener.getsockname()[:2])
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self) -> None:
-        with suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                with client:
-                    self.heard = client.recv(65_536)
-                    client.sendall(self.said)
-                    if not self.hangs_up:
-                        client.recv(1)
-
-    def close(self) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-
-
 @pytest.fixture
-def other() -> Iterator[type[Other]]:
-    made: list[Other] = []
-
-    def make(*arguments, **options) -> Other:
-        made.append(Other(*arguments, **options))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
+def other() -> Iterator[Callable[..., Other]]:
+    with ExitStack() as made:
+        yield lambda *arguments, **options: made.enter_context(Other(*arguments, **options))
 
 
 def wire(place: Place, **options) -> Wire:
@@ -123,9 +90,9 @@ def test_nobody_there_at_the_beginning_is_a_sentence():
 
 
 def test_who_does_not_speak_tls_is_a_sentence(other):
-    _, host, port = (place := other(b"HTTP/1.1 400 Bad Request\r\n\r\n").place).scheme, place.host, place.port
+    place = other(b"HTTP/1.1 400 Bad Request\r\n\r\n").place
     with pytest.raises(Unreachable, match="does not speak TLS"):
-        wire(Place("https", host, port)).reach()
+        wire(Place("https", place.host, place.port)).reach()
 
 
 @pytest.mark.parametrize("asked", ["3600", "", "soon", "-1", "1e9"])
