@@ -12,7 +12,7 @@ import pytest
 
 from tests.database.conftest import server
 from tests.faults.breaking import LONG, Breakable, MoodyBackend
-from tests.faults.load import Question, questions
+from tests.faults.load import Question, question
 from tests.faults.report import write
 from tests.faults.trial import Measured, trial
 from tests.story.brochure import OPEN, kept_dossier
@@ -47,9 +47,12 @@ def expected(number: str, profile: str) -> bytes:
 
 def asked_by(gateway: Breakable) -> list[Question]:
     """What a fresh session of each profile asks for."""
-    sessions = [gateway.log_in(profile.lower()) for profile in PROFILES]
-    paths = [(f"/dossiers/{number}", [expected(number, profile) for profile in PROFILES]) for number in DOSSIERS]
-    return questions(gateway.host, sessions, paths)
+    sessions = {profile: gateway.log_in(profile.lower()) for profile in PROFILES}
+    return [
+        question(gateway.host, f"/dossiers/{number}", session, expected(number, profile))
+        for number in DOSSIERS
+        for profile, session in sessions.items()
+    ]
 
 
 StartLoaded = Callable[..., Loaded]

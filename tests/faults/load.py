@@ -16,7 +16,7 @@ import socket
 import threading
 import time
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -34,10 +34,11 @@ _CODE: Final = re.compile(rb'"code":"(GW\d+)"')
 
 
 class Question(NamedTuple):
-    """A whole request, and the only body that may answer it with 200."""
+    """A whole request, and the only answer to it: 200 with this body, or this refusal."""
 
     request: bytes
-    expected: bytes
+    expected: bytes = b""
+    refusal: str = ""
 
 
 class _Agent:
@@ -69,7 +70,7 @@ class Load:
         self._ending = False
         self._thread = threading.Thread(target=self._run, name="load")
         self.good = 0
-        """Answers that were exactly the expected ones."""
+        """Answers that were exactly the expected ones, refusals that were expected among them."""
         self.refused: collections.Counter[str] = collections.Counter()
         """Refusals by their code, or by their status where they have none."""
         self.broken = 0
@@ -205,20 +206,21 @@ class Load:
         number = int(status[1]) if status else 0
         request_id = _ID.search(head)
         code = _CODE.search(body)
-        if number == 200:
-            if body != agent.question.expected or not request_id:
-                self._say_wrong(f"not what was asked for: {head!r} {body[:300]!r}")
+        name = code[1].decode() if code else str(number)
+        question = agent.question
+        if number == 200 and (body != question.expected or question.refusal or not request_id):
+            self._say_wrong(f"not what was asked for: {head!r} {body[:300]!r}")
+        elif number != 200 and (b"CANARI" in head + body or number < 400):
+            self._say_wrong(f"no refusal: {head!r} {body[:300]!r}")
+        if number == 200 or name == question.refusal:
             self.good += 1
             self.good_at.append(moment)
             self.seconds.append(moment - agent.asked_at)
         else:
-            name = code[1].decode() if code else str(number)
-            if b"CANARI" in head + body or number < 400:
-                self._say_wrong(f"no refusal: {head!r} {body[:300]!r}")
             self.refused[name] += 1
             self.bad_at.append(moment)
-        # A refusal that says that it is not recorded need not be.
-        if request_id and not (code and code[1] == b"GW503"):
+        # Refusals that say that they are not recorded need not be: no record, or no room to begin with.
+        if request_id and name not in ("GW503", "GW209"):
             self.answered[request_id[1].decode()] = number
         if b"\r\nconnection: close\r\n" in head.lower():
             self._hang_up(agent)
@@ -243,17 +245,7 @@ class Load:
             agent.socket = None
 
 
-def questions(
-    host: str, sessions: Sequence[dict[str, str]], dossiers: Sequence[tuple[str, Sequence[bytes]]]
-) -> list[Question]:
-    """Each session asks for each of `dossiers`: a path, and what each of the sessions is answered there."""
-    return list(_each(host, sessions, dossiers))
-
-
-def _each(
-    host: str, sessions: Sequence[dict[str, str]], dossiers: Sequence[tuple[str, Sequence[bytes]]]
-) -> Iterator[Question]:
-    for path, bodies in dossiers:
-        for session, expected in zip(sessions, bodies, strict=True):
-            lines = [f"GET {path} HTTP/1.1", f"Host: {host}", *(f"{name}: {text}" for name, text in session.items())]
-            yield Question("\r\n".join([*lines, "", ""]).encode(), expected)
+def question(host: str, path: str, session: Mapping[str, str], expected: bytes = b"", refusal: str = "") -> Question:
+    """A GET in this session, and what answers it."""
+    lines = [f"GET {path} HTTP/1.1", f"Host: {host}", *(f"{name}: {text}" for name, text in session.items())]
+    return Question("\r\n".join([*lines, "", ""]).encode(), expected, refusal)
