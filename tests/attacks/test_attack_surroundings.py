@@ -154,6 +154,7 @@ def session(surrounded) -> dict[str, str]:
 
 @pytest.mark.attack(29)
 def test_proxies_passwords_and_options_of_the_environment_are_not_used(surrounded, backend, trap):
+    """CVE-2024-47081: a client that sends what .netrc holds for a host to one that only looks like it."""
     session = surrounded.log_in("t2")
     answer = surrounded.ask(DOSSIER, session)
     assert (answer.status, answer.body) == (200, kept_dossier(dossier_text("9990001") or b"", OPEN["T2"]))
@@ -231,6 +232,7 @@ def test_nothing_is_smuggled_to_the_backend_in_an_address(sender, target):
 @pytest.mark.attack(29)
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 305, 307, 308, 401, 407, 421])
 def test_no_redirect_of_the_backend_is_followed_or_passed_on(surrounded, session, backend, trap, status):
+    """CVE-2023-32681: a client that follows, and sends the proxy's password on to where it was redirected."""
     elsewhere = f"{trap.url}/dossiers/9990001"
     backend.instead[f"9991{status}"] = answered(
         dossier_text("9990001") or b"",

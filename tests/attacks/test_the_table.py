@@ -27,8 +27,10 @@ def cases() -> list[Case]:
 
 
 @pytest.mark.parametrize("line", LINES, ids=lambda line: f"{line.number}: {line.attack}")
-def test_every_line_is_tried_in_this_folder(cases: list[Case], line: Line) -> None:
-    assert [case for case in cases if line.number in case.lines and case.file.startswith("attacks/")]
+def test_every_line_is_tried_on_the_running_gateway(cases: list[Case], line: Line) -> None:
+    """Here, or where the machine itself is broken."""
+    tried = [case for case in cases if line.number in case.lines]
+    assert [case for case in tried if case.file.startswith(("attacks/", "faults/"))]
 
 
 @pytest.mark.parametrize("line", LINES, ids=lambda line: f"{line.number}: {line.attack}")
@@ -52,4 +54,6 @@ def test_the_table_names_the_tests_that_there_are(cases: list[Case]) -> None:
 
 
 def test_the_table_was_written_when_all_of_them_passed() -> None:
-    assert [row[-1] for row in written()] == [f"{row[4]} passed" for row in written()]
+    rows = written()
+    assert len(rows) == len(LINES)
+    assert [row[-1] for row in rows] == [f"{row[4]} passed" for row in rows]
