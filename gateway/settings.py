@@ -38,7 +38,7 @@ class Server(Struct, frozen=True, kw_only=True):
     hosts: list[Text] = []
     workers: Annotated[int, Meta(ge=1, le=64)] = 1
     concurrency: Annotated[int, Meta(ge=1, le=1024)] = 64
-    waiting: Annotated[int, Meta(ge=0, le=16_384)] = 64
+    waiting: Annotated[int, Meta(ge=0, le=16_384)] = 256
     head_seconds: Seconds = 10.0
     body_seconds: Seconds = 5.0
     idle_seconds: Seconds = 60.0
