@@ -197,13 +197,20 @@ class Exchange:
         """What the gateway (or another) answers to this request, its head replaced; all of it."""
         with socket.create_connection(to or self.front.behind, timeout=PATIENCE) as behind:
             behind.sendall((head if head is not None else self.head) + self.rest)
-            pumping = threading.Thread(target=_pump, args=(self._client, behind), daemon=True)
-            pumping.start()
+            # OpenSSL lets no two threads read and write one connection: over TLS all of the request is read before.
+            if not isinstance(self._client, ssl.SSLSocket):
+                threading.Thread(target=_pump, args=(self._client, behind), daemon=True).start()
             pieces = []
             with contextlib.suppress(OSError):
                 while piece := behind.recv(65_536):
                     pieces.append(piece)
         return b"".join(pieces)
+
+    def read_body(self) -> None:
+        """All that the head announces."""
+        announced = int(self.header("Content-Length") or 0)
+        while len(self.rest) < announced and (piece := self._client.recv(65_536)):
+            self.rest += piece
 
     def wait(self) -> None:
         """Until the client is gone."""
@@ -280,7 +287,10 @@ class Front:
                     return
                 read += piece
             head, _, rest = read.partition(b"\r\n\r\n")
-            said = lie(Exchange(head + b"\r\n\r\n", rest, client, self, kept))
+            exchange = Exchange(head + b"\r\n\r\n", rest, client, self, kept)
+            if isinstance(client, ssl.SSLSocket):
+                exchange.read_body()
+            said = lie(exchange)
             if said:
                 client.sendall(said)
 

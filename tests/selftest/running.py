@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from gateway.selftest.kit import carry_out
+from gateway.selftest.kit import CHECKS, carry_out
 from gateway.selftest.site import Account, Site
 from gateway.selftest.verdicts import Result, Verdict
 from gateway.selftest.wire import Wire, place_of
@@ -27,16 +27,20 @@ def try_on(
     dossiers: Sequence[str] = (),
     closed: Sequence[str] = (),
     only: Collection[int] = (),
+    name: str = "",
     limits: bool = False,
     ca: Path | None = None,
 ) -> dict[str, Result]:
-    """What became of each check, by its name (lines that have none: `inside-19`)."""
+    """What became of each check, by its name (lines that have none: `inside-19`).
+
+    With a `name`, of the check that is called so alone.
+    """
     wire = Wire(place_of(url), context=trust(ca), per_second=UNLIMITED)
     site = Site(wire, Account(identifier, PASSWORD), dossiers=dossiers, closed=closed, limits=limits)
     wire.reach()
     site.begin()
     try:
-        results = list(carry_out(site, only=only))
+        results = list(carry_out(site, only=only, checks=[check for check in CHECKS if name in ("", check.name)]))
     finally:
         site.end()
     return {result.check if result.check != "inside" else f"inside-{result.line}": result for result in results}

@@ -48,7 +48,7 @@ def test_through_a_front_that_does_not_lie_every_check_passes(lying: Behind):
 @pytest.mark.parametrize(("check", "lie"), CASES)
 def test_a_lie_is_found_by_its_line(lying: Behind, check: str, lie):
     lying.front.tell(lie)
-    results = try_lines(lying, LINE_OF[check], limits=check == "stuffing")
+    results = try_lines(lying, LINE_OF[check], name=check, limits=check == "stuffing")
     assert check in failed(results), {name: result.came for name, result in results.items()}
 
 
@@ -64,7 +64,7 @@ def test_transport_security_that_is_lost_is_found(lying_over_tls: Behind, certif
 
 def test_a_cookie_without_secure_and_prefix_is_found_over_tls(lying_over_tls: Behind, certificate):
     lying_over_tls.front.tell(lambda exchange: exchange.forward().replace(b"; Secure", b""))
-    [(_, came)] = failed(try_lines(lying_over_tls, 16, ca=certificate[0]))["cookie-flags"]
+    [(_, came)] = failed(try_lines(lying_over_tls, 16, name="cookie-flags", ca=certificate[0]))["cookie-flags"]
     assert came == "the cookie: Secure is missing"
 
 
@@ -90,14 +90,15 @@ def test_port_80_may_lead_on_or_refuse(lying_over_tls: Behind, certificate, monk
         monkeypatch.setattr(identity, "HTTPS_PORT", lying_over_tls.front.port)
         monkeypatch.setattr(identity, "HTTP_PORT", other.place.port)
         lying_over_tls.front.tell()
-        assert ("in-clear" in failed(try_lines(lying_over_tls, 16, ca=certificate[0]))) == found
+        assert ("in-clear" in failed(try_lines(lying_over_tls, 16, name="in-clear", ca=certificate[0]))) == found
 
 
 def test_a_port_80_that_is_closed_is_well(lying_over_tls: Behind, certificate, monkeypatch):
     monkeypatch.setattr(identity, "HTTPS_PORT", lying_over_tls.front.port)
     monkeypatch.setattr(identity, "HTTP_PORT", free_port())
     lying_over_tls.front.tell()
-    assert "in-clear" not in failed(try_lines(lying_over_tls, 16, ca=certificate[0]))
+    results = try_lines(lying_over_tls, 16, name="in-clear", ca=certificate[0])
+    assert results["in-clear"].verdict == "passed"
 
 
 def test_what_a_deployment_writes_does_not_reach_a_terminal_as_it_is(lying: Behind):
@@ -113,7 +114,7 @@ def test_what_a_deployment_writes_does_not_reach_a_terminal_as_it_is(lying: Behi
 
 def test_a_front_that_serves_one_at_a_time_is_found(lying: Behind):
     lying.front.tell(one_at_a_time=True)
-    assert "slow-requests" in failed(try_lines(lying, 13))
+    assert "slow-requests" in failed(try_lines(lying, 13, name="slow-requests"))
 
 
 def test_who_refuses_everything_passes_nothing(lying: Behind):
