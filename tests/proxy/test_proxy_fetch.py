@@ -203,6 +203,22 @@ def test_a_backend_that_is_back_is_asked_again_and_the_metrics_and_the_log_say_s
     assert all(word in line for word, line in zip(words, said, strict=True))
 
 
+def test_an_answer_that_is_not_understood_ends_a_row_of_failures_and_a_rest(scripted, clocked):
+    garbage = [b"SSH-2.0-OpenSSH\r\n", None]
+    asking, clock = clocked(scripted([None], garbage, [None], [None], garbage).url)
+    for refusal in (UpstreamUnreachable, UpstreamNotUnderstood, UpstreamUnreachable):
+        with pytest.raises(refusal):
+            asking.fetch("/a", {})
+    assert asking.breaker.state is State.CLOSED
+    with pytest.raises(UpstreamUnreachable):
+        asking.fetch("/a", {})
+    assert asking.breaker.state is State.OPEN
+    clock.now += 5
+    with pytest.raises(UpstreamNotUnderstood):
+        asking.fetch("/a", {})
+    assert asking.breaker.state is State.CLOSED
+
+
 @pytest.mark.parametrize("end", [RuntimeError("a bug"), GreenletExit(), KeyboardInterrupt()], ids=repr)
 def test_a_trial_that_ends_by_a_fault_of_ours_is_not_the_last_one(scripted, kit, clocked, monkeypatch, end):
     asking, clock = clocked(scripted([None], [None], [kit.answer(BODY, JSON)]).url)
