@@ -35,7 +35,8 @@ def main(name: str, arguments: list[str]) -> None:
         dictionary.flush()
         settings = [
             *(f"-artifact_prefix={CORPUS / name}/broken-", f"-max_len={harness.LARGEST}", f"-dict={dictionary.name}"),
-            *("-timeout=60", "-rss_limit_mb=2048"),
+            # Time is asked by the harnesses, of the processor: on a busy machine every input may be slow.
+            *("-timeout=600", "-report_slow_units=600", "-rss_limit_mb=2048"),
         ]
         # What libFuzzer runs, by the shell, when it minimises a corpus in a process of its own.
         again = f"{sys.executable} -m tests.fuzz {name}"
