@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, NamedTuple
 
 from tests.story.brochure import DOCUMENTS, OPEN, SLUGS, kept_dossier, kept_rubric, members
@@ -154,7 +155,7 @@ class World:
             "identifier": account.identifier,
             "partner": account.partner.name,
             "profile": session.profile or None,
-            "profiles": list(account.profiles),
+            "profiles": sorted(account.profiles),
             "convention": self.convention(account.partner, session.profile),
             "engagement": account.engagement,
             "rubrics": [slug for slug in SLUGS if slug in OPEN.get(session.profile, ())],
@@ -202,10 +203,9 @@ class World:
             return refused(403, "GW320", **row)
         if dossier in self.objections and account.partner.kind == "external":
             return refused(403, "GW321", shown="GW320", **row)
-        body = question.body(column)
+        body, left = leaving(question, column)
         if body is None:
             return refused(404, "GW401", **row)
-        left = question.left(column)
         labels = {"convention in force", "engagement signed", "identity proved"}
         labels |= {"any dossier"} if needed is None else needed & held
         labels |= {f"brochure 2012, row {SLUGS.index(slug) + 1}" for slug in left}
@@ -228,24 +228,21 @@ class Question(NamedTuple):
         """The rubrics that the answer could hold."""
         return frozenset((self.rubric,)) if self.rubric else frozenset(SLUGS)
 
-    def left(self, column: frozenset[str]) -> frozenset[str]:
-        """The rubrics that are in the answer."""
-        if self.rubric:
-            return frozenset((self.rubric,))
-        whole = dossier_text(self.dossier)
-        assert whole
-        return column & frozenset(members(members(whole.decode())["rubriques"]))
 
-    def body(self, column: frozenset[str]) -> bytes | None:
-        """Exactly what must leave; None where the backend has nothing."""
-        if self.document:
-            folder, _, reference = self.document.partition("/")
-            return document_pdf(self.dossier, folder, reference)
-        if self.rubric:
-            alone = rubric_text(self.dossier, self.rubric)
-            return None if alone is None else kept_rubric(self.rubric, alone.decode()).encode()
-        whole = dossier_text(self.dossier)
-        return None if whole is None else kept_dossier(whole, column)
+@cache
+def leaving(question: Question, column: frozenset[str]) -> tuple[bytes | None, frozenset[str]]:
+    """Exactly what must leave, and the rubrics that are in it; None where the backend has nothing."""
+    dossier, rubric = question.dossier, question.rubric
+    if question.document:
+        folder, _, reference = question.document.partition("/")
+        return document_pdf(dossier, folder, reference), frozenset((rubric,))
+    if rubric:
+        alone = rubric_text(dossier, rubric)
+        return None if alone is None else kept_rubric(rubric, alone.decode()).encode(), frozenset((rubric,))
+    whole = dossier_text(dossier)
+    if whole is None:
+        return None, frozenset()
+    return kept_dossier(whole, column), column & frozenset(members(members(whole.decode())["rubriques"]))
 
 
 def dossier_question(dossier: str) -> Question:
