@@ -147,8 +147,11 @@ def seconds_to_hold(environ: Mapping[str, Any]) -> float:
 
 
 def as_flask(answer: Answer) -> Response:
-    """The answer as Flask sends it."""
-    return Response(answer.body, answer.status, list(answer.headers))
+    """The answer as Flask sends it: with the content type that it has, or none."""
+    response = Response(answer.body, answer.status, list(answer.headers))
+    if not any(name.lower() == "content-type" for name, _ in answer.headers):
+        response.headers.pop("Content-Type", None)
+    return response
 
 
 def _instant(seconds: int) -> str:

@@ -21,13 +21,15 @@ class Unclassified:
         self._counts: Counter[tuple[str, str]] = Counter()
 
     def __call__(self, route: str, paths: tuple[str, ...]) -> None:
-        """Counts these paths of an answer of `route`."""
+        """Counts these paths of an answer of `route`. Once `PATHS_KEPT` are known, new ones are neither kept nor logged: a
+        backend that invents names must not fill the log."""
         for path in paths:
             with self._lock:
                 known = (route, path) in self._counts
-                if known or len(self._counts) < PATHS_KEPT:
+                kept = known or len(self._counts) < PATHS_KEPT
+                if kept:
                     self._counts[route, path] += 1
-            if not known:
+            if kept and not known:
                 _log.warning("not classified, withheld", route=route, path=path)
 
     def counts(self) -> dict[tuple[str, str], int]:
