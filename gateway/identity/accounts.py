@@ -125,7 +125,8 @@ def unlock_account(store: Store, *, identifier: str) -> None:
 
 
 def set_profiles(store: Store, *, identifier: str, profiles: Sequence[str]) -> None:
-    """Give the account exactly these profiles. Sessions under another one end on their next request."""
+    """Give the account exactly these profiles. Sessions under another one are refused from their next request on, for
+    as long as the account does not hold it."""
     refuse([profiles_problem(profiles)])
     _change(store, identifier, profiles=written(profiles))
 

@@ -21,8 +21,10 @@ class Unclassified:
         self._counts: Counter[tuple[str, str]] = Counter()
 
     def __call__(self, route: str, paths: tuple[str, ...]) -> None:
-        """Counts these paths of an answer of `route`. Once `PATHS_KEPT` are known, new ones are neither kept nor logged: a
-        backend that invents names must not fill the log."""
+        """Counts these paths of an answer of `route`.
+
+        Once `PATHS_KEPT` are known, new ones are neither kept nor logged: whoever invents names must not fill the log.
+        """
         for path in paths:
             with self._lock:
                 known = (route, path) in self._counts
