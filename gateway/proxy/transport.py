@@ -2,13 +2,14 @@
 
 `requests` cannot bound an exchange (a backend that drips a byte a second defeats a timeout for each read), nor the
 size of an answer. libcurl does both; what it accepts and we do not (a length beside chunked, unasked transfer
-codings, folded header lines) is refused here. No redirect is followed, and nothing is read from the environment:
-no proxy, no netrc.
+codings, a status of four digits) is refused here. (Folded header lines it joins before anyone sees them: they are one
+field, as they were meant.) No redirect is followed, and nothing is read from the environment: no proxy, no netrc.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import select
 import threading
 import weakref
@@ -416,7 +417,7 @@ def _fields(lines: list[bytes]) -> list[tuple[str, str]]:
     for line in lines:
         if interim and line.startswith(b"HTTP/"):
             fields, ended, framings = [], False, set()
-            interim = line.partition(b" ")[2].startswith(b"1")
+            interim = _is_interim(line)
         elif line in _BLANK:
             ended = True
         elif not ended:
@@ -436,6 +437,18 @@ def _fields(lines: list[bytes]) -> list[tuple[str, str]]:
 
 _BLANK: Final = (b"\r\n", b"\n")
 _FRAMING: Final = ("transfer-encoding", "content-length")
+
+
+_STATUS_LINE: Final = re.compile(rb"HTTP/1\.[01] ([1-9])[0-9]{2}(?: [^\r\n]*)?\r?\n")
+
+
+@lru_cache(maxsize=64)
+def _is_interim(line: bytes) -> bool:
+    """Whether another status line follows this one. libcurl reads the first three of any digits."""
+    read = _STATUS_LINE.fullmatch(line)
+    if read is None:
+        raise MalformedAnswer("a status line that is not one")
+    return read[1] == b"1"
 
 
 @lru_cache(maxsize=1024)

@@ -285,6 +285,34 @@ def test_an_answer_that_breaks_off_in_its_head_is_none(scripted, adapter, kit, h
         kit.ask(adapter(), scripted([head, None]).url + "/")
 
 
+@pytest.mark.attack(25)
+@pytest.mark.parametrize(
+    ("line", "read"),
+    [
+        (b"HTTP/1.1 200 OK", True),
+        (b"HTTP/1.0 200 OK", True),
+        (b"HTTP/1.1 200", True),
+        (b"HTTP/1.1 200 ", True),
+        (b"HTTP/1.1 2000 OK", False),
+        (b"HTTP/1.1 200OK", False),
+        (b"HTTP/1.1 20 OK", False),
+        (b"HTTP/1.1  200 OK", False),
+        (b"HTTP/1.2 200 OK", False),
+        (b"HTTP/2 200 OK", False),
+        (b"HTTP/11 200 OK", False),
+        (b"http/1.1 200 OK", False),
+    ],
+    ids=repr,
+)
+def test_a_status_line_is_one_or_the_answer_is_refused(scripted, adapter, kit, line, read):
+    server = scripted([line + b"\r\nContent-Length: 2\r\n\r\n{}", None])
+    if read:
+        assert kit.ask(adapter(), server.url + "/").content == b"{}"
+    else:
+        with pytest.raises((MalformedAnswer, requests.ConnectionError)):
+            kit.ask(adapter(), server.url + "/")
+
+
 def test_interim_answers_leave_nothing_in_the_last(scripted, adapter, kit):
     hints = b"HTTP/1.1 103 Early Hints\r\nX-Famille: a\r\n\r\n" * 3
     answered = kit.ask(adapter(), scripted([hints + kit.answer(b"ok", JSON)]).url + "/")
