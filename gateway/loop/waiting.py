@@ -91,7 +91,10 @@ def pause(seconds: float) -> None:
 
 
 class Aside:
-    """Threads for what blocks, so that a loop need not. They begin when they are needed, and end with the process."""
+    """Threads for what blocks, so that a loop need not. They begin when they are needed, and end with the process.
+
+    Where the system refuses another one, those that have begun serve, and another is tried at the next need.
+    """
 
     def __init__(self, threads: int, name: str) -> None:
         self._most = threads
@@ -100,7 +103,8 @@ class Aside:
         self._work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
 
     def do(self, work: Callable[[], T]) -> T:
-        """`work()`: in one of these threads where the caller is a task, at once and here otherwise. Raises as it does.
+        """`work()`: in one of these threads where the caller is a task, at once and here otherwise. Raises as it does,
+        and `RuntimeError` where there is no thread and none can begin.
 
         For the tasks of one loop. What finds no free thread waits for one, in order.
         """
@@ -110,13 +114,21 @@ class Aside:
         self._unfinished += 1
         try:
             if self._begun < min(self._most, self._unfinished):
-                # Counted once it has begun: a system short of threads refuses some, and may not later.
-                threading.Thread(target=self._serve, name=f"{self._name}-{self._begun + 1}", daemon=True).start()
-                self._begun += 1
+                self._begin()
             self._work.put(partial(_settle, outcome, work))
             return outcome.wait()
         finally:
             self._unfinished -= 1
+
+    def _begin(self) -> None:
+        try:
+            threading.Thread(target=self._serve, name=f"{self._name}-{self._begun + 1}", daemon=True).start()
+        except RuntimeError:
+            if not self._begun:
+                raise
+        else:
+            # Counted once it has begun: a system short of threads refuses some, and may not later.
+            self._begun += 1
 
     def _serve(self) -> None:
         while True:

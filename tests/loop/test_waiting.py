@@ -416,6 +416,24 @@ def test_a_thread_that_cannot_begin_fails_what_needed_it_and_nothing_later(loop,
     assert said[1] == "served"
 
 
+def test_a_thread_that_cannot_begin_leaves_its_work_to_those_that_have(loop, turn_until, monkeypatch):
+    aside, said, free = Aside(3, "scarcer"), [], threading.Event()
+    loop.start(lambda: said.append(aside.do(partial(free.wait, WAIT))))
+
+    def refuse(self) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as scarce:
+        scarce.setattr(threading.Thread, "start", refuse)
+        loop.start(lambda: said.append(told(lambda: aside.do(lambda: "waited"))))
+    assert said == [], "it waits for the thread there is"
+    loop.start(lambda: said.append(aside.do(lambda: "another")))
+    assert threads_of("scarcer") == 2
+    free.set()
+    turn_until(lambda: len(said) == 3)
+    assert sorted(map(str, said)) == ["('value', 'waited')", "True", "another"]
+
+
 def test_the_threads_aside_keep_no_process_from_ending(loop, turn_until):
     said = []
     loop.start(lambda: said.append(Aside(1, "ending").do(threading.current_thread)))
