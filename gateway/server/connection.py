@@ -28,6 +28,8 @@ LARGEST_MESSAGE: Final = LARGEST_HEAD + 8 * LARGEST_BODY
 """Bytes of a whole request, with what surrounds its chunks."""
 MOST_HEADERS: Final = 100
 LINGER_SECONDS: Final = 2.0
+LARGEST_DISCARDED: Final = 16 * 1024 * 1024
+"""Bytes thrown away of what a client goes on sending after its answer."""
 
 FOREVER: Final = float("inf")
 
@@ -92,6 +94,7 @@ class Connection:
         "_begun",
         "_body",
         "_complete",
+        "_discarded",
         "_fault",
         "_headed",
         "_headers",
@@ -146,6 +149,7 @@ class Connection:
         self.served = False
         """A request on it was answered before: it is kept alive."""
         self.lingers = False
+        self._discarded = 0
         self.deadline = time.monotonic() + patience.head
         self._parser: Any = None
         self._expect_request()
@@ -163,7 +167,8 @@ class Connection:
         """The request is for one of the application's own addresses."""
         self._headers: list[tuple[bytes, bytes]] = []
         self._size = 0
-        self._body: list[bytes] = []
+        # One buffer: an object for each of a body's chunks would be many times the body.
+        self._body = bytearray()
         self._room = LARGEST_BODY
         self._headed = False
         self._complete = False
@@ -227,7 +232,7 @@ class Connection:
     def on_body(self, piece: bytes) -> None:
         if self._surplus:
             return
-        self._body.append(piece)
+        self._body += piece
         self._room -= len(piece)
         if self._room < 0:
             self.ready = True
@@ -291,7 +296,7 @@ class Connection:
         environ["QUERY_STRING"] = self._target.partition(b"?")[2].decode("latin-1")
         environ["SERVER_PROTOCOL"] = "HTTP/" + self._version
         environ["REMOTE_ADDR"] = self.address
-        environ["wsgi.input"] = _LateBody() if self.late else io.BytesIO(b"".join(self._body))
+        environ["wsgi.input"] = _LateBody() if self.late else io.BytesIO(self._body)
         for name, value in self._headers:
             key = _key(name)
             if key:
@@ -348,10 +353,12 @@ class Connection:
         self.deadline = time.monotonic() + self.patience.idle
 
     def tell_to_continue(self) -> None:
-        """Tell the client to send its body, once, where it waits to be told."""
+        """Tell the client to send its body, once, where it waits to be told. Never one that speaks HTTP/1.0, which
+        would take it for the answer (RFC 9110, 10.1.1)."""
         if self.awaits_body and not self._told_to_continue and not self._body:
             self._told_to_continue = True
-            if any(name == b"expect" and value.lower() == b"100-continue" for name, value in self._headers):
+            expects = any(name == b"expect" and value.lower() == b"100-continue" for name, value in self._headers)
+            if expects and self._version != "1.0":
                 with suppress(OSError):
                     self.socket.send(b"HTTP/1.1 100 Continue\r\n\r\n")
 
@@ -363,6 +370,15 @@ class Connection:
         looking = select.poll()
         looking.register(descriptor, select.POLLIN)
         return bool(looking.poll(0))
+
+    @property
+    def arrives(self) -> bool:
+        """A request has begun to arrive, and is not whole."""
+        return bool(self._size) and not (self.ready or self.at_work or self.outgoing or self.lingers)
+
+    def head_since(self) -> float | None:
+        """When the head began to arrive that is not whole yet, on the monotonic clock. None where there is none."""
+        return self.deadline - self.patience.head if self.arrives and not self._headed else None
 
     def silent_since(self) -> float | None:
         """When it began to say nothing, on the monotonic clock: when it was opened, or its last request answered. None
@@ -392,9 +408,11 @@ class Connection:
         return True
 
     def discard(self) -> bool:
-        """Throw away what has arrived. False when there will be no more."""
+        """Throw away what has arrived. False when there will be no more, or it has been enough."""
         try:
-            return bool(self.socket.recv(READ_AT_ONCE))
+            thrown = len(self.socket.recv(READ_AT_ONCE))
+            self._discarded += thrown
+            return thrown > 0 and self._discarded <= LARGEST_DISCARDED
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return True
         except OSError:

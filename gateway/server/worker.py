@@ -350,8 +350,10 @@ class Worker:
         now = time.monotonic()
         connections = list(self._connections.values())
         for connection in connections:
-            # Whoever has sent something that nobody has had time to read is not the late one.
-            if now >= connection.deadline and (connection.outgoing or not connection.has_unread()):
+            # Whoever has sent something that nobody has had time to read is not the late one, while it is still to be
+            # looked at: what a connection sends that takes its answer, or has taken it, gives it no more time.
+            answered = connection.outgoing or connection.lingers
+            if now >= connection.deadline and (answered or not connection.has_unread()):
                 connection.late = connection.awaits_body
                 connection.expired = not connection.late
                 self._on_event(connection, 0)

@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from gateway.server import connection as talk
 from gateway.server import worker as server
 from gateway.server.connection import Patience
 from tests.server.talking import until
@@ -87,6 +88,24 @@ def test_an_answer_nobody_takes_is_given_up(hurried, tools, method):
         until(lambda: any(connection.outgoing for connection in hurried.worker._connections.values()))
         until(lambda: not hurried.worker._connections)
         assert len(tools.everything_or_reset(client)) < size
+
+
+@pytest.mark.attack(13)
+@pytest.mark.parametrize("bound", ["the time", "the size"])
+def test_whoever_goes_on_sending_after_the_answer_is_not_listened_to_for_ever(place, tools, monkeypatch, bound):
+    """What it sends gives it no more time; and of what it sends within the time there is an end too."""
+    monkeypatch.setattr(talk, "LINGER_SECONDS", 0.5 if bound == "the time" else 600.0)
+    monkeypatch.setattr(talk, "LARGEST_DISCARDED", 1 << (60 if bound == "the time" else 20))
+    with place.connect() as client:
+        client.sendall(tools.get("/a", "Content-Length: 999999999999", method="POST"))
+        assert tools.read_one(client).status == 200
+        end = time.monotonic() + tools.WAIT
+        try:
+            while time.monotonic() < end:
+                client.sendall(bytes(1 << 20))
+        except ConnectionError:
+            return
+        pytest.fail("it was listened to all the time")
 
 
 def test_slow_readers_together_hold_a_bounded_memory(tools, monkeypatch):

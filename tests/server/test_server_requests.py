@@ -1,6 +1,7 @@
 """What comes in: one reading of each request, or a refusal. Raw sockets, since a client library would tidy it."""
 
 import socket
+import tracemalloc
 from itertools import pairwise
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.server import connection as server
 from gateway.server.connection import Connection, Malformed, Patience
+from tests.server.talking import until
 
 HOST = b"Host: cafpro.example\r\n"
 CHUNKED = b"Transfer-Encoding: chunked\r\n"
@@ -223,6 +225,31 @@ def test_a_body_in_the_smallest_chunks_is_read_as_any_other(place, tools):
 
 
 @pytest.mark.attack(13)
+@pytest.mark.parametrize("size", [1, 2, 100])
+def test_a_body_in_small_chunks_takes_little_more_memory_than_the_body(size):
+    whole = 60_000
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        connection = Connection(ours, "127.0.0.1", patience=Patience(), is_own=lambda path: True)
+        theirs.sendall(b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n")
+        assert connection.receive()
+        tracemalloc.start()
+        try:
+            for _ in range(whole // (size * 100)):
+                theirs.sendall((b"%x\r\n" % size + b"a" * size + b"\r\n") * 100)
+                assert connection.receive()
+            taken, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert connection.awaits_body and not connection.ready
+        assert taken < 2 * whole
+        theirs.sendall(b"0\r\n\r\n")
+        assert connection.receive() and connection.ready
+        assert connection.environment({})["wsgi.input"].read() == b"a" * whole
+
+
+@pytest.mark.attack(13)
 def test_chunks_wrapped_in_much_more_than_they_hold_are_refused(place, tools):
     head = tools.get("/body", "Transfer-Encoding: chunked", method="POST")
     with place.connect() as client:
@@ -243,6 +270,14 @@ def test_a_client_that_waits_to_be_told_is_told_once(place, tools):
         assert client.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
         client.sendall(b"abc")
         assert tools.read_one(client).shown["body"] == "abc"
+
+
+def test_a_client_of_http_1_0_is_never_told(place, tools):
+    with place.connect() as client:
+        client.sendall(tools.get("/body", "Content-Length: 3", "Expect: 100-continue", method="POST", version="1.0"))
+        until(lambda: any(connection.awaits_body for connection in list(place.worker._connections.values())))
+        client.sendall(b"abc")
+        assert tools.Said(tools.everything(client)).shown["body"] == "abc", "the first thing said is the answer"
 
 
 def test_a_client_whose_body_is_not_wanted_is_not_told_to_send_it(place, tools):
