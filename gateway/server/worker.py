@@ -13,9 +13,12 @@ import select
 import socket
 import ssl
 import time
+from collections import Counter
 from collections.abc import Callable
 from email.utils import formatdate
 from functools import partial
+from itertools import groupby, islice
+from operator import itemgetter
 from typing import Any, Final, NamedTuple, Protocol
 
 from gateway.loop.loop import READ, WRITE, Loop, Timer, tell
@@ -27,9 +30,10 @@ SPARE_DESCRIPTORS: Final = 256
 """Of what the system allows, left for the application, beside one for each request at work that is not its own."""
 FEWEST_CONNECTIONS: Final = 16
 GIVEN_UP_AT_ONCE: Final = 256
-"""Silent connections that are closed together, so that others find room."""
+"""Connections that are closed together, so that others find room; never more than a quarter of all."""
 SILENT_SECONDS: Final = 1.0
-"""A connection that has said nothing for less is believed to be about to speak."""
+"""A connection that has said nothing, or begun a head, for less is believed to be about to go on; not where one address
+holds more than half of all."""
 MOST_OUTGOING: Final = 256 * 1024 * 1024
 """Bytes of answers that clients are slow to take, kept in memory. Beyond it the oldest of them are given up."""
 SWEEP_SECONDS: Final = 0.25
@@ -83,8 +87,10 @@ class Worker:
         self._outbox: list[Connection] = []
         """Answered, and not sent yet."""
         self._stopping = False
+        self._begins = True
+        """Whole requests are begun: always, but for the end of the end."""
         self._crowded = False
-        """Nobody was silent for long enough to be given up, when one was last looked for."""
+        """There was nobody to be given up, when one was last looked for."""
         self._date = formatdate(usegmt=True)
         host, port = listener.getsockname()[:2]
         self._shared: dict[str, Any] = {
@@ -102,8 +108,9 @@ class Worker:
     def run(self, keep_on: Callable[[], bool], *, grace_seconds: float) -> None:
         """Serve while `keep_on()`; then refuse what is new, finish what runs for at most `grace_seconds`, return.
 
-        What waits then, and what comes on connections that are open, is still begun for a second; after it, and at the
-        end of the time, it is refused as one for which there is no room.
+        What waits then, and what comes on connections that are open, is still begun for a second, and requests that
+        have begun to arrive are waited for. After it, and at the end of the time, what waits, what comes and what has
+        not sent all of its body is refused as one for which there is no room.
         """
         self._loop = loop = Loop()
         self._listener.setblocking(False)
@@ -136,13 +143,18 @@ class Worker:
         Timer(self._loop, self._begin_no_more).set(BEGIN_SECONDS)
 
     def _begin_no_more(self) -> None:
+        self._begins = False
         for lane in self._lanes:
             for connection in lane.close():
+                self._turn_away(connection)
+        for connection in self._connections.values():
+            if connection.arrives and connection.awaits_body:
+                connection.at_work = True
                 self._turn_away(connection)
 
     def _works(self) -> bool:
         return bool(self._outbox or any(lane.at_work or lane.queue for lane in self._lanes)) or any(
-            connection.outgoing for connection in self._connections.values()
+            connection.outgoing or (self._begins and connection.arrives) for connection in self._connections.values()
         )
 
     def _listen(self) -> None:
@@ -173,23 +185,30 @@ class Worker:
             sock.close()
 
     def _make_room(self) -> bool:
-        """Give up those that have been silent for longest: between two requests, or since they came. False where there
-        is none; then it is not looked for again until the next sweep."""
+        """Give up those that say nothing, between two requests or since they came; where there is none, those whose
+        head does not end; and at last those that have only just come, of an address that holds more than half of all.
+        Always those of the addresses that hold most first, the oldest of an address first. Never one whose request is
+        answered, whose body was asked for, or that takes its answer. False where there is none; then it is not looked
+        for again until the next sweep."""
         if self._crowded:
             return False
-        latest = time.monotonic() - SILENT_SECONDS
-        silent = [
-            (since, number)
-            for number, connection in self._connections.items()
-            if (since := connection.silent_since()) is not None and since < latest
-        ]
-        before = len(self._connections)
-        for _, number in sorted(silent)[:GIVEN_UP_AT_ONCE]:
-            # Whoever has spoken is not silent, though nobody has had time to listen.
-            if not self._connections[number].has_unread():
-                self._drop(self._connections[number])
-        self._crowded = len(self._connections) == before
-        return not self._crowded
+        latest, before = time.monotonic() - SILENT_SECONDS, len(self._connections)
+        held = Counter(connection.address for connection in self._connections.values())
+        found: list[tuple[int, int, float, int]] = []
+        for number, connection in self._connections.items():
+            silent, holds = connection.silent_since(), held[connection.address]
+            since = connection.head_since() if silent is None else silent
+            if since is not None and (since < latest or 2 * holds > before):
+                found.append((2 if since >= latest else silent is None, -holds, since, number))
+        for _, alike in groupby(sorted(found), key=itemgetter(0)):
+            for *_, number in islice(alike, min(GIVEN_UP_AT_ONCE, max(1, before // 4))):
+                # Whoever has spoken is not silent, though nobody has had time to listen.
+                if not self._connections[number].has_unread():
+                    self._drop(self._connections[number])
+            if len(self._connections) < before:
+                return True
+        self._crowded = True
+        return False
 
     def _welcome(self, sock: socket.socket, address: str) -> None:
         sock.setblocking(False)

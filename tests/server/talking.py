@@ -128,8 +128,9 @@ class Place:
         self.refused += 1
         return "503 Service Unavailable", [("Retry-After", "2"), ("Content-Length", "7")], b"no room"
 
-    def connect(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.port), timeout=WAIT)
+    def connect(self, address="127.0.0.1") -> socket.socket:
+        """A client that has this address, one of the machine's own (127.0.0.0/8)."""
+        return socket.create_connection(("127.0.0.1", self.port), timeout=WAIT, source_address=(address, 0))
 
     def exchange(self, request: bytes) -> bytes:
         """Everything the server says to these bytes, until it closes."""

@@ -65,8 +65,8 @@ class Running:
         assert self.process.stdout
         self.port = int(self.process.stdout.readline())
 
-    def connect(self):
-        return socket.create_connection(("127.0.0.1", self.port), timeout=20)
+    def connect(self, address="127.0.0.1"):
+        return socket.create_connection(("127.0.0.1", self.port), timeout=20, source_address=(address, 0))
 
     def ask(self, path: str) -> bytes:
         with self.connect() as client:
@@ -216,7 +216,7 @@ def test_where_descriptors_are_few_the_connections_leave_some_to_the_application
     few = 400
     running = start(workers=1, prepare=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (few, few)))
     with contextlib.ExitStack() as stack:
-        first = stack.enter_context(running.connect())
+        first = stack.enter_context(running.connect("127.0.0.2"))
         first.sendall(b"GET /slow HTTP/1.1\r\n")
         silent = [stack.enter_context(running.connect()) for _ in range(few)]
         # Those for whom there is no room are closed.

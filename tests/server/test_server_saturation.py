@@ -163,33 +163,127 @@ def test_newcomers_take_the_place_of_those_that_have_been_silent_for_longest(mon
             assert read_one(client).status == 200
 
 
-def test_where_everyone_is_speaking_the_newcomer_is_turned_away(monkeypatch):
-    monkeypatch.setattr(server, "MOST_CONNECTIONS", 3)
+HEAD = b"GET / HTTP/1.1\r\nHo"
+
+
+def crowd(place, stack, said, *addresses):
+    """Clients that have said this much, in order, of these addresses; all of it has been read."""
+    clients = []
+    for address in addresses:
+        clients.append(stack.enter_context(place.connect(address)))
+        clients[-1].sendall(said)
+        until(lambda: len(place.worker._connections) >= len(clients))
+        until(lambda: all(connection._size == len(said) for connection in [*place.worker._connections.values()]))
+    return clients
+
+
+@pytest.fixture
+def full(monkeypatch):
+    """How to start a worker with so many places and no more."""
+    with contextlib.ExitStack() as stack:
+
+        def begin(places, *, seconds=0.0, at_once=1):
+            monkeypatch.setattr(server, "MOST_CONNECTIONS", places)
+            monkeypatch.setattr(server, "SILENT_SECONDS", seconds)
+            monkeypatch.setattr(server, "GIVEN_UP_AT_ONCE", at_once)
+            place = Place(concurrency=8)
+            stack.callback(place.close)
+            return place, stack
+
+        yield begin
+
+
+def served(client, request=b"st: h\r\n\r\n") -> bool:
+    """Whether this client, which says this now, is answered 200."""
+    try:
+        client.sendall(request)
+        return read_one(client).status == 200
+    except (ConnectionError, AssertionError):
+        return False
+
+
+@pytest.mark.attack(13)
+@pytest.mark.parametrize("said", [b"G", HEAD, b"\r\n", HEAD + b"st: h\r\nX-A: b\r\n"])
+def test_where_everyone_is_speaking_newcomers_take_the_place_of_the_oldest_heads(full, said):
+    place, stack = full(8, at_once=2)
+    clients = crowd(place, stack, said, *["127.0.0.1"] * 8)
+    assert served(stack.enter_context(place.connect()), get("/new"))
+    assert [client.recv(1) for client in clients[:2]] == [b"", b""]
+    assert [served(stack.enter_context(place.connect()), get("/new")) for _ in range(3)] == [True] * 3
+    rest = {b"G": b"ET / HTTP/1.1\r\nHost: h\r\n\r\n", HEAD: b"st: h\r\n\r\n", b"\r\n": get("/")}.get(said, b"\r\n")
+    assert served(clients[-1], rest), "the youngest has kept its place"
+
+
+@pytest.mark.attack(13)
+def test_silent_ones_are_given_up_before_a_head_is(full):
+    place, stack = full(4)
+    begun = crowd(place, stack, HEAD, *["127.0.0.1"] * 3)
+    silent = stack.enter_context(place.connect("127.0.0.2"))
+    until(lambda: len(place.worker._connections) == 4)
+    assert served(stack.enter_context(place.connect("127.0.0.3")), get("/new"))
+    assert silent.recv(1) == b""
+    assert [served(client) for client in begun] == [True] * 3
+
+
+@pytest.mark.attack(13)
+def test_the_address_that_holds_most_gives_up_its_heads_first(full, monkeypatch):
+    place, stack = full(6, seconds=60.0)
+    one, two, three, *many = crowd(place, stack, HEAD, "127.0.0.2", "127.0.0.3", "127.0.0.3", *["127.0.0.4"] * 3)
+    # 60 seconds are believed: three of six are no more than half.
+    with place.connect("127.0.0.5") as newcomer:
+        assert newcomer.recv(1) == b""
     monkeypatch.setattr(server, "SILENT_SECONDS", 0.0)
-    place = Place()
-    with contextlib.ExitStack() as stack:
-        stack.callback(place.close)
-        clients = [stack.enter_context(place.connect()) for _ in range(3)]
-        for client in clients:
-            client.sendall(b"GET / HTTP/1.1\r\nHo")
-        until(lambda: sum(connection._size > 0 for connection in list(place.worker._connections.values())) == 3)
-        with place.connect() as newcomer:
-            assert newcomer.recv(1) == b""
-        for client in clients:
-            client.sendall(b"st: h\r\n\r\n")
-            assert read_one(client).status == 200
+    until(lambda: not place.worker._crowded)
+    assert served(stack.enter_context(place.connect("127.0.0.5")), get("/new"))
+    assert [served(client) for client in (one, two, three, *many)] == [True, True, True, False, True, True]
 
 
-def test_whoever_has_only_just_come_is_not_taken_for_silent(monkeypatch):
-    monkeypatch.setattr(server, "MOST_CONNECTIONS", 3)
-    monkeypatch.setattr(server, "SILENT_SECONDS", 60.0)
-    place = Place()
-    with contextlib.ExitStack() as stack:
-        stack.callback(place.close)
-        clients = [stack.enter_context(place.connect()) for _ in range(3)]
-        until(lambda: len(place.worker._connections) == 3)
-        with place.connect() as newcomer:
-            assert newcomer.recv(1) == b""
-        for client in clients:
-            client.sendall(get("/x"))
-            assert read_one(client).status == 200
+@pytest.mark.attack(13)
+def test_one_address_that_holds_more_than_half_is_not_believed_to_be_about_to_go_on(full):
+    """Else whoever opens connections faster than they are given up keeps everybody out."""
+    place, stack = full(4, seconds=60.0)
+    other, *many = crowd(place, stack, HEAD, "127.0.0.2", *["127.0.0.3"] * 3)
+    assert served(stack.enter_context(place.connect("127.0.0.4")), get("/new"))
+    assert [served(client) for client in (other, *many)] == [True, False, True, True]
+
+
+@pytest.mark.attack(13)
+def test_of_such_an_address_a_head_that_is_older_goes_before_a_newcomer_that_has_not_spoken_yet(full):
+    """Behind one proxy everyone has one address."""
+    place, stack = full(4, seconds=60.0)
+    clients = crowd(place, stack, HEAD, *["127.0.0.1"] * 4)
+    newcomers = []
+    for client in clients[:3]:
+        newcomers.append(stack.enter_context(place.connect()))
+        assert client.recv(1) == b""
+    assert [served(client, get("/new")) for client in newcomers] == [True] * 3
+    assert served(clients[3])
+
+
+@pytest.mark.attack(13)
+def test_whose_request_is_answered_or_body_awaited_or_answer_taken_keeps_its_place(full):
+    place, stack = full(4)
+    at_work, sending, taking, refused = (stack.enter_context(place.connect()) for _ in range(4))
+    at_work.sendall(get("/wait"))
+    sending.sendall(post("/body", b"abc")[:-2])
+    taking.sendall(get("/large/33554432"))
+    refused.sendall(get("/x", "Content-Length: 9", method="POST"))
+    assert place.town.inside.acquire(timeout=20)
+    connections = place.worker._connections
+    until(lambda: [c.awaits_body for c in [*connections.values()]].count(True) == 1)
+    until(lambda: [bool(c.outgoing and not c.at_work) for c in [*connections.values()]].count(True) == 1)
+    until(lambda: [c.lingers for c in [*connections.values()]].count(True) == 1)
+    with place.connect() as newcomer:
+        assert newcomer.recv(1) == b""
+    sending.sendall(b"bc")
+    place.town.open.set()
+    assert [read_one(client).status for client in (at_work, sending, taking, refused)] == [200] * 4
+
+
+def test_whoever_has_only_just_come_is_not_taken_for_silent(full):
+    place, stack = full(4, seconds=60.0)
+    clients = [stack.enter_context(place.connect(f"127.0.0.{number}")) for number in range(2, 6)]
+    until(lambda: len(place.worker._connections) == 4)
+    with place.connect("127.0.0.6") as newcomer:
+        assert newcomer.recv(1) == b""
+    assert [served(client, get("/x")) for client in clients] == [True] * 4

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.server import worker as server
 from gateway.server.connection import Patience
-from tests.server.talking import Place, Said, everything, get, read_one, until
+from tests.server.talking import Place, Said, everything, get, post, read_one, until
 
 SHORT = Patience(head=0.4, body=0.4, idle=60.0, answer=0.4)
 LONG_GRACE = 600.0
@@ -123,6 +123,55 @@ def test_a_request_that_had_come_on_an_idle_connection_is_answered(start):
         sent.set()
         assert read_one(holder).body == b"held"
         assert read_one(idle).shown["PATH_INFO"] == "/in-time"
+
+
+@pytest.mark.parametrize("begun", [post("/body", b"abc")[:-2], get("/body")[:-1]], ids=["its body", "its head"])
+def test_a_request_that_has_begun_to_arrive_is_waited_for_though_nothing_else_is_at_work(start, monkeypatch, begun):
+    monkeypatch.setattr(server, "BEGIN_SECONDS", 60.0)
+    place = start(grace_seconds=LONG_GRACE)
+    with place.connect() as client:
+        client.sendall(begun)
+        until(lambda: any(connection.arrives for connection in list(place.worker._connections.values())))
+        stop(place)
+        place.thread.join(0.5)
+        assert place.thread.is_alive(), "longer than it takes to see that nothing is at work"
+        client.sendall(b"bc" if begun.startswith(b"POST") else b"\n")
+        assert Said(everything(client)).status == 200
+    place.thread.join(20)
+    assert not place.thread.is_alive()
+
+
+@pytest.mark.attack(13)
+@pytest.mark.parametrize("others", [0, 1], ids=["nothing else at work", "another at work"])
+def test_whoever_has_not_sent_its_body_when_nothing_is_begun_any_more_is_refused(start, monkeypatch, others):
+    monkeypatch.setattr(server, "BEGIN_SECONDS", 0.1)
+    place = start(patience=Patience(body=600.0), grace_seconds=LONG_GRACE)
+    with contextlib.ExitStack() as stack:
+        asking = busy(place, stack, others)
+        sending = stack.enter_context(place.connect())
+        sending.sendall(post("/body", b"abc")[:-2])
+        until(lambda: any(connection.awaits_body for connection in list(place.worker._connections.values())))
+        stop(place)
+        said = read_one(sending)
+        assert (said.status, said["connection"]) == (503, ["close"])
+        place.town.open.set()
+        assert [read_one(client).body for client in asking] == [b"waited"] * others
+        place.thread.join(20)
+        assert not place.thread.is_alive()
+    assert place.refused == 1
+    assert "/body" not in {environ["PATH_INFO"] for environ in place.town.seen}
+
+
+@pytest.mark.attack(13)
+def test_whoever_has_only_begun_a_head_holds_it_up_no_longer_than_requests_are_begun(start, monkeypatch):
+    monkeypatch.setattr(server, "BEGIN_SECONDS", 0.1)
+    place = start(patience=Patience(head=600.0), grace_seconds=LONG_GRACE)
+    with place.connect() as client:
+        client.sendall(b"GET /x HTT")
+        until(lambda: any(connection.arrives for connection in list(place.worker._connections.values())))
+        place.stop()
+        place.thread.join(20)
+        assert not place.thread.is_alive()
 
 
 def test_a_reader_that_does_not_read_is_given_up_at_its_own_time_also_while_it_ends(start):
