@@ -20,7 +20,7 @@ from gateway.limits.limits import Limits, Rate
 from gateway.loop.waiting import Aside, pause
 from gateway.metrics.counts import Counts, Row
 from gateway.policy_files.folder import load_texts, read, shipped
-from gateway.proxy.answers import Answer, Exit, Headers, always_sent, new_entry
+from gateway.proxy.answers import STATUS_LINES, Answer, Exit, Headers, always_sent, new_entry
 from gateway.proxy.credentials import Door
 from gateway.proxy.fetch import Backend
 from gateway.proxy.forwarded import Forwarded
@@ -36,7 +36,7 @@ OWN: Final = "/-/"
 """Everything under it is Flask's; everything else is the backend's."""
 OWN_THREADS: Final = 24
 """Requests to our own addresses answered at once in a process: a log-in blocks, and so it has a thread. More than all
-log-ins that are at the check of their password or wait for it (`identity.passwords`): a probe finds one free."""
+log-ins that have a place (`identity.passwords`), whatever they wait for: whoever has a session finds one free."""
 SHORTEST_KEY: Final = 32
 
 
@@ -89,14 +89,29 @@ def create_app(
     token_file = settings.metrics.token_file
     token = scrape_token(token_file) if token_file else None
     metrics = Metrics(counts=counts, token=token, reception=reception, exit=way_out)
-    health = Health(policies=in_force, probes=probes, bears_token=metrics.holds_token)
-    app.register_blueprint(health.blueprint())
+    always = always_sent(secure=door.secure)
+    health = Health(
+        policies=in_force,
+        probes=probes,
+        bears_token=metrics.holds_token,
+        aside=Aside(1, "probe").do,
+        headers=always,
+    )
+    described = OpenApi(reception, way_out, metrics=token is not None)
+    prompt = {
+        "/-/health/live": health.live,
+        "/-/health/ready": health.ready,
+        "/-/openapi.json": described.openapi,
+    }
+    for address in prompt:
+        # Without a view: Flask knows them only to refuse their other methods.
+        app.add_url_rule(address, address, methods=["GET"], provide_automatic_options=False)
     app.register_blueprint(metrics.blueprint())
-    app.register_blueprint(OpenApi(door, metrics=token is not None).blueprint())
     app.register_error_handler(HTTPException, _recorded_refusals(reception, way_out))
-    app.after_request(partial(_with, always_sent(secure=door.secure)))
+    app.after_request(partial(_with, always))
     forwarded = Forwarded(settings.server.proxies) if settings.server.proxies else None
-    app.wsgi_app = _Doorway(app.wsgi_app, story, forwarded)  # type: ignore[method-assign]  # Flask's place for middleware
+    doorway = _Doorway(prompt, app.wsgi_app, story, forwarded)
+    app.wsgi_app = doorway  # type: ignore[method-assign]  # Flask's place for middleware
     return app
 
 
@@ -127,9 +142,20 @@ def record_key(file: Path) -> bytes:
 
 
 class _Doorway:
-    """Sends our own addresses to Flask and everything else into the story, as asked by the client of our proxies."""
+    """Sends our own addresses to Flask and everything else into the story, as asked by the client of our proxies.
 
-    def __init__(self, own: Callable[..., Any], story: Story, forwarded: Forwarded | None) -> None:
+    What machines ask for, whole answers that nobody waits for, is given at once, here in the task: without a thread,
+    since those that block may have them all, and without Flask, whose price would be the price of a flood.
+    """
+
+    def __init__(
+        self,
+        prompt: Mapping[str, Callable[[Mapping[str, Any]], Answer]],
+        own: Callable[..., Any],
+        story: Story,
+        forwarded: Forwarded | None,
+    ) -> None:
+        self._prompt = prompt
         self._own = own
         self._story = story
         self._forwarded = forwarded
@@ -138,7 +164,12 @@ class _Doorway:
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         if self._forwarded:
             environ["REMOTE_ADDR"] = self._forwarded.client(environ)
-        if environ["PATH_INFO"].startswith(OWN):
+        path, method = environ["PATH_INFO"], environ["REQUEST_METHOD"]
+        if path.startswith(OWN):
+            if path in self._prompt and method in ("GET", "HEAD"):
+                status, body, headers = self._prompt[path](environ)
+                start_response(STATUS_LINES[status], [*headers, ("Content-Length", str(len(body)))])
+                return [] if method == "HEAD" else [body]
             answered = self._aside.do(partial(self._own, environ, start_response))
             held = seconds_to_hold(environ)
             if held:

@@ -2,23 +2,24 @@
 
 Whoever bears the scrape token is told the fingerprint of the policies in force too, so that an operator sees which ones
 they are. A stranger is not: when it changes, rights have changed.
+
+Nobody limits them, so they cost next to nothing: no thread, but for the one that probes.
 """
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import msgspec
-from flask import Blueprint, Response, request
 
 from gateway.policy_files.folder import InForce
-from gateway.proxy.answers import ALWAYS_SENT
+from gateway.proxy.answers import Answer, Headers
 
 REMEMBERED_SECONDS: Final = 0.5
 """Being asked often must not keep the store busy."""
+_JSON: Final = ("Content-Type", "application/json")
 
 
 class Health:
@@ -30,40 +31,44 @@ class Health:
         policies: Callable[[], InForce],
         probes: Mapping[str, Callable[[], None]],
         bears_token: Callable[[Mapping[str, Any]], bool],
+        aside: Callable[[Callable[[], list[str]]], list[str]],
+        headers: Headers,
     ) -> None:
-        """`bears_token` tells of a request (PEP 3333) whether it may know which policies are in force."""
+        """`bears_token` tells of a request (PEP 3333) whether it may know which policies are in force. `aside` does in
+        a thread what blocks. `headers` are those of every answer."""
         self._policies = policies
         self._probes = probes
         self._bears_token = bears_token
-        self._probing = threading.Lock()
+        self._headers = (_JSON, *headers)
+        self._live = Answer(200, msgspec.json.encode({"status": "live"}), self._headers)
+        self._aside = aside
+        self._probing = False
         self._asked = float("-inf")
         self._failing = list(probes)
 
-    def blueprint(self) -> Blueprint:
-        """The Flask routes."""
-        routes = Blueprint("health", __name__)
-        for name, view in (("live", self.live), ("ready", self.ready)):
-            routes.add_url_rule(f"/-/health/{name}", name, view, provide_automatic_options=False)
-        return routes
-
-    def live(self) -> Response:
+    def live(self, _: Mapping[str, Any]) -> Answer:
         """The process answers."""
-        return _json(200, {"status": "live"})
+        return self._live
 
-    def ready(self) -> Response:
-        """200 when requests can be answered, else 503 with the names of what fails."""
-        # One caller probes at a time, the others are told the last result: waiting here must not hold threads.
-        if time.monotonic() - self._asked > REMEMBERED_SECONDS and self._probing.acquire(blocking=False):
+    def ready(self, environ: Mapping[str, Any]) -> Answer:
+        """200 when requests can be answered, else 503 with the names of what fails. For the tasks of one loop."""
+        # One caller probes at a time, the others are told the last result: nobody else waits here.
+        if time.monotonic() - self._asked > REMEMBERED_SECONDS and not self._probing:
+            self._probing = True
             try:
-                self._failing = [name for name, probe in self._probes.items() if _fails(probe)]
+                self._failing = self._aside(self._probed)
                 self._asked = time.monotonic()
             finally:
-                self._probing.release()
+                self._probing = False
         failing = self._failing
         state: dict[str, Any] = {"status": "not ready" if failing else "ready"}
-        if self._bears_token(request.environ):
+        if self._bears_token(environ):
             state["policy"] = self._policies().fingerprint
-        return _json(503 if failing else 200, {**state, "failing": failing} if failing else state)
+        shown = {**state, "failing": failing} if failing else state
+        return Answer(503 if failing else 200, msgspec.json.encode(shown), self._headers)
+
+    def _probed(self) -> list[str]:
+        return [name for name, probe in self._probes.items() if _fails(probe)]
 
 
 def _fails(probe: Callable[[], None]) -> bool:
@@ -72,7 +77,3 @@ def _fails(probe: Callable[[], None]) -> bool:
     except Exception:  # noqa: BLE001 - any failure at all means not ready
         return True
     return False
-
-
-def _json(status: int, shown: object) -> Response:
-    return Response(msgspec.json.encode(shown), status, [("Content-Type", "application/json"), *ALWAYS_SENT])

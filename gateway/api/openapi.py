@@ -1,26 +1,29 @@
 """`/-/openapi.json`: the gateway's own addresses, described for machines (OpenAPI 3.1).
 
 Whoever asks is told, without a session, and nobody is recorded, as at the health addresses: the description is made
-once from the code and says nothing about anyone, nor of the policies. The host is not checked either.
+once from the code and says nothing about anyone, nor of the policies. The host is not checked either. It is long, so it
+counts for what an address may ask for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from itertools import groupby
 from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
-from flask import Blueprint, Response
 
 from gateway import errors
 from gateway.api.session import LARGEST_LOG_IN, LogIn
-from gateway.errors import Refusal
+from gateway.errors import Refusal, TooManyRequests
 from gateway.metrics.exposition import CONTENT_TYPE
 from gateway.model import CONVENTION_STATES, ENGAGEMENT_STATES
-from gateway.proxy.answers import ALWAYS_SENT, always_sent
+from gateway.proxy.answers import ALWAYS_SENT, Answer, Exit, always_sent, new_entry
 from gateway.proxy.credentials import Door
+from gateway.proxy.identify import Reception
+from gateway.record.entry import Entry
 
 VERSION: Final = "1"
 """Of what is described here, not of the package: nobody outside needs to know which one runs."""
@@ -39,6 +42,7 @@ LOG_IN_REFUSALS: Final = (
 )
 WHO_REFUSALS: Final = (errors.BadRequest, *IDENTIFYING, *ANYWHERE)
 LOG_OUT_REFUSALS: Final = (*WHO_REFUSALS, errors.ForeignOrigin)
+DESCRIBED_REFUSALS: Final = (errors.TooManyRequests, *ANYWHERE)
 METRICS_REFUSALS: Final = (errors.NotSignedIn, errors.TooManyRequests, *ANYWHERE)
 
 ABOUT: Final = f"""\
@@ -56,19 +60,25 @@ closed.
 class OpenApi:
     """Shows the description of the addresses under `/-/`, of those that exist: without a scrape token, no metrics."""
 
-    def __init__(self, door: Door, *, metrics: bool) -> None:
-        self._text = msgspec.json.encode(description(door, metrics=metrics))
-        self._headers = [("Content-Type", "application/json"), *always_sent(secure=door.secure)]
+    def __init__(self, reception: Reception, exit: Exit, *, metrics: bool) -> None:
+        door = reception.door
+        text = msgspec.json.encode(description(door, metrics=metrics))
+        self._answer = Answer(200, text, (("Content-Type", "application/json"), *always_sent(secure=door.secure)))
+        self._reception = reception
+        self._exit = exit
 
-    def blueprint(self) -> Blueprint:
-        """The Flask route."""
-        routes = Blueprint("openapi", __name__)
-        routes.add_url_rule("/-/openapi.json", "openapi", self.openapi, provide_automatic_options=False)
-        return routes
+    def openapi(self, environ: Mapping[str, Any]) -> Answer:
+        """200 with the description, not recorded; 429 where the address has asked for too much."""
+        entry = new_entry(environ)
+        try:
+            self._reception.limits.admit_address(entry.address)
+        except TooManyRequests as refusal:
+            return self._exit.leave(entry, partial(_refuse, refusal))
+        return self._answer
 
-    def openapi(self) -> Response:
-        """200 with the description, not recorded."""
-        return Response(self._text, 200, self._headers)
+
+def _refuse(refusal: Refusal, _: Entry) -> Answer:
+    raise refusal
 
 
 def refusals(kind: type[Refusal] = Refusal) -> list[type[Refusal]]:
@@ -178,7 +188,7 @@ def _itself() -> Json:
         "operationId": "openapi",
         "summary": "This description",
         "security": [],
-        "responses": {"200": {"description": "OpenAPI 3.1.", "content": document}, **_problems(ANYWHERE)},
+        "responses": {"200": {"description": "OpenAPI 3.1.", "content": document}, **_problems(DESCRIBED_REFUSALS)},
     }
 
 

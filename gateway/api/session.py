@@ -15,7 +15,7 @@ from flask import Blueprint, Response, request
 from gateway.api.bodies import read_body
 from gateway.errors import BadRequest, UnsupportedBody
 from gateway.identity import sessions
-from gateway.identity.refusals import LogInRefused, ProfileRefused
+from gateway.identity.refusals import GuessNotNoted, LogInRefused, ProfileRefused
 from gateway.policy.matrix import column
 from gateway.policy_files.folder import InForce
 from gateway.proxy.answers import Answer, Exit, new_entry
@@ -93,6 +93,9 @@ class SessionApi:
             limits.log_in_failed(address=entry.address, identifier=asked.identifier)
             environ[_REFUSED_SINCE] = begun
             entry.agent = refusal.identifier
+            raise
+        except GuessNotNoted:
+            limits.log_in_failed(address=entry.address, identifier=asked.identifier)
             raise
         except ProfileRefused as refusal:
             entry.agent = refusal.identifier

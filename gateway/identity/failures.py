@@ -11,6 +11,7 @@ from typing import Final
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
+from gateway.database.connections import BUSY_MS
 from gateway.identity.store import Store
 from gateway.identity.tables import account, failure
 
@@ -22,13 +23,13 @@ _LOCK: Final = select(account.c.id).where(account.c.id == bindparam("account")).
 _IN_A_ROW: Final = select(failure.c.in_a_row, failure.c.locked_at).where(failure.c.account_id == bindparam("account"))
 
 
-def count_failure(store: Store, account_id: int, *, now: datetime) -> None:
+def count_failure(store: Store, account_id: int, *, now: datetime, wait_ms: int = BUSY_MS) -> None:
     """Note that a wrong password was given for this account. For `NOBODY` the same is asked and nothing noted.
 
-    Failures that several processes note at the same time are all counted. Raises `StoreUnavailable`: whoever guesses
-    while nothing can be noted is told nothing.
+    Failures that several processes note at the same time are all counted. Raises `StoreUnavailable`, where another
+    writer holds the store after `wait_ms` milliseconds: whoever guesses while nothing can be noted is told nothing.
     """
-    with store.change() as connection:
+    with store.change(wait_ms=wait_ms) as connection:
         # In this order: on a server the count is read once nobody else is at this account any more.
         if connection.execute(_LOCK, {"account": account_id}).scalar() is None:
             return

@@ -28,7 +28,7 @@ LONGEST: Final = 128
 """Characters, after normalisation."""
 CHECKS_AT_ONCE: Final = 2
 CHECKS_WAITING: Final = 16
-"""For each process. Beyond them a log-in is told to come back."""
+"""For each process. Beyond them a log-in is told to come back, also while those inside wait for the store."""
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _MAPPED_FROM: Final = 16 * 1024 * 1024
@@ -60,24 +60,32 @@ _NOTHING: Final = _hash_of_nothing()
 
 
 class Turns:
-    """Lets `at_once` callers through, keeps `waiting` more at the door and turns the others away with `Busy`."""
+    """Has places for `at_once` callers and `waiting` more, and lets `at_once` of those inside do what is costly at a
+    time."""
 
     def __init__(self, *, at_once: int, waiting: int) -> None:
         self._places = threading.BoundedSemaphore(at_once + waiting)
         self._turns = threading.BoundedSemaphore(at_once)
 
     @contextmanager
-    def turn(self) -> Iterator[None]:
+    def place(self) -> Iterator[None]:
+        """For as long as the caller holds a thread. Raises `Busy` where all are taken."""
         if not self._places.acquire(blocking=False):
             raise Busy("too many passwords are being checked")
         try:
-            with self._turns:
-                yield
+            yield
         finally:
             self._places.release()
 
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """For whoever has a place."""
+        with self._turns:
+            yield
 
-_CHECKS: Final = Turns(at_once=CHECKS_AT_ONCE, waiting=CHECKS_WAITING)
+
+CHECKS: Final = Turns(at_once=CHECKS_AT_ONCE, waiting=CHECKS_WAITING)
+"""The places and turns of this process."""
 
 
 def password_problem(password: str) -> str | None:
@@ -115,19 +123,18 @@ def _alphabet(character: str) -> tuple[str, int]:
 
 
 def hash_password(password: str) -> str:
-    """What is kept of `password`: an argon2id text. Raises `Busy` when too many are being checked."""
-    with _CHECKS.turn():
+    """What is kept of `password`: an argon2id text."""
+    with CHECKS.turn():
         return _HASHER.hash(unicodedata.normalize("NFC", password))
 
 
 def password_matches(password: str, *, stored: str | None) -> bool:
     """Whether `password` is the one kept as `stored`.
 
-    None, or a text that is no hash, takes as long as a real one and never matches. Raises `Busy` when too many are
-    being checked.
+    None, or a text that is no hash, takes as long as a real one and never matches.
     """
     text = _comparable(password)
-    with _CHECKS.turn():
+    with CHECKS.turn():
         if text is None or stored is None:
             return _verified(_NOTHING, text or b"")
         try:

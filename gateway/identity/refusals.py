@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from gateway.errors import AccountSuspended, ProfileNotHeld, WrongPassword
+from gateway.errors import AccountSuspended, ProfileNotHeld, StoreUnavailable, WrongPassword
 from gateway.model import Agent
 
 UNKNOWN_IDENTIFIER: Final = "unknown identifier"
@@ -23,6 +23,10 @@ class LogInRefused(WrongPassword):
     def __init__(self, because: str, *, identifier: str = "") -> None:
         super().__init__(because)
         self.identifier = identifier
+
+
+class GuessNotNoted(StoreUnavailable):
+    """The password was wrong, and the store could not note it. Outwardly as if the store had failed before."""
 
 
 class ProfileRefused(ProfileNotHeld):

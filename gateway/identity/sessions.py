@@ -17,7 +17,7 @@ from typing import Any, Final
 from sqlalchemy import bindparam, delete, insert, select, update
 
 from gateway.database.connections import Reading
-from gateway.errors import SessionEnded
+from gateway.errors import SessionEnded, StoreUnavailable
 from gateway.identity import passwords
 from gateway.identity.facts import SESSION, Session, local_day, session_of
 from gateway.identity.failures import NOBODY, count_failure, forget_failures, is_locked
@@ -27,6 +27,7 @@ from gateway.identity.refusals import (
     PASSWORD_WRONG,
     UNKNOWN_IDENTIFIER,
     AgentSuspended,
+    GuessNotNoted,
     LogInRefused,
     ProfileRefused,
 )
@@ -37,6 +38,8 @@ from gateway.settings import Identity
 
 CLOCK_TOLERANCE: Final = 300
 """Seconds a clock may step back, or two machines differ, before a session is no longer believed."""
+PATIENCE_MS: Final = 1000
+"""How long a log-in or a log-out waits for another writer of the directory, in milliseconds: it holds a thread."""
 _SWEPT_AT_ONCE: Final = 100
 _IDENTIFIER: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{43}")
@@ -62,6 +65,7 @@ def is_identifier(text: str) -> bool:
     return _IDENTIFIER.fullmatch(text) is not None
 
 
+@passwords.CHECKS.place()
 def sign_in(
     store: Store,
     rules: Identity,
@@ -75,17 +79,21 @@ def sign_in(
 
     `profile` may be None where the account holds one profile, or none (Caf staff: the session's profile is empty).
     Raises `LogInRefused`, alike for an unknown identifier, a wrong password, a suspended and a locked account, the
-    password checked each time; `ProfileRefused`, only to whoever knows the password; `Busy`; `StoreUnavailable`.
+    password checked each time; `ProfileRefused`, only to whoever knows the password; `Busy`, where too many are being
+    signed in; `StoreUnavailable`, which is `GuessNotNoted` where the password was checked and wrong.
     """
     rows = store.ask(_ACCOUNT, identifier=identifier) if is_identifier(identifier) else []
     account_id, stored = rows[0] if rows else (NOBODY, None)
     if not passwords.password_matches(password, stored=stored) or stored is None:
-        count_failure(store, account_id, now=now)
+        try:
+            count_failure(store, account_id, now=now, wait_ms=PATIENCE_MS)
+        except StoreUnavailable as error:
+            raise GuessNotNoted(error.because) from None
         raise LogInRefused(PASSWORD_WRONG, identifier=identifier) if rows else LogInRefused(UNKNOWN_IDENTIFIER)
     renewed = passwords.hash_password(password) if passwords.is_outdated(stored) else None
     token = secrets.token_urlsafe(32)
     opened_at = int(now.timestamp())
-    with store.change() as connection:
+    with store.change(wait_ms=PATIENCE_MS) as connection:
         # Only now, when it cannot change any more: a password changed since it was checked has ended every session, and
         # none may slip in behind it; and of many guesses at once, none is told anything after the one that locks.
         held, written, suspended = connection.execute(_HELD_ACCOUNT, {"account": account_id}).one()
@@ -157,7 +165,7 @@ def sign_out(store: Store, token: str) -> bool:
     """End the session that `token` names; False where there is none. Raises `StoreUnavailable`."""
     if not _TOKEN.fullmatch(token):
         return False
-    with store.change() as connection:
+    with store.change(wait_ms=PATIENCE_MS) as connection:
         ended = connection.execute(delete(session).where(session.c.token_hash == _digest(token)))
     return ended.rowcount > 0
 

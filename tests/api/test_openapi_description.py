@@ -132,7 +132,7 @@ def test_it_says_nothing_about_anyone_nor_of_the_policies(gateway):
     """The same for every gateway under the same address, whoever is in its directory and whatever its policies open."""
     shown = gateway.ask("/-/openapi.json").json()
     assert shown == json.loads(json.dumps(description(Door(gateway.url, []), metrics=False)))
-    text = json.dumps(shown)
+    text = json.dumps(shown).replace(gateway.url, "")  # whose port may hold any digits
     secrets = [gateway.policy(), "9990001", "Partenaire", "851", "upstream"]
     assert [word for word in secrets if word in text] == []
 

@@ -205,12 +205,12 @@ def test_more_log_ins_than_can_wait_are_told_to_come_back():
     inside, leave, answers = threading.Event(), threading.Event(), []
 
     def first():
-        with turns.turn():
+        with turns.place(), turns.turn():
             inside.set()
             leave.wait(10)
 
     def second():
-        with turns.turn():
+        with turns.place(), turns.turn():
             answers.append("served")
 
     threads = [threading.Thread(target=first), threading.Thread(target=second)]
@@ -220,13 +220,13 @@ def test_more_log_ins_than_can_wait_are_told_to_come_back():
     deadline = time.monotonic() + 10
     while turns._places._value and time.monotonic() < deadline:
         time.sleep(0.001)
-    with pytest.raises(Busy), turns.turn():
+    with pytest.raises(Busy), turns.place():
         pass
     leave.set()
     for thread in threads:
         thread.join(10)
     assert answers == ["served"]
-    with turns.turn():
+    with turns.place():
         pass
 
 

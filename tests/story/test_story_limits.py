@@ -147,6 +147,8 @@ def test_an_address_that_sends_too_much_is_refused_before_it_is_asked_who_it_is(
         ("/-/session", {**behind, **json}, "POST"),
         ("/-/nothing", behind, "GET"),
         ("/-/metrics", garbage, "GET"),
+        ("/-/openapi.json", behind, "GET"),
+        ("/-/openapi.json", {**behind, **session}, "GET"),
     ):
         answer = slow_addresses.ask(path, headers, method=method)
         is_limited(answer)
