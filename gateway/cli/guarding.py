@@ -1,7 +1,9 @@
-"""Files that hold secrets: who else on this machine may read them, and whether they can be used without being asked."""
+"""Files that hold secrets or decide: who else on this machine may read or change them, and whether they can be used
+without anybody being asked."""
 
 from __future__ import annotations
 
+import os
 import ssl
 import stat
 from collections.abc import Iterator, Mapping
@@ -10,14 +12,16 @@ from pathlib import Path
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from gateway.policy_files.folder import ROUTES, shipped
 from gateway.server.supervisor import tls_context
 from gateway.settings import ENVIRONMENT_PREFIX, Settings
 
 
 def exposed(settings: Settings, config: Path, environ: Mapping[str, str]) -> Iterator[str]:
-    """A sentence for each file with a secret in it that everyone on this machine may read or change.
+    """A sentence for each file that everyone on this machine may change, or may read though a secret is in it.
 
-    A group may: that is how containers are given their secrets.
+    A file that decides (settings, policies, whom we believe) or that holds a secret is changed by whoever may write it,
+    or may replace it in its folder. A group may: that is how containers are given their secrets.
     """
     for setting, file in (
         ("record.key_file", settings.record.key_file),
@@ -33,6 +37,49 @@ def exposed(settings: Settings, config: Path, environ: Mapping[str, str]) -> Ite
             yield f"{section}.url: {config} holds a password and may be read by everyone. Write: chmod o-rwx {config}"
     if _permits(config, stat.S_IWOTH):
         yield f"{config}: may be changed by everyone on this machine. Write: chmod o-rwx {config}"
+    if settings.upstream.ca and _permits(settings.upstream.ca, stat.S_IWOTH):
+        yield f"upstream.ca: {_changed_by_everyone(settings.upstream.ca)}"
+    yield from _policies(settings.policies.path or shipped())
+    yield from _folders(settings, config)
+
+
+def _policies(folder: Path) -> Iterator[str]:
+    # A folder that is sticky too: whoever may add a policy file stops the next start.
+    if _permits(folder, stat.S_IWOTH):
+        yield f"policies.path: {_changed_by_everyone(folder)}"
+    try:
+        files = sorted(file for file in folder.iterdir() if file.suffix == ".polar" or file.name == ROUTES)
+    except OSError:
+        return
+    for file in files:
+        if _permits(file, stat.S_IWOTH):
+            yield f"policies.path: {_changed_by_everyone(file)}"
+
+
+def _folders(settings: Settings, config: Path) -> Iterator[str]:
+    """A sentence for each folder in which everyone may put a file of their own in the place of one of ours."""
+    held: dict[Path, list[str]] = {}
+    for what, file in (
+        ("the configuration", config.absolute()),
+        ("the configuration", settings.folder / config.name),
+        ("upstream.ca", settings.upstream.ca),
+        ("upstream.client_key", settings.upstream.client_key),
+        ("server.tls_key", settings.server.tls_key),
+        ("metrics.token_file", settings.metrics.token_file),
+        ("record.key_file", settings.record.key_file),
+        ("store.url", _database_file(settings.store.url)),
+        ("record.url", _database_file(settings.record.url)),
+    ):
+        if file:
+            names = held.setdefault(file.parent.resolve(), [])
+            names += [what] if what not in names else []
+    for folder, names in held.items():
+        if _permits(folder, stat.S_IWOTH) and not _permits(folder, stat.S_ISVTX):
+            yield f"{', '.join(names)}: {_changed_by_everyone(folder)}"
+
+
+def _changed_by_everyone(path: Path) -> str:
+    return f"{path} may be changed by everyone on this machine. Write: chmod o-w {path}"
 
 
 def unusable(settings: Settings) -> Iterator[str]:
@@ -56,10 +103,22 @@ def why(error: OSError) -> str:
 
 
 def _permits(file: Path, rights: int) -> bool:
+    """Whether any of these rights is given. Rights to write are not, where the file system is mounted to be read: so
+    are the folders that containers are given, and everyone may write them as their modes say."""
     try:
+        if os.statvfs(file).f_flag & os.ST_RDONLY:
+            rights &= ~stat.S_IWOTH
         return bool(file.stat().st_mode & rights)
     except OSError:
         return False
+
+
+def _database_file(url: str) -> Path | None:
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        return None
+    return Path(parsed.database) if parsed.get_backend_name() == "sqlite" and parsed.database else None
 
 
 def _holds_password(url: str) -> bool:

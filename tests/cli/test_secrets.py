@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -107,6 +108,88 @@ def test_settings_that_everyone_may_change_are_a_problem_and_those_with_a_passwo
         assert problems(caf, CAFPRO_STORE__URL=url) == [], "it comes from the environment"
         config.chmod(0o640)
         assert problems(caf) == []
+
+
+def apart(folder: Path) -> None:
+    """Everything in a folder of its own: the databases, the keys, what is believed."""
+    text = (folder / "gateway.toml").read_text().replace('# url = "sqlite:///record.db"', 'url = "sqlite:///record.db"')
+    for name in ("record.key", "scrape.token", "server.key", "client.key", "server.pem", "cafpro.db", "record.db"):
+        (folder / f"of-{name}").mkdir(0o755)
+        (folder / name).rename(folder / f"of-{name}" / name)
+        text = text.replace(f'"{name}"', f'"of-{name}/{name}"').replace(f":///{name}", f":///of-{name}/{name}")
+    (folder / "gateway.toml").write_text(text)
+
+
+DECIDING = {
+    ".": ("the configuration", 0o755),
+    "of-record.key": ("record.key_file", 0o755),
+    "of-scrape.token": ("metrics.token_file", 0o755),
+    "of-server.key": ("server.tls_key", 0o755),
+    "of-client.key": ("upstream.client_key", 0o755),
+    "of-server.pem": ("upstream.ca", 0o755),
+    "of-cafpro.db": ("store.url", 0o755),
+    "of-record.db": ("record.url", 0o755),
+    "of-server.pem/server.pem": ("upstream.ca", 0o644),
+    "policies": ("policies.path", 0o755),
+    "policies/matrix.polar": ("policies.path", 0o644),
+    "policies/routes.toml": ("policies.path", 0o644),
+}
+
+
+@pytest.mark.parametrize(("name", "setting", "mode"), [(name, *what) for name, what in DECIDING.items()], ids=DECIDING)
+def test_what_decides_and_where_it_stands_may_not_be_changed_by_everyone(cafpro, caf, name, setting, mode):
+    apart(caf)
+    path = (caf / name).resolve()
+    path.chmod(mode)
+    assert problems(caf) == []
+    path.chmod(mode | 0o020)
+    assert problems(caf) == [], "a group may"
+    path.chmod(mode | 0o002)
+    [problem] = problems(caf)
+    assert problem.startswith(f"{setting}: {path} may be changed by everyone on this machine. Write: ")
+    for command in ("check", "serve"):
+        said = cafpro(command, "--config", caf / "gateway.toml")
+        assert (said.exit_code, problem in said.stderr) == (1, True)
+    subprocess.run(problem.partition("Write: ")[2].split(), check=True)
+    assert problems(caf) == []
+
+
+def test_a_folder_where_nobody_takes_away_what_is_anothers_may_hold_all_but_policies(caf):
+    apart(caf)
+    for name in DECIDING:
+        if (caf / name).is_dir():
+            (caf / name).chmod(0o1777)
+    [problem] = problems(caf)
+    assert problem.startswith(f"policies.path: {caf / 'policies'} ")
+
+
+def test_a_folder_that_holds_several_is_one_problem_and_so_is_the_folder_of_a_link(caf):
+    caf.chmod(0o777)
+    [problem] = problems(caf)
+    assert problem.startswith(
+        "the configuration, upstream.ca, upstream.client_key, server.tls_key, metrics.token_file, record.key_file, "
+        f"store.url, record.url: {caf} may be changed by everyone on this machine."
+    )
+    caf.chmod(0o755)
+    elsewhere = caf.parent / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "gateway.toml").symlink_to(caf / "gateway.toml")
+    assert problems(elsewhere) == []
+    elsewhere.chmod(0o777)
+    [problem] = problems(elsewhere)
+    assert problem.startswith(f"the configuration: {elsewhere} ")
+
+
+def test_what_is_mounted_to_be_read_is_changed_by_nobody_and_may_still_be_read_by_everyone(caf, monkeypatch):
+    for name in (".", "policies", "policies/matrix.polar", "server.pem", "gateway.toml"):
+        (caf / name).chmod(0o777)
+    (caf / "record.key").chmod(0o602)
+    assert len(problems(caf)) == 6
+    seen = os.statvfs
+    monkeypatch.setattr(os, "statvfs", lambda path: SimpleNamespace(f_flag=seen(path).f_flag | os.ST_RDONLY))
+    assert problems(caf) == []
+    (caf / "record.key").chmod(0o604)
+    assert [problem.partition(":")[0] for problem in problems(caf)] == ["record.key_file"]
 
 
 @pytest.mark.parametrize(
