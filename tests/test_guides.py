@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,8 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+
+from tests.story.running import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 GUIDES = [
@@ -24,12 +25,6 @@ GUIDES = [
 
 def blocks(guide: Path) -> list[str]:
     return re.findall(r"^```sh\n(.*?)^```", guide.read_text(), re.MULTILINE | re.DOTALL)
-
-
-def free_port() -> int:
-    with socket.socket() as candidate:
-        candidate.bind(("127.0.0.1", 0))
-        return candidate.getsockname()[1]
 
 
 @pytest.fixture

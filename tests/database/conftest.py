@@ -8,6 +8,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -15,11 +16,11 @@ import pytest
 
 from gateway.database.opening import open_database
 from tests.database.board import METADATA, Board
+from tests.debian import found_or_installed
 
 ACCOUNT = "postgres"
 """PostgreSQL refuses to run as root."""
 _SETTINGS = "listen_addresses = '127.0.0.1'\nmax_connections = 60\nshared_buffers = '32MB'\n"
-_MISSING = "PostgreSQL's server programs are missing: install them, as with `apt-get install postgresql`."
 
 
 @pytest.fixture
@@ -81,7 +82,7 @@ class Server:
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
-    _find_or_install()
+    found_or_installed(partial(_program, "initdb"), "postgresql")
     with tempfile.TemporaryDirectory(prefix="cafpro-postgres-") as above:
         if os.geteuid() == 0:
             shutil.chown(above, ACCOUNT)
@@ -107,26 +108,6 @@ def served(url: str) -> Iterator[Board]:
     database = open_database(url, METADATA, setting="store.url")
     yield Board(database, url)
     database.close()
-
-
-def _find_or_install() -> None:
-    if _program("initdb"):
-        return
-    if os.geteuid() == 0 and shutil.which("apt-get"):
-        install = ["apt-get", "install", "-y", "-qq", "postgresql"]
-        for command in (install, ["apt-get", "update", "-qq"], install):
-            subprocess.run(
-                command,
-                env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
-            if _program("initdb"):
-                return
-    if os.environ.get("CI"):
-        pytest.fail(_MISSING)
-    pytest.skip(_MISSING)
 
 
 def _program(name: str) -> str | None:

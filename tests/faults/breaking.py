@@ -19,6 +19,7 @@ import pytest
 
 from gateway.identity.store import open_store
 from gateway.settings import Limits
+from tests.debian import found_or_installed
 from tests.story.running import Gateway, Process, until
 from upstream_stub.dossiers import dossier_text
 
@@ -27,7 +28,6 @@ LONG = bool(os.environ.get("FAULTS_LONG"))
 
 _STEPPING = Path(__file__).parent / "stepping"
 _LIBRARIES = "/usr/lib/*/faketime/libfaketime.so.1"
-_NO_CLOCK = "libfaketime is missing: install it, as with `apt-get install faketime`."
 _NO_DISK = "A small disk is a tmpfs that only root can mount: run as root, or in a user namespace (`unshare -rm`)."
 MANY = "1000000"
 
@@ -147,17 +147,7 @@ class Clock:
 
 
 def _faketime() -> Path:
-    for command in (None, ["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "faketime"]):
-        if command and (os.geteuid() != 0 or not shutil.which("apt-get")):
-            break
-        if command:
-            quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-            subprocess.run(command, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"}, **quiet)
-        if found := sorted(Path("/").glob(_LIBRARIES.lstrip("/"))):
-            return found[0]
-    if os.environ.get("CI"):
-        pytest.fail(_NO_CLOCK)
-    pytest.skip(_NO_CLOCK)
+    return found_or_installed(lambda: next(iter(sorted(Path("/").glob(_LIBRARIES.lstrip("/")))), None), "faketime")
 
 
 class MoodyBackend:

@@ -13,34 +13,16 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import pytest
-
 from gateway.selftest.wire import Place as Deployment
+from tests.debian import found_or_installed
 from tests.story.running import PATIENCE, until
 
 Place = tuple[str, int]
-_MISSING = "nginx is missing: install it, as with `apt-get install nginx-light`."
 
 
 def find_or_install_nginx() -> str:
     """nginx; where nobody can install it, a skip that says so, and in CI a failure."""
-    if not (program := _nginx()) and os.geteuid() == 0 and shutil.which("apt-get"):
-        install = ["apt-get", "install", "-y", "-qq", "nginx-light"]
-        for command in (install, ["apt-get", "update", "-qq"], install):
-            subprocess.run(
-                command,
-                env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
-            if program := _nginx():
-                break
-    if program:
-        return program
-    if os.environ.get("CI"):
-        pytest.fail(_MISSING)
-    pytest.skip(_MISSING)
+    return found_or_installed(_nginx, "nginx-light")
 
 
 def _nginx() -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import http.server
+import itertools
 import json
 import os
 import socket
@@ -42,6 +43,12 @@ WRITING = bool(os.environ.get("WRITE_GOLDEN"))
 """`WRITE_GOLDEN=1 python -m pytest tests/story` writes the golden files anew, to be read before they are kept."""
 
 
+_SIDE_BY_SIDE = 4
+_TURN = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _SIDE_BY_SIDE
+_PORTS = itertools.cycle(range(20_000 + _TURN + _SIDE_BY_SIDE * (os.getpid() % 1_000), 32_000, _SIDE_BY_SIDE))
+"""Below those that Linux gives to clients."""
+
+
 class Answer(NamedTuple):
     """A whole HTTP answer, its headers in order."""
 
@@ -71,10 +78,12 @@ class Answer(NamedTuple):
 
 
 def free_port() -> int:
-    with socket.socket() as candidate:
-        candidate.bind(("127.0.0.1", 0))
-        port: int = candidate.getsockname()[1]
-    return port
+    """A port on which nobody listens, and that the system gives to no client meanwhile, nor a test beside this one."""
+    for port in _PORTS:
+        with socket.socket() as candidate, contextlib.suppress(OSError):
+            candidate.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no end of ports")
 
 
 def until(holds: Callable[[], Any], what: str, *, seconds: float = PATIENCE) -> Any:
