@@ -43,6 +43,7 @@ class Scripted:
     def _converse(self, connection) -> None:
         with suppress(OSError):
             if self.tls:
+                connection.recv(1, socket.MSG_PEEK)  # of one that was reset `wrap_socket` would leave a socket open
                 connection = self.tls.wrap_socket(connection, server_side=True)
                 with self._lock:
                     self._open.append(connection)

@@ -2,20 +2,22 @@
 
 import errno
 import os
+import resource
 import socket
 import ssl
 import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pycurl
 import pytest
 import requests
 
 from gateway.loop.loop import Loop
-from gateway.proxy.transport import MalformedAnswer, Question
+from gateway.proxy.transport import MalformedAnswer, NothingLeft, Question
 from upstream_stub import faults
 from upstream_stub.faults import FAULTS
 
@@ -159,6 +161,110 @@ def test_what_is_asked_alone_has_a_connection_that_nobody_had_before_and_nobody_
     assert len(client._alone) == len(client._idle) == 1
     client.close()
     assert client._alone == client._idle == []
+
+
+def connections(port: int) -> list[tuple[bool, str]]:
+    """Of each connection to or from a port here, whether it is at the caller's end and its state, as Linux tells it."""
+    found = []
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, local, remote, state, *_ = line.split()
+        for ours, address in ((False, local), (True, remote)):
+            if int(address.split(":")[1], 16) == port and state != LISTENS:
+                found.append((ours, state))
+    return found
+
+
+LISTENS, WAITS = "0A", "06"
+
+
+def test_what_is_looked_at_would_be_seen(scripted):
+    server = scripted([b""])
+    with socket.create_connection(("127.0.0.1", server.port)):
+        assert (True, "01") in connections(server.port)
+    settled(server)
+    assert (True, WAITS) in connections(server.port), "who closes first keeps the port"
+
+
+def settled(server) -> None:
+    """Until nobody has anything to close any more."""
+    until = time.monotonic() + 10
+    while any(state != WAITS for _, state in connections(server.port)):
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("encrypted", [False, True], ids=["in clear", "over TLS"])
+@pytest.mark.parametrize("length", [3, 300_000])
+def test_no_connection_that_the_gateway_closes_keeps_its_port(scripted, adapter, kit, certificates, encrypted, length):
+    """A document has a connection of its own, and there are some 28 000 ports for a minute of them."""
+    context = server_context(certificates, "ours") if encrypted else None
+    server = scripted([kit.answer(b"a" * length)], tls=context)
+    client = adapter(ca=certificates / "ours.pem")
+    for number in range(20):
+        assert len(client.send(Question(f"{server.url}/{number}", {}, alone=True)).content) == length
+    client.close()
+    settled(server)
+    assert server.connections == 20
+    assert connections(server.port) == []
+
+
+def test_neither_does_one_that_is_given_up_or_was_kept(scripted, adapter, kit):
+    server = scripted([kit.answer(b"one")], [0.3, kit.answer(b"too late"), None])
+    client = adapter(deadline_seconds=0.1)
+    assert kit.ask(client, server.url + "/1").content == b"one"
+    with pytest.raises(LATE):
+        kit.ask(client, server.url + "/2")
+    other = scripted([kit.answer(b"one")])
+    assert kit.ask(client, other.url + "/").content == b"one"
+    assert len(client._idle) == 1
+    client.close()
+    for one in (server, other):
+        settled(one)
+        assert connections(one.port) == []
+
+
+@contextmanager
+def no_descriptor_left():
+    """In this process, whoever asks."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    held = []
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 1024), hard))
+    try:
+        with suppress(OSError):
+            while True:
+                held.append(os.dup(2))
+        yield
+    finally:
+        for one in held:
+            os.close(one)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_where_this_machine_has_nothing_left_it_is_not_the_backend_that_is_gone(adapter, kit):
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{nobody.getsockname()[1]}/"
+        client, loop, ended = adapter(), Loop(), []
+
+        def ask():
+            try:
+                kit.ask(client, url)
+            except GONE as error:
+                ended.append(error)
+
+        def asked() -> requests.ConnectionError:
+            loop.start(ask)
+            until = time.monotonic() + 10
+            while not ended and time.monotonic() < until:
+                loop.turn(0.1)
+            return ended.pop()
+
+        assert not isinstance(asked(), NothingLeft)
+        with no_descriptor_left():
+            error = asked()
+        assert isinstance(error, NothingLeft)
+        assert "socket" in str(error)
+        assert not isinstance(asked(), NothingLeft), "as soon as there is something again"
 
 
 def test_a_good_connection_is_used_again(scripted, adapter, kit):
