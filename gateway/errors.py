@@ -21,6 +21,8 @@ class Refusal(Exception):
     said: ClassVar[str]
     proxy_error: ClassVar[str] = "http_request_error"
     """The word of RFC 9209 for this kind of refusal."""
+    recorded: bool = True
+    """Whether the record keeps a row of it. Of a flood from one address it keeps some."""
 
     def __init__(self, because: str = "", headers: Sequence[tuple[str, str]] = ()) -> None:
         super().__init__(self.code, because)
@@ -192,9 +194,10 @@ class TooManyRequests(Refusal):
     said = "Vous envoyez trop de demandes en peu de temps. Patientez quelques instants."
     proxy_error = "http_request_denied"
 
-    def __init__(self, because: str, *, seconds: int) -> None:
+    def __init__(self, because: str, *, seconds: int, recorded: bool = True) -> None:
         """`seconds` until there is room for another one."""
         super().__init__(because, [("Retry-After", str(seconds))])
+        self.recorded = recorded
 
 
 class NotOpen(Refusal):

@@ -22,6 +22,11 @@ class Rate(NamedTuple):
     burst: int
 
 
+RECORDED: Final = Rate(per_minute=60, burst=60)
+"""Of the refusals of one address, before anyone is known, those that the record keeps: no stranger shall fill the disk
+without which nobody is answered."""
+
+
 class Limits:
     """What everyone has asked for lately, over all processes together. Make it before the fork."""
 
@@ -33,12 +38,15 @@ class Limits:
         self._addresses = Buckets(per_minute=address.per_minute, burst=address.burst, now=now)
         self._failures = Buckets(per_minute=failures.per_minute, burst=failures.burst, now=now)
         self._delays = Delays(now=now)
+        self._recorded = Buckets(per_minute=RECORDED.per_minute, burst=RECORDED.burst, now=now)
 
     def admit_address(self, address: str) -> None:
-        """Raises `TooManyRequests` where this address has sent too many. Asked before anything else is looked at."""
-        seconds = self._addresses.take(_line_of(address) if ":" in address else address)
+        """Raises `TooManyRequests` where this address has sent too many, to be recorded where that is none too many.
+        Asked before anything else is looked at."""
+        line = _line_of(address) if ":" in address else address
+        seconds = self._addresses.take(line)
         if seconds:
-            raise TooManyRequests("too many from this address", seconds=seconds)
+            raise TooManyRequests("too many from this address", seconds=seconds, recorded=not self._recorded.take(line))
 
     def admit_agent(self, identifier: str) -> None:
         """Raises `TooManyRequests` where this agent has sent too many, with whichever of its sessions."""

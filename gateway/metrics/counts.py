@@ -87,7 +87,8 @@ class Row:
         _observe(cells, RECORD_SECONDS, seconds)
 
     def turned_away(self) -> None:
-        """The server told a request to come back: there was no room for it, and the application never saw it."""
+        """A request was told to come back without a record: there was no room for it, and the application never saw it,
+        or its address has more refusals than are recorded."""
         cells = self._cells
         cells[TURNED_AWAY] += 1.0
 

@@ -102,7 +102,7 @@ class _Series(Collector):
 
         yield CounterMetricFamily(
             "cafpro_turned_away",
-            "Requests for which there was no room: answered 503 by the server, unread and without a record.",
+            "Requests sent away without a record: 503 for want of room, 429 beyond what is recorded of an address.",
             sums[layout.TURNED_AWAY],
         )
         yield GaugeMetricFamily("cafpro_workers", "Worker processes alive.", sums[layout.SERVES])

@@ -108,13 +108,17 @@ class Exit:
         self._headers = always_sent(secure=secure)
 
     def leave(self, entry: Entry, work: Callable[[Entry], Answer]) -> Answer:
-        """The answer of `work`, or the problem that says why there is none, once the record of it is durable."""
+        """The answer of `work`, or the problem that says why there is none, once the record of it is durable. A refusal
+        that is not recorded says nothing of anyone, and is counted with what was turned away."""
         begun = time.perf_counter()
         try:
             answer = work(entry)
             entry.status = answer.status
         except Refusal as refusal:
             answer = self._refused(entry, refusal)
+            if not refusal.recorded:
+                self._row.turned_away()
+                return self._whole(answer, entry)
         except Exception as fault:  # noqa: BLE001 - a fault is a refusal too; this is the one place
             _log.error("fault", request_id=entry.request_id, kind=type(fault).__name__, at=_places(fault))
             answer = self._refused(entry, Fault(type(fault).__name__))
@@ -124,6 +128,9 @@ class Exit:
             unrecorded = fault if isinstance(fault, RecordUnavailable) else RecordUnavailable(type(fault).__name__)
             answer = self._refused(entry, unrecorded)
         self._row.answered(answer.status, entry.code, time.perf_counter() - begun)
+        return self._whole(answer, entry)
+
+    def _whole(self, answer: Answer, entry: Entry) -> Answer:
         return Answer(answer.status, answer.body, (*answer.headers, ("X-Request-Id", entry.request_id), *self._headers))
 
     def _refused(self, entry: Entry, refusal: Refusal) -> Answer:

@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.errors import TooManyAttempts, TooManyRequests
-from gateway.limits.limits import Limits, Rate
+from gateway.limits.limits import RECORDED, Limits, Rate
 
 
 @pytest.fixture
@@ -49,6 +49,23 @@ def test_an_address_is_itself_or_the_network_of_one_subscriber(limits, first, se
         assert seconds(TooManyRequests, lambda: limits.admit_address(second)) == 1
     else:
         limits.admit_address(second)
+
+
+def test_of_one_address_some_refusals_are_recorded_and_of_an_agent_all(limits, clock):
+    def recorded(ask):
+        with pytest.raises(TooManyRequests) as refusal:
+            ask()
+        return refusal.value.recorded
+
+    for _ in range(5):
+        limits.admit_address("203.0.113.9")
+        limits.admit_address("203.0.113.8")
+    for _ in range(2):
+        limits.admit_agent("t1")
+    told = [recorded(lambda: limits.admit_address("203.0.113.9")) for _ in range(3 * RECORDED.burst)]
+    assert told == [True] * RECORDED.burst + [False] * 2 * RECORDED.burst
+    assert recorded(lambda: limits.admit_address("203.0.113.8"))
+    assert all(recorded(lambda: limits.admit_agent("t1")) for _ in range(3 * RECORDED.burst))
 
 
 def test_failures_make_the_identifier_wait_from_every_address(limits, clock):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ from itertools import count
 import psutil
 import pytest
 
+from gateway.limits.limits import RECORDED
 from tests.story.running import Answer, Client, Gateway, is_problem, until
 
 TOKEN = "moissonneuse-0123456789-0123456789"
@@ -155,6 +157,38 @@ def test_an_address_that_sends_too_much_is_refused_before_it_is_asked_who_it_is(
         row = slow_addresses.recorded(answer)
         assert (row["agent"], row["code"], row["because"]) == ("", "GW210", "too many from this address")
         assert row["address"] == behind["X-Forwarded-For"]
+
+
+def test_a_flood_from_one_address_leaves_some_rows_and_is_counted_for_the_rest(slow_addresses):
+    def turned_away() -> float:
+        shown = slow_addresses.ask("/-/metrics", {"Authorization": f"Bearer {TOKEN}"}).body.decode()
+        [found] = re.findall(r"^cafpro_turned_away_total ([0-9.]+)$", shown, re.M)
+        return float(found)
+
+    flooding = {"X-Forwarded-For": new_address()}
+    begun, counted = time.monotonic(), turned_away()
+    answers = [slow_addresses.ask((DOSSIER, "/-/openapi.json")[number % 2], flooding) for number in range(300)]
+    refused = [answer for answer in answers if answer.status == 429]
+    for answer in refused:
+        is_limited(answer)
+    rows = slow_addresses.record_rows(code="GW210", address=flooding["X-Forwarded-For"])
+    # One more each second; and what two workers look at in the same instant may count as one.
+    assert RECORDED.burst <= len(rows) <= RECORDED.burst + time.monotonic() - begun + 2
+    assert {row["request_id"] for row in rows} < {answer.one("X-Request-Id") for answer in refused}
+    assert turned_away() - counted == len(refused) - len(rows)
+    other = {"X-Forwarded-For": new_address()}
+    until(lambda: slow_addresses.ask(DOSSIER, other).status == 429, "another address is limited")
+    assert slow_addresses.recorded(slow_addresses.ask(DOSSIER, other))["code"] == "GW210"
+
+
+def test_each_refusal_of_an_agent_is_recorded(start):
+    gateway = start(limits__agent_per_minute=1, limits__agent_burst=1)
+    session = gateway.log_in("t1")
+    exhaust(gateway, session)
+    before = gateway.last_row()
+    refused = [gateway.ask(DOSSIER, session) for _ in range(3 * RECORDED.burst)]
+    known = [row["request_id"] for row in gateway.record_rows(after=before) if row["agent"] == "t1"]
+    assert known == [answer.one("X-Request-Id") for answer in refused]
 
 
 def test_probes_and_scrapes_are_not_counted(slow_addresses):
