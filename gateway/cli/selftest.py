@@ -20,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from gateway.cli.speaking import FOUND, MISUSE, leave
 from gateway.selftest.catalogue import LINES
 from gateway.selftest.kit import CHECKS, INSIDE, carry_out, lines_inside
-from gateway.selftest.site import Account, NotUsable, Site
+from gateway.selftest.site import Account, NotUsable, Site, plainly
 from gateway.selftest.verdicts import Check, Result, Verdict
 from gateway.selftest.wire import PER_SECOND, Limited, OutOfTime, Place, Unreachable, Wire, place_of
 
@@ -182,16 +182,18 @@ def print_report(place: Place, site: Site, results: Sequence[Result], *, form: s
     """Print what became of every check and line. No password, token, dossier number or content is in it."""
     counted = Counter(result.verdict for result in results)
     if form == "json":
+        profile = site.who.get("profile")
         report = {
             "url": place.origin,
             "at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "identifier": site.account.identifier,
-            "profile": site.who.get("profile"),
+            "profile": plainly(profile) if isinstance(profile, str) else None,
             "dossiers": len(site.dossiers),
             "counts": {str(verdict): counted[verdict] for verdict in Verdict},
             "results": [result.shown() for result in sorted(results, key=lambda result: result.line)],
         }
-        click.echo(json.dumps(report, ensure_ascii=False, indent=2))
+        # In ASCII: whatever else a deployment wrote, a terminal obeys nothing of it.
+        click.echo(json.dumps(report, indent=2))
         return
     for result in sorted(results, key=lambda result: result.line):
         click.echo(f"{result.line:>2}  {result.check:<22} {result.verdict:<15} {_in_short(result)}")

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from gateway.selftest.judging import NO_DOSSIER, changed
-from gateway.selftest.site import ABSENT, SESSION, Site, as_object, describe, lasting, plainly
+from gateway.selftest.site import ABSENT, LARGEST_JSON, SESSION, Site, as_object, describe, lasting, plainly
 from gateway.selftest.verdicts import Check, Finding, Inapplicable, Tried
-from gateway.selftest.wire import Answer
+from gateway.selftest.wire import TOO_LARGE, Answer
 
 SLUGS: Final = (
     *("paiement", "dossier", "famille", "enfants", "droits", "logement", "rmi_api", "rsa", "ressources", "creances"),
@@ -72,6 +72,9 @@ def open_rubrics(site: Site) -> Tried:
 def _amiss(answer: Answer, number: str, site: Site) -> Iterator[str]:
     if answer.status != 200 or answer.kind != "application/json":
         yield f"{describe(answer)}, not 200 and JSON"
+        return
+    if len(answer.body) > LARGEST_JSON:
+        yield f"{describe(answer)}: {TOO_LARGE}"
         return
     try:
         document = json.loads(answer.body, object_pairs_hook=_whole)

@@ -17,6 +17,8 @@ ABSENT: Final = "0000000"
 """A dossier number that nobody has."""
 FOREIGN: Final = "selftest.invalid"
 """A host that cannot exist (RFC 6761)."""
+LARGEST_JSON: Final = 1_048_576
+"""Bytes of an answer that are read as JSON: more than any dossier has; read, they take twenty times as much memory."""
 PASSING: Final = frozenset({"date", "x-request-id", "connection", "keep-alive", "server-timing"})
 """Headers that differ from one answer to the next."""
 
@@ -224,9 +226,9 @@ def _why_not(answer: Answer) -> str:
 
 
 def as_object(answer: Answer) -> dict[str, Any]:
-    """The JSON object that an answer holds; empty where it holds none."""
+    """The JSON object that an answer holds; empty where it holds none, or one that is too large to be looked at."""
     try:
-        found = json.loads(answer.body)
+        found = json.loads(answer.body) if len(answer.body) <= LARGEST_JSON else None
     except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

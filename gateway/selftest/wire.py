@@ -327,10 +327,10 @@ class Wire:
             self._sleep(-self._room / self._per_second)
 
     def _wait(self, asked: str) -> None:
-        seconds = int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 6 else LONGEST_WAIT + 1
-        if seconds > LONGEST_WAIT:
-            raise Limited(f"429, Retry-After: {asked if asked.isdigit() else 'not a number of seconds'}")
-        self._sleep(seconds)
+        told = asked.isascii() and asked.isdigit() and len(asked) < 6
+        if not told or int(asked) > LONGEST_WAIT:
+            raise Limited(f"429, Retry-After: {asked if told else 'not a number of seconds'}")
+        self._sleep(int(asked))
 
     def _sleep(self, seconds: float) -> None:
         if time.monotonic() + seconds > self.ended:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from gateway.selftest import headers, identity
 from gateway.selftest.catalogue import LINES
 from gateway.selftest.kit import CHECKS
+from gateway.selftest.site import LARGEST_JSON, as_object
+from gateway.selftest.wire import Answer
 from tests.selftest.conftest import CLOSED, OTHER, READ, Behind
-from tests.selftest.fronts import Other, answer, with_header, without_header
+from tests.selftest.fronts import Other, answer, body_of, with_body, with_header, without_header
 from tests.selftest.lies import LIES, refusing_later
 from tests.selftest.running import failed, try_on
 from tests.story.running import free_port
@@ -110,6 +114,27 @@ def test_what_a_deployment_writes_does_not_reach_a_terminal_as_it_is(lying: Behi
     found = failed(try_lines(lying, 16, 18))
     assert {"cross-site", "cache-headers"} <= set(found)
     assert all((sent + came).isprintable() for findings in found.values() for sent, came in findings)
+
+
+def test_json_that_is_larger_than_any_dossier_is_not_read(lying: Behind):
+    """Of each two bytes a list is made, and a list takes fifty-six."""
+    assert as_object(Answer(200, body=b'{"a": 1' + b" " * (LARGEST_JSON - 8) + b"}")) == {"a": 1}
+    large = b'{"a": [' + b"[]," * 1_000_000 + b"0]}"
+    tracemalloc.start()
+    try:
+        assert as_object(Answer(200, body=large)) == {}
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < LARGEST_JSON
+    lying.front.tell(lambda exchange: swollen(exchange.forward()))
+    [(_, came)] = failed(try_lines(lying, 23, name="open-rubrics"))["open-rubrics"][:1]
+    assert came.endswith("bytes: more than can be looked at")
+
+
+def swollen(found: bytes) -> bytes:
+    """The same dossier, with blanks at its end."""
+    return with_body(found, body_of(found) + b" " * LARGEST_JSON) if b'"rubriques"' in found else found
 
 
 def test_a_front_that_serves_one_at_a_time_is_found(lying: Behind):

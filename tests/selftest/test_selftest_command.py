@@ -21,7 +21,7 @@ from gateway.cli.selftest import selftest as command
 from gateway.selftest.catalogue import LINES
 from gateway.selftest.kit import CHECKS
 from tests.selftest.conftest import READ, Behind
-from tests.selftest.fronts import answer, with_header
+from tests.selftest.fronts import answer, body_of, status_of, with_body, with_header
 from tests.story.running import PASSWORD, free_port
 
 
@@ -152,6 +152,35 @@ def test_no_secret_is_in_a_report_of_findings(selftest, lying: Behind):
     assert tokens
     for secret in (PASSWORD, READ, *tokens):
         assert secret not in done.output
+
+
+def test_nothing_that_a_deployment_writes_reaches_the_terminal_as_it_is(selftest, lying: Behind):
+    written = "\x9b2J\x1b[31m\u202eT9\x7f" + "A" * 1000
+
+    def colouring(exchange):
+        found = exchange.forward()
+        if exchange.target != "/-/session" or status_of(found) != 200:
+            return with_header(found, "Access-Control-Allow-Origin: \x9b31m\xe9")
+        shown = json.loads(body_of(found))
+        return with_body(found, json.dumps({**shown, "profile": written}, ensure_ascii=False).encode())
+
+    lying.front.tell(colouring)
+    done = selftest("--url", lying.url, "--as", "t9", "--only", "16", "--format", "json")
+    assert done.exit_code == 1, done.output
+    assert done.stdout.replace("\n", "").isascii() and done.stdout.replace("\n", "").isprintable()
+    assert msgspec.json.decode(done.stdout, type=Report).profile == ("2J[31mT9" + "A" * 1000)[:60]
+
+
+@pytest.mark.parametrize("asked", ["9" * 5000, "\xb2", "\x9b2J", "-1"])
+def test_a_wait_that_is_no_number_of_seconds_is_not_repeated(selftest, lying: Behind, asked: str):
+    def limiting(exchange):
+        if exchange.target == "//-/session":
+            return answer("429 Too Many Requests", b"", f"Retry-After: {asked}")
+        return exchange.forward()
+
+    lying.front.tell(limiting)
+    done = selftest("--url", lying.url, "--as", "t9", "--only", "2")
+    assert "limited: 429, Retry-After: not a number of seconds" in done.output
 
 
 MISUSES = {
