@@ -9,11 +9,11 @@ from typing import Final, NamedTuple
 import requests
 import structlog
 
-from gateway.errors import NoSuchDossier, UpstreamLate, UpstreamNotUnderstood, UpstreamUnreachable
+from gateway.errors import NoSuchDossier, Refusal, UpstreamLate, UpstreamNotUnderstood, UpstreamUnreachable
 from gateway.metrics.counts import Row
 from gateway.metrics.layout import Outcome
 from gateway.proxy.breaker import Breaker, State
-from gateway.proxy.transport import CurlAdapter, MalformedAnswer, Question, UpstreamAnswer
+from gateway.proxy.transport import CurlAdapter, MalformedAnswer, NothingLeft, Question, UpstreamAnswer
 from gateway.settings import Upstream
 
 NOBODY_BEHIND: Final = (502, 503, 504)
@@ -55,14 +55,17 @@ class Backend:
             client_key=upstream.client_key,
         )
 
-    def fetch(self, path: str, headers: Mapping[str, str], *, alone: bool = False) -> Document:
+    def fetch(
+        self, path: str, headers: Mapping[str, str], *, alone: bool = False, about: str | None = None
+    ) -> Document:
         """The document at `path` (rebuilt by us, with its query), asked for on a connection of its own where `alone`.
 
-        Raises `NoSuchDossier` (404), `UpstreamLate`, `UpstreamUnreachable`, `UpstreamResting` where it failed so often
-        that it is not asked now, or `UpstreamNotUnderstood` for any other status than 200, an encoding nobody asked
-        for, or two content types. No refusal holds anything of the answer.
+        `about` is what a failure may be the fault of: the dossier; the path, where nothing is said. Raises
+        `NoSuchDossier` (404), `UpstreamLate`, `UpstreamUnreachable`, `UpstreamResting` where it failed so often that it
+        is not asked now, or `UpstreamNotUnderstood` for any other status than 200, an encoding nobody asked for, or two
+        content types. No refusal holds anything of the answer.
         """
-        answer = self._ask(path, headers, alone=alone)
+        answer = self._ask(path, headers, alone=alone, about=about or path)
         if answer.status_code == 404:
             raise NoSuchDossier("the backend answered 404")
         if answer.status_code != 200:
@@ -77,22 +80,20 @@ class Backend:
             raise UpstreamNotUnderstood("two content types")
         return Document(types[0] if types else None, answer.content or b"")
 
-    def _ask(self, path: str, headers: Mapping[str, str], *, alone: bool) -> UpstreamAnswer:
+    def _ask(self, path: str, headers: Mapping[str, str], *, alone: bool, about: str) -> UpstreamAnswer:
         """The exchange, where the breaker lets it begin; how it ends is told to the breaker, whatever happens."""
-        period = self.breaker.begin()
+        moment = self.breaker.begin(about)
         alive: bool | None = None
         try:
             answer = self._exchange(path, headers, alone=alone)
             alive = answer.status_code not in NOBODY_BEHIND
             return answer
-        except UpstreamNotUnderstood:
-            alive = True
-            raise
-        except (UpstreamLate, UpstreamUnreachable):
-            alive = False
-            raise
+        except _FAILURES as error:
+            # What this machine lacked says nothing about the backend.
+            alive = None if isinstance(error, NothingLeft) else isinstance(error, MalformedAnswer)
+            raise _refusal_of(error) from None
         finally:
-            self.breaker.ended(period, alive=alive)
+            self.breaker.ended(moment, about, alive=alive)
 
     def _tell_breaker(self, state: State) -> None:
         if self._row is not None:
@@ -104,11 +105,12 @@ class Backend:
         is not asked, and learns nothing."""
         try:
             self._exchange("/", {})
-        except (UpstreamLate, UpstreamUnreachable, UpstreamNotUnderstood) as refusal:
-            return refusal.because
+        except _FAILURES as error:
+            return _refusal_of(error).because
         return None
 
     def _exchange(self, path: str, headers: Mapping[str, str], *, alone: bool = False) -> UpstreamAnswer:
+        """Whatever the backend answered. Raises one of `_FAILURES`."""
         request = Question(self._base + path, {**headers, "Accept-Encoding": "identity"}, alone=alone)
         begun = time.perf_counter()
         outcome: Outcome = "not_understood"
@@ -118,12 +120,10 @@ class Backend:
             return answer
         except requests.Timeout:
             outcome = "late"
-            raise UpstreamLate("the deadline passed") from None
-        except requests.ConnectionError as error:
+            raise
+        except requests.ConnectionError:
             outcome = "unreachable"
-            raise UpstreamUnreachable(str(error)) from None
-        except MalformedAnswer as error:
-            raise UpstreamNotUnderstood(str(error)) from None
+            raise
         finally:
             if self._row is not None:
                 self._row.fetched(outcome, time.perf_counter() - begun)
@@ -131,3 +131,15 @@ class Backend:
     def close(self) -> None:
         """Closes idle connections."""
         self._adapter.close()
+
+
+_FAILURES: Final = (requests.Timeout, requests.ConnectionError, MalformedAnswer)
+"""How an exchange ends that brings no answer."""
+
+
+def _refusal_of(error: requests.RequestException) -> Refusal:
+    if isinstance(error, requests.Timeout):
+        return UpstreamLate("the deadline passed")
+    if isinstance(error, MalformedAnswer):
+        return UpstreamNotUnderstood(str(error))
+    return UpstreamUnreachable(str(error))

@@ -95,7 +95,8 @@ class Story:
     def fetch(self, request: Request) -> Document:
         """The backend's answer. What a backend sends too late, behind an earlier answer, can be taken for the next one:
         an answer that does not say whose it is has a connection of its own."""
-        return self._backend.fetch(request.path, request.upstream_headers, alone=not request.route.tells_whose)
+        alone = not request.route.tells_whose
+        return self._backend.fetch(request.path, request.upstream_headers, alone=alone, about=request.number)
 
     def redact(self, document: Document, request: Request, grant: Grant, policies: InForce, entry: Entry) -> Answer:
         """The open parts, as the backend wrote them."""

@@ -18,6 +18,7 @@ from gateway.metrics.counts import Counts
 from gateway.metrics.layout import BREAKER, BREAKER_OPENED
 from gateway.proxy.breaker import State
 from gateway.proxy.fetch import Backend
+from gateway.proxy.transport import NothingLeft
 from gateway.settings import Upstream
 
 JSON = "Content-Type: application/json"
@@ -142,9 +143,9 @@ ENDS = {
 def test_what_shows_a_living_backend_never_makes_it_be_left_alone(scripted, kit, backend, parts, alive):
     server = scripted(parts(kit))
     asking = backend(server.url, deadline_seconds=0.15, breaker_failures=2)
-    for _ in range(2 if not alive else 6):
+    for number in range(2 if not alive else 6):
         with suppress(UpstreamLate, UpstreamUnreachable, UpstreamNotUnderstood, NoSuchDossier):
-            asking.fetch("/a", {})
+            asking.fetch(f"/{number}", {})
     received = len(server.received)
     if alive:
         assert asking.breaker.state is State.CLOSED
@@ -171,10 +172,38 @@ def clocked(backend, kit):
 
 
 def failing_twice(asking):
-    for _ in range(2):
+    for number in range(2):
         with pytest.raises(UpstreamUnreachable):
-            asking.fetch("/a", {})
+            asking.fetch(f"/{number}", {})
     assert asking.breaker.state is State.OPEN
+
+
+def test_what_a_failure_may_be_the_fault_of_is_the_dossier_and_not_its_parts(scripted, backend):
+    asking = backend(scripted([None]).url, breaker_failures=4)
+    for number in range(20):
+        with pytest.raises(UpstreamUnreachable):
+            asking.fetch(f"/{number}", {}, about=str(number % 2))
+    assert asking.breaker.state is State.CLOSED
+    with pytest.raises(UpstreamUnreachable):
+        asking.fetch("/20", {}, about="another")
+    assert asking.breaker.state is State.OPEN
+
+
+def test_what_this_machine_lacks_says_nothing_of_the_backend(scripted, kit, backend, monkeypatch):
+    asking = backend(scripted([kit.answer(BODY, JSON)]).url, breaker_failures=1)
+    with monkeypatch.context() as patched:
+
+        def fail(request):
+            raise NothingLeft("this machine has no port left")
+
+        patched.setattr(asking._adapter, "send", fail)
+        for number in range(5):
+            with pytest.raises(UpstreamUnreachable) as refused:
+                asking.fetch(f"/{number}", {})
+            assert refused.value.because == "this machine has no port left"
+        assert asking.reachable() == "this machine has no port left"
+    assert asking.breaker.state is State.CLOSED
+    assert asking.fetch("/a", {}).body == BODY
 
 
 def test_a_backend_that_is_back_is_asked_again_and_the_metrics_and_the_log_say_so(scripted, kit, clocked, capsys):
@@ -195,7 +224,7 @@ def test_a_backend_that_is_back_is_asked_again_and_the_metrics_and_the_log_say_s
     with pytest.raises(UpstreamResting):
         asking.fetch("/a", {})
     clock.now += 5
-    assert asking.fetch("/a", {}).body == BODY
+    assert asking.fetch("/b", {}).body == BODY
     assert told() == (0.0, 2.0)
     said = [line for line in "".join(capsys.readouterr()).splitlines() if "the backend" in line]
     words = ("left alone", "tried again", "left alone", "tried again", "answers again")
@@ -206,12 +235,12 @@ def test_a_backend_that_is_back_is_asked_again_and_the_metrics_and_the_log_say_s
 def test_an_answer_that_is_not_understood_ends_a_row_of_failures_and_a_rest(scripted, clocked):
     garbage = [b"SSH-2.0-OpenSSH\r\n", None]
     asking, clock = clocked(scripted([None], garbage, [None], [None], garbage).url)
-    for refusal in (UpstreamUnreachable, UpstreamNotUnderstood, UpstreamUnreachable):
+    for number, refusal in enumerate((UpstreamUnreachable, UpstreamNotUnderstood, UpstreamUnreachable)):
         with pytest.raises(refusal):
-            asking.fetch("/a", {})
+            asking.fetch(f"/{number}", {})
     assert asking.breaker.state is State.CLOSED
     with pytest.raises(UpstreamUnreachable):
-        asking.fetch("/a", {})
+        asking.fetch("/3", {})
     assert asking.breaker.state is State.OPEN
     clock.now += 5
     with pytest.raises(UpstreamNotUnderstood):
@@ -234,7 +263,7 @@ def test_a_trial_that_ends_by_a_fault_of_ours_is_not_the_last_one(scripted, kit,
             asking.fetch("/a", {})
     assert asking.breaker.state is State.OPEN
     clock.now += 5
-    assert asking.fetch("/a", {}).body == BODY
+    assert asking.fetch("/b", {}).body == BODY
     assert asking.breaker.state is State.CLOSED
 
 
@@ -264,7 +293,7 @@ def test_a_trial_whose_task_is_killed_while_it_waits_is_not_the_last_one(scripte
     tasks[0].throw(GreenletExit())
     assert ended == ["killed"]
     assert asking.breaker.state is State.OPEN
-    clock.now += 5
+    clock.now += 10  # it tried in vain
     loop.start(ask)
     turn_until(lambda: len(ended) == 2)
     assert ended == ["killed", BODY]

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.story.running import Answer, Backend, Gateway, free_port, is_problem, until
+from tests.story.running import PATIENCE, Answer, Backend, Gateway, free_port, is_problem, until
 from upstream_stub import faults
 from upstream_stub.dossiers import dossier_text
 
@@ -25,6 +25,8 @@ REST = 2.0
 """Seconds that the backend is left alone here."""
 FAILURES = 10
 """In a row, as it is without a setting."""
+FAMILIES = ("9990001", "9990003", "9990004")
+"""As many as it takes: what is about fewer can be a fault of theirs."""
 
 
 @contextlib.contextmanager
@@ -63,6 +65,11 @@ def breaker(gateway: Gateway) -> tuple[float, float]:
     return samples["cafpro_upstream_breaker"], samples["cafpro_upstream_breaker_opened_total"]
 
 
+def of(number: int) -> str:
+    """The address of one family after the other."""
+    return f"/dossiers/{FAMILIES[number % len(FAMILIES)]}"
+
+
 def rested(gateway: Gateway, session: dict[str, str]) -> Answer:
     """The answer to the first request that is not told to wait."""
 
@@ -77,8 +84,8 @@ def test_a_backend_that_is_gone_is_left_alone_and_asked_again_when_it_is_back(be
     with nobody_listens() as (url, place):
         gateway, session = before(url)
         assert breaker(gateway) == (0.0, 0.0)
-        for _ in range(FAILURES):
-            is_problem(gateway.ask(ADDRESS, session), 502, "GW402")
+        for number in range(FAILURES):
+            is_problem(gateway.ask(of(number), session), 502, "GW402")
         assert breaker(gateway) == (1.0, 1.0)
         # From here on a connection would be seen.
         place.listen()
@@ -88,7 +95,7 @@ def test_a_backend_that_is_gone_is_left_alone_and_asked_again_when_it_is_back(be
             place.accept()
     for answer in refused:
         is_problem(answer, 503, "GW405")
-        assert answer.one("Retry-After") in ("1", "2")
+        assert answer.one("Retry-After") in ("3", "4"), "it failed: others are the first to try"
         row = gateway.recorded(answer)
         assert (row["status"], row["code"], row["rubrics"]) == (503, "GW405", "[]")
         assert row["because"]
@@ -120,7 +127,7 @@ def test_while_one_request_tries_it_nobody_else_does_and_what_was_under_way_is_l
     try:
         gateway, session = before(backend.url, upstream__deadline_seconds=2.0, server__concurrency=64)
         with ThreadPoolExecutor(24) as hands:
-            under_way = [hands.submit(gateway.ask, ADDRESS, session) for _ in range(24)]
+            under_way = [hands.submit(gateway.ask, of(number), session) for number in range(24)]
             answers = [future.result() for future in under_way]
         assert {answer.status for answer in answers} == {504}
         assert len(asked) == 24
@@ -145,8 +152,8 @@ def test_while_one_request_tries_it_nobody_else_does_and_what_was_under_way_is_l
 def test_a_balancer_with_nobody_behind_it_is_a_backend_that_is_gone(before, start_backend):
     backend = start_backend(lambda path: (503, {"Content-Type": "text/html", "Retry-After": "120"}, b"<h1>CANARI</h1>"))
     gateway, session = before(backend.url)
-    for _ in range(FAILURES):
-        is_problem(gateway.ask(ADDRESS, session), 502, "GW403")
+    for number in range(FAILURES):
+        is_problem(gateway.ask(of(number), session), 502, "GW403")
     is_problem(gateway.ask(ADDRESS, session), 503, "GW405")
     assert len(backend.asked) == FAILURES
 
@@ -155,10 +162,88 @@ def test_a_balancer_with_nobody_behind_it_is_a_backend_that_is_gone(before, star
 def test_a_backend_that_answers_whatever_it_be_is_never_left_alone(before, start_backend, status):
     backend = start_backend(lambda path: (status, {"Content-Type": "text/html"}, b"<h1>CANARI</h1>"))
     gateway, session = before(backend.url)
-    answers = {gateway.ask(ADDRESS, session).status for _ in range(3 * FAILURES)}
+    answers = {gateway.ask(of(number), session).status for number in range(3 * FAILURES)}
     assert answers == {404 if status == 404 else 502}
     assert len(backend.asked) == 3 * FAILURES
     assert breaker(gateway) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("ill", ["slow", "503"])
+def test_one_dossier_that_the_backend_cannot_serve_closes_no_other(before, start_backend, ill):
+    """Ten ask for it at once, again and again; another agent's dossier is answered all the while."""
+    whole = dossier_text(DOSSIER)
+    assert whole
+    given_up = threading.Event()
+
+    def answer(path: str):
+        if FAMILIES[1] in path:
+            if ill == "503":
+                return 503, {}, b""
+            given_up.wait(PATIENCE)
+        return 200, {"Content-Type": "application/json"}, whole
+
+    backend = start_backend(answer)
+    # More than the second after which a connection is knocked for again: the backend lets five wait.
+    seconds = 2.5 if ill == "slow" else 10.0
+    gateway, session = before(backend.url, upstream__deadline_seconds=seconds, server__concurrency=64)
+    gateway.enter("t2", "T1")
+    other = gateway.log_in("t2")
+    stop = threading.Event()
+
+    def go_on() -> list[Answer]:
+        answers = []
+        while not stop.is_set():
+            answers.append(gateway.ask(ADDRESS, other))
+        return answers
+
+    with ThreadPoolExecutor(11) as hands:
+        answered = hands.submit(go_on)
+        try:
+            for _ in range(2):
+                at_once = [hands.submit(gateway.ask, of(1), session) for _ in range(FAILURES)]
+                for failed in at_once:
+                    is_problem(failed.result(), *((504, "GW404") if ill == "slow" else (502, "GW403")))
+        finally:
+            stop.set()
+            given_up.set()
+        assert {answer.status for answer in answered.result()} == {200}
+    assert breaker(gateway) == (0.0, 0.0)
+
+
+def test_one_dossier_that_nobody_else_asks_beside_is_refused_by_itself(before, start_backend):
+    whole = dossier_text(DOSSIER)
+    assert whole
+    backend = start_backend(
+        lambda path: (503, {}, b"") if FAMILIES[1] in path else (200, {"Content-Type": "application/json"}, whole)
+    )
+    gateway, session = before(backend.url)
+    for number in range(3 * FAILURES):
+        part = ("", "/rubriques/adresse", "/attestations/ap-9990003-0.pdf")[number % 3]
+        is_problem(gateway.ask(of(1) + part, session), 502, "GW403")
+    assert gateway.ask(ADDRESS, session).status == 200
+    assert breaker(gateway) == (0.0, 0.0)
+
+
+def test_families_that_the_backend_cannot_serve_do_not_keep_it_closed_to_the_others(before, start_backend):
+    """They open it where nobody else asks. They go on asking without a pause, and others are the first to try."""
+    whole = dossier_text(DOSSIER)
+    assert whole
+    ill = ("9990003", "9990004", "9990005")
+    backend = start_backend(
+        lambda path: (503, {}, b"") if path[-7:] in ill else (200, {"Content-Type": "application/json"}, whole)
+    )
+    gateway, session = before(backend.url)
+    for number in range(FAILURES):
+        is_problem(gateway.ask(f"/dossiers/{ill[number % 3]}", session), 502, "GW403")
+    assert breaker(gateway) == (1.0, 1.0)
+
+    def asked() -> Answer | None:
+        is_problem(gateway.ask(f"/dossiers/{ill[0]}", session), 503, "GW405")
+        answer = gateway.ask(ADDRESS, session)
+        return None if answer.json().get("code") == "GW405" else answer
+
+    assert until(asked, "another tries it").status == 200
+    assert breaker(gateway) == (0.0, 1.0)
 
 
 def test_each_process_finds_out_for_itself(before):
@@ -166,7 +251,8 @@ def test_each_process_finds_out_for_itself(before):
 
     def both() -> bool:
         gateway.close()  # the next connection may reach the other process
-        gateway.ask(ADDRESS, session)
+        for number in range(FAILURES):
+            gateway.ask(of(number), session)
         return breaker(gateway)[0] == 2.0
 
     until(both, "both processes leave it alone")
