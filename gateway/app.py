@@ -127,6 +127,7 @@ def limits_of(settings: Settings) -> Limits:
         agent=Rate(asked.agent_per_minute, asked.agent_burst),
         address=Rate(asked.address_per_minute, asked.address_burst),
         failures=Rate(asked.failures_per_minute, asked.failures_burst),
+        log_ins=Rate(asked.log_ins_per_minute, asked.log_ins_burst),
     )
 
 

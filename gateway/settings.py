@@ -71,6 +71,8 @@ class Limits(Struct, frozen=True, kw_only=True):
     address_burst: Positive = 1_000
     failures_per_minute: Positive = 10
     failures_burst: Positive = 30
+    log_ins_per_minute: Positive = 10
+    log_ins_burst: Positive = 10
 
 
 class Policies(Struct, frozen=True, kw_only=True):
@@ -107,13 +109,14 @@ class Metrics(Struct, frozen=True, kw_only=True):
 
 
 class Identity(Struct, frozen=True, kw_only=True):
-    """`[identity]`: whose agents these are and how long their sessions last."""
+    """`[identity]`: whose agents these are, how long their sessions last and how many an agent has."""
 
     caisse: Annotated[str, Meta(pattern=r"^[0-9]{3}$")]
     engagement_version: Text = "2012-07"
     timezone: Text = "Europe/Paris"
     idle_minutes: Annotated[int, Meta(ge=1, le=720)] = 30
     session_hours: Annotated[int, Meta(ge=1, le=24)] = 10
+    sessions_at_once: Positive = 20
 
 
 class Settings(Struct, frozen=True, kw_only=True):

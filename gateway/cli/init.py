@@ -60,6 +60,8 @@ url = "{upstream}"            # the existing backend
 # address_burst = 1000
 # failures_per_minute = 10    # log-ins from one address that fail
 # failures_burst = 30
+# log_ins_per_minute = 10     # log-ins with one identifier, whether they succeed or not
+# log_ins_burst = 10
 
 [policies]
 path = "policies"
@@ -80,6 +82,7 @@ caisse = "{caisse}"                # three digits; a convention with another cai
 # timezone = "Europe/Paris"        # decides on which day conventions and mandates begin and end
 # idle_minutes = 30
 # session_hours = 10
+# sessions_at_once = 20            # of one account; beyond them the one that was used longest ago ends
 """
 
 

@@ -75,7 +75,8 @@ def sign_in(
     profile: str | None = None,
     now: datetime,
 ) -> SignedIn:
-    """Open a session for the account `identifier` under one of its profiles.
+    """Open a session for the account `identifier` under one of its profiles. Where it has as many as it may have, the
+    one that was used longest ago ends.
 
     `profile` may be None where the account holds one profile, or none (Caf staff: the session's profile is empty).
     Raises `LogInRefused`, alike for an unknown identifier, a wrong password, a suspended and a locked account, the
@@ -106,6 +107,7 @@ def sign_in(
         chosen = _chosen_profile(profile, held=tuple(written.split()), identifier=identifier)
         forget_failures(connection, account_id)
         connection.execute(_sweep(opened_at))
+        connection.execute(_make_room(account_id, rules))
         if renewed:
             connection.execute(update(account).where(account.c.id == account_id).values(password_hash=renewed))
         connection.execute(
@@ -194,6 +196,17 @@ def _why_ended(found: Session, rules: Identity, seconds: int) -> str:
 def _sweep(seconds: int) -> Any:
     expired = select(session.c.token_hash).where(session.c.expires_at <= seconds).limit(_SWEPT_AT_ONCE)
     return delete(session).where(session.c.token_hash.in_(expired))
+
+
+def _make_room(account_id: int, rules: Identity) -> Any:
+    """Ends the sessions of an account beyond those that leave room for one more."""
+    last_used_first = (
+        select(session.c.token_hash)
+        .where(session.c.account_id == account_id)
+        .order_by(session.c.seen_at.desc(), session.c.opened_at.desc())
+    )
+    beyond = last_used_first.offset(rules.sessions_at_once - 1)
+    return delete(session).where(session.c.token_hash.in_(beyond))
 
 
 def _digest(token: str) -> str:

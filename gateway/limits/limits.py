@@ -31,12 +31,20 @@ class Limits:
     """What everyone has asked for lately, over all processes together. Make it before the fork."""
 
     def __init__(
-        self, *, agent: Rate, address: Rate, failures: Rate, now: Callable[[], int] = time.monotonic_ns
+        self,
+        *,
+        agent: Rate,
+        address: Rate,
+        failures: Rate,
+        log_ins: Rate,
+        now: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        """`failures`: of log-ins from one address. `now`: nanoseconds of the clock that processes share."""
+        """`failures`: of log-ins from one address. `log_ins`: with one identifier, whatever becomes of them. `now`:
+        nanoseconds of the clock that processes share."""
         self._agents = Buckets(per_minute=agent.per_minute, burst=agent.burst, now=now)
         self._addresses = Buckets(per_minute=address.per_minute, burst=address.burst, now=now)
         self._failures = Buckets(per_minute=failures.per_minute, burst=failures.burst, now=now)
+        self._log_ins = Buckets(per_minute=log_ins.per_minute, burst=log_ins.burst, now=now)
         self._delays = Delays(now=now)
         self._recorded = Buckets(per_minute=RECORDED.per_minute, burst=RECORDED.burst, now=now)
 
@@ -55,7 +63,8 @@ class Limits:
             raise TooManyRequests("too many of this agent", seconds=seconds)
 
     def admit_log_in(self, *, address: str, identifier: str) -> None:
-        """Raises `TooManyAttempts` where too many have failed. `identifier` is as it was typed, known or not.
+        """Raises `TooManyAttempts` where too many have failed, `TooManyRequests` where too many were tried lately.
+        `identifier` is as it was typed, known or not.
 
         What is being tried at this moment has not failed yet: as many log-ins as are checked at once may come through
         too many, and are waited for afterwards.
@@ -65,6 +74,9 @@ class Limits:
         if for_address or for_identifier:
             whose = "from this address" if for_address >= for_identifier else "for this identifier"
             raise TooManyAttempts(f"too many failures {whose}", seconds=max(for_address, for_identifier))
+        seconds = self._log_ins.take(identifier)
+        if seconds:
+            raise TooManyRequests("too many log-ins with this identifier", seconds=seconds)
 
     def log_in_failed(self, *, address: str, identifier: str) -> None:
         """A log-in was tried and failed."""

@@ -25,7 +25,7 @@ BOUNDLESS = {
     f"limits.{name}": "1000000"
     for name in (
         *("agent_per_minute", "agent_burst", "address_per_minute", "address_burst"),
-        *("failures_per_minute", "failures_burst"),
+        *("failures_per_minute", "failures_burst", "log_ins_per_minute", "log_ins_burst"),
     )
 }
 """Settings for a gateway that is attacked from one address all the time."""

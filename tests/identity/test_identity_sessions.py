@@ -12,6 +12,7 @@ from gateway.identity import directory
 from gateway.identity.refusals import LogInRefused
 from gateway.identity.sessions import is_identifier, sign_in, sign_out
 from gateway.identity.tables import session
+from gateway.settings import Identity
 
 ON_ONE_TOWN = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 
@@ -117,6 +118,7 @@ def test_ended_sessions_are_counted_and_listed_no_more(town):
 
 
 def test_a_log_in_sweeps_expired_sessions_a_hundred_at_a_time(town):
+    town.rules = Identity(caisse="691", engagement_version="2012-07", sessions_at_once=1000)
     with town.store.change() as connection:
         connection.execute(
             session.insert(),

@@ -8,7 +8,7 @@ from gateway.limits.limits import RECORDED, Limits, Rate
 
 @pytest.fixture
 def limits(clock):
-    return Limits(agent=Rate(60, 2), address=Rate(120, 5), failures=Rate(6, 3), now=clock)
+    return Limits(agent=Rate(60, 2), address=Rate(120, 5), failures=Rate(6, 3), log_ins=Rate(60, 6), now=clock)
 
 
 def seconds(kind, ask):
@@ -75,6 +75,16 @@ def test_failures_make_the_identifier_wait_from_every_address(limits, clock):
         clock.forward(1 if number == 2 else 0)
     assert seconds(TooManyAttempts, lambda: limits.admit_log_in(address="192.0.2.1", identifier="t1")) == 2
     limits.admit_log_in(address="203.0.113.1", identifier="t2")
+
+
+def test_log_ins_with_one_identifier_have_a_limit_whatever_becomes_of_them(limits, clock):
+    for number in range(6):
+        limits.admit_log_in(address=f"203.0.113.{number}", identifier="t1")
+        limits.log_in_succeeded(identifier="t1")
+    assert seconds(TooManyRequests, lambda: limits.admit_log_in(address="192.0.2.1", identifier="t1")) == 1
+    limits.admit_log_in(address="203.0.113.1", identifier="t2")
+    clock.forward(1)
+    limits.admit_log_in(address="203.0.113.1", identifier="t1")
 
 
 def test_failures_make_the_address_wait_for_every_identifier(limits, clock):

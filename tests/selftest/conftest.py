@@ -21,7 +21,7 @@ UNLIMITED = {
     f"limits__{name}": 1_000_000
     for name in (
         *("agent_per_minute", "agent_burst", "address_per_minute", "address_burst"),
-        *("failures_per_minute", "failures_burst"),
+        *("failures_per_minute", "failures_burst", "log_ins_per_minute", "log_ins_burst"),
     )
 }
 

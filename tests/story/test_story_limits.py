@@ -4,16 +4,20 @@ back, and without a word about any dossier."""
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import re
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from itertools import count
 
 import psutil
 import pytest
+from sqlalchemy import update
 
+from gateway.identity import directory, tables
 from gateway.limits.limits import RECORDED
 from tests.story.running import Answer, Client, Gateway, is_problem, until
 
@@ -121,6 +125,42 @@ def test_the_refusal_of_an_agent_who_asks_too_much_tells_nothing_of_what_was_ask
         whole.add((status, tuple(header for header in headers if header[0] != "Retry-After"), body))
         assert slow_agents.recorded(answer)["dossier"] == ""
     assert len(whole) == 1
+
+
+def test_whoever_knows_a_password_may_not_log_in_for_ever_and_nobody_learns_who_exists(start):
+    gateway = start(limits__log_ins_per_minute=1, limits__log_ins_burst=2)
+    gateway.enter("t3", "T1", "T2")
+    cases = {
+        "t1": ({}, 201, None),
+        "t3": ({}, 422, "GW112"),
+        "t2": ({"password": "Une-autre-phrase-2013"}, 401, "GW103"),
+        "personne": ({"password": "Une-autre-phrase-2013"}, 401, "GW103"),
+    }
+    for identifier, (more, status, code) in cases.items():
+        for _ in range(2):
+            answer = gateway.sign_in(identifier, **more)
+            assert (answer.status, answer.json().get("code")) == (status, code)
+        answer = gateway.sign_in(identifier, **more)
+        assert is_limited(answer) <= 60
+        row = gateway.recorded(answer)
+        assert (row["act"], row["agent"], row["because"]) == ("log_in", "", "too many log-ins with this identifier")
+
+
+def test_of_more_sessions_than_an_account_may_have_the_one_used_longest_ago_ends(start):
+    gateway = start(identity__sessions_at_once=3)
+    colleague = gateway.log_in("t2")
+    sessions = [gateway.log_in("t1") for _ in range(3)]
+    assert [gateway.ask(DOSSIER, session).status for session in sessions] == [200] * 3
+    # As if minutes had passed: within one second nobody was used longer ago than another.
+    tokens = [hashlib.sha256(session["Authorization"].split()[1].encode()).hexdigest() for session in sessions]
+    with gateway.store.change() as connection:
+        for token, minutes in zip(tokens, (5, 10, 0), strict=True):
+            noted = update(tables.session).where(tables.session.c.token_hash == token)
+            connection.execute(noted.values(seen_at=tables.session.c.seen_at - 60 * minutes))
+    newest = gateway.log_in("t1")
+    assert [gateway.ask(DOSSIER, session).status for session in (*sessions, newest)] == [200, 401, 200, 200]
+    assert len(directory.open_sessions(gateway.store, identifier="t1", now=datetime.now(UTC))) == 3
+    assert gateway.ask(DOSSIER, colleague).status == 200
 
 
 def test_after_the_seconds_that_the_refusal_tells_there_is_room_again(start):
