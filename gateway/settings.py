@@ -22,6 +22,8 @@ from gateway.errors import Misconfigured
 
 ENVIRONMENT_PREFIX: Final = "CAFPRO_"
 LAST_PORT: Final = 65_535
+WIDEST_PROXIES: Final = {4: 8, 6: 32}
+"""The shortest prefix of a network of proxies, by the version of IP."""
 LISTS: Final = ("hosts", "proxies")
 """Keys that hold several values: separated by commas in the environment."""
 
@@ -232,6 +234,11 @@ def _inconsistencies(sections: Mapping[str, Any]) -> list[str]:
             problems.append(f"server.bind: a port is at most {LAST_PORT}.")
         if not all(_is_network(proxy) for proxy in server.proxies):
             problems.append("server.proxies: each must be an IP address, or a network such as 10.0.0.0/8.")
+        elif any(_is_too_wide(proxy) for proxy in server.proxies):
+            problems.append(
+                "server.proxies: a network wider than /8 (IPv6: /32) holds clients too, who would be believed whatever "
+                "address they write. Name the proxies' own addresses."
+            )
     if upstream := sections["upstream"]:
         problem = _url_problem(upstream.url)
         if problem:
@@ -279,6 +286,11 @@ def _is_network(text: str) -> bool:
     except ValueError:
         return False
     return "%" not in text
+
+
+def _is_too_wide(text: str) -> bool:
+    network = ip_network(text)
+    return network.prefixlen < WIDEST_PROXIES[network.version]
 
 
 def _known(word: str, words: list[str]) -> str:

@@ -1,5 +1,6 @@
 """The settings complain all together, in sentences, and never quote a value."""
 
+import json
 import re
 from pathlib import Path
 
@@ -59,6 +60,11 @@ def test_a_good_file_is_read_and_its_relative_paths_start_from_its_folder(folder
     assert settings.upstream.url == "http://127.0.0.1:9000"
 
 
+def test_the_widest_networks_of_proxies(folder):
+    written = '["10.0.0.0/8", "2001:db8::/32", "192.0.2.7", "::1"]'
+    assert settings_of(folder, with_line("server", f"proxies = {written}")).server.proxies == json.loads(written)
+
+
 def test_absolute_paths_stay_as_they_are(folder):
     (folder / "key").write_text("00")
     settings = settings_of(
@@ -89,6 +95,11 @@ ONE_PROBLEM = {
     "a proxy that is a name": (with_line("server", f'proxies = ["10.0.0.1", "{SECRET}"]'), "server.proxies: each must"),
     "a proxy with a port": (with_line("server", 'proxies = ["10.0.0.1:80"]'), "server.proxies: each must"),
     "a network with a host in it": (with_line("server", 'proxies = ["10.0.0.1/8"]'), "server.proxies: each must"),
+    "everyone a proxy": (with_line("server", 'proxies = ["10.0.0.1", "0.0.0.0/0"]'), "server.proxies: a network wider"),
+    "half of everyone": (with_line("server", 'proxies = ["128.0.0.0/1"]'), "server.proxies: a network wider"),
+    "more than a /8": (with_line("server", 'proxies = ["10.0.0.0/7"]'), "server.proxies: a network wider"),
+    "everyone on IPv6": (with_line("server", 'proxies = ["::/0"]'), "server.proxies: a network wider"),
+    "more than a provider": (with_line("server", 'proxies = ["2001:db8::/31"]'), "server.proxies: a network wider"),
     "a proxy in a zone": (with_line("server", 'proxies = ["fe80::1%eth0"]'), "server.proxies: each must"),
     "a proxy that is blank": (with_line("server", 'proxies = [" "]'), "server.proxies: each must"),
     "hosts that are no list": (with_line("server", f'hosts = "{SECRET}"'), "[server] hosts"),

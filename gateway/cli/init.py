@@ -38,7 +38,8 @@ public_url = "{public_url}"   # what agents type; decides the cookie's name and 
 # body_seconds = 5.0          # how long a log-in may take to arrive
 # idle_seconds = 60.0         # how long a connection may stay open between two requests
 # answer_seconds = 60.0       # how long an answer may take to be read
-# proxies = []                # addresses of proxies of yours in front, whose last X-Forwarded-For entry is believed
+# proxies = []                # addresses of proxies of yours in front, whose last X-Forwarded-For entry is believed:
+                              # the proxies' own, never the network of clients, who could write any address there
 # tls_certificate = "server.pem"
 # tls_key = "server.key"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import lru_cache
-from ipaddress import IPv6Address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network
 from typing import Final, NamedTuple
 
 from gateway.errors import TooManyAttempts, TooManyRequests
@@ -13,6 +13,7 @@ from gateway.limits.buckets import Buckets
 from gateway.limits.delays import Delays
 
 _NETWORK: Final = (1 << 128) - (1 << 64)
+_NAT64: Final = IPv6Network("64:ff9b::/96")
 
 
 class Rate(NamedTuple):
@@ -90,9 +91,12 @@ class Limits:
 
 @lru_cache(maxsize=4096)
 def _line_of(address: str) -> str:
-    """What stands for an IPv6 address: its /64, since one subscriber has all of it. IPv4 written as IPv6 is IPv4."""
+    """What stands for an IPv6 address: its /64, since one subscriber has all of it. IPv4 written as IPv6, or translated
+    (RFC 6052), is IPv4: all of it is in one /64."""
     try:
         parsed = IPv6Address(address)
     except ValueError:
         return address
+    if parsed in _NAT64:
+        return str(IPv4Address(int(parsed) & 0xFFFF_FFFF))
     return str(parsed.ipv4_mapped or IPv6Address(int(parsed) & _NETWORK))

@@ -246,8 +246,8 @@ def test_probes_and_scrapes_are_not_counted(slow_addresses):
 
 @pytest.mark.parametrize(
     "forwarded",
-    ["{0}", "198.51.100.1, {0}", "garbage, {0}, 10.0.0.7", "::ffff:{0}"],
-    ids=["alone", "behind what the client wrote", "before another proxy", "as IPv6"],
+    ["{0}", "198.51.100.1, {0}", "garbage, {0}, 10.0.0.7", "::ffff:{0}", "{0}:4711", "[::ffff:{0}]:443, 10.0.0.7:80"],
+    ids=["alone", "behind what the client wrote", "before another proxy", "as IPv6", "with a port", "with ports"],
 )
 def test_clients_behind_our_proxies_have_each_their_own_limit_and_are_named_in_the_record(slow_addresses, forwarded):
     first, second = new_address(), new_address()
