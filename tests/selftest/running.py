@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Collection, Sequence
+from functools import cache
 from pathlib import Path
 
 from gateway.selftest.kit import CHECKS, carry_out
@@ -16,7 +17,9 @@ UNLIMITED = 1e9
 """Requests a second: the gateways of these tests have no limits that would matter."""
 
 
+@cache
 def trust(ca: Path | None) -> ssl.SSLContext:
+    """Made once: reading all of a machine's authorities takes longer than most checks."""
     return ssl.create_default_context(cafile=str(ca) if ca else None)
 
 
