@@ -100,7 +100,7 @@ class SessionApi:
         except ProfileRefused as refusal:
             entry.agent = refusal.identifier
             raise
-        limits.log_in_succeeded(identifier=asked.identifier)
+        limits.log_in_succeeded(address=entry.address, identifier=asked.identifier)
         agent = opened.agent
         entry.known(agent)
         shown = {

@@ -24,7 +24,11 @@ def delay_seconds(failures: int) -> int:
 
 
 class Delays:
-    """Failures in a row of each key, over all processes together. Make it before the fork.
+    """Failures of each identifier, over all processes together, from every address, and of them those from one address.
+    Make it before the fork.
+
+    A success is forgiven the failures that came from where it came from, and no others: or whoever fails elsewhere
+    would see that somebody has that name and has just logged in.
 
     A cell holds how many there were and when the last was (milliseconds on the monotonic clock), moved as one number.
     """
@@ -35,25 +39,33 @@ class Delays:
         self._salt = fresh_salt()
         self._cells = shared_cells()
 
-    def wait(self, key: str) -> int:
-        """For how many whole seconds, rounded up, nothing is tried for `key`; 0 where it may be tried now."""
+    def wait(self, identifier: str) -> int:
+        """For how many whole seconds, rounded up, nothing is tried for it; 0 where it may be tried now."""
         now = self._now() // _MILLISECOND
-        left = min(self._left(place, now) for place in self._places(key))
+        left = min(self._left(place, now) for place in self._places(identifier))
         return -(-left // 1000)
 
-    def failed(self, key: str) -> None:
+    def failed(self, identifier: str, *, address: str) -> None:
         """An attempt failed that was tried."""
         now = self._now() // _MILLISECOND
-        places = self._places(key)
-        failures = min(self._failures(place, now) for place in places) + 1
-        for place in places:
-            # The instant is new in each row and the count never falls, so no row says less than there was.
-            self._cells[place] = now << _COUNT_BITS | min(max(failures, self._failures(place, now)), _MOST)
+        for places in (self._places(identifier), self._places((identifier, address))):
+            failures = min(self._failures(place, now) for place in places) + 1
+            for place in places:
+                # The instant is new in each row and the count does not fall, so no row says less than there was.
+                self._cells[place] = now << _COUNT_BITS | min(max(failures, self._failures(place, now)), _MOST)
 
-    def succeeded(self, key: str) -> None:
-        """An attempt succeeded: the row of failures is over. (Also for a key that shares a cell with it, rarely.)"""
-        for place in self._places(key):
+    def succeeded(self, identifier: str, *, address: str) -> None:
+        """An attempt succeeded: what failed from this address is forgotten. (Also some of what was of others who share
+        a cell with it, rarely.)"""
+        now = self._now() // _MILLISECOND
+        its_own = self._places((identifier, address))
+        forgiven = min(self._failures(place, now) for place in its_own)
+        if not forgiven:
+            return
+        for place in its_own:
             self._cells[place] = 0
+        for place in self._places(identifier):
+            self._cells[place] -= min(forgiven, self._cells[place] & _MOST)
 
     def _left(self, place: int, now: int) -> int:
         at = self._cells[place] >> _COUNT_BITS
@@ -63,6 +75,6 @@ class Delays:
         cell = self._cells[place]
         return 0 if now - (cell >> _COUNT_BITS) >= 1000 * FORGOTTEN_SECONDS else cell & _MOST
 
-    def _places(self, key: str) -> list[int]:
+    def _places(self, key: str | tuple[str, str]) -> list[int]:
         digits = hash((self._salt, key))
         return [row * ROW | digits >> row * ROW_BITS & MASK for row in range(ROWS)]

@@ -81,12 +81,14 @@ class Limits:
 
     def log_in_failed(self, *, address: str, identifier: str) -> None:
         """A log-in was tried and failed."""
-        self._failures.spend(_line_of(address) if ":" in address else address)
-        self._delays.failed(identifier)
+        line = _line_of(address) if ":" in address else address
+        self._failures.spend(line)
+        self._delays.failed(identifier, address=line)
 
-    def log_in_succeeded(self, *, identifier: str) -> None:
-        """A log-in was tried and is good: the failures of this identifier are forgotten, those of the address stay."""
-        self._delays.succeeded(identifier)
+    def log_in_succeeded(self, *, address: str, identifier: str) -> None:
+        """A log-in was tried and is good: this identifier's failures from this address are forgotten. Those of others
+        stay, and for the address all stay."""
+        self._delays.succeeded(identifier, address=_line_of(address) if ":" in address else address)
 
 
 @lru_cache(maxsize=4096)

@@ -144,10 +144,34 @@ def test_one_identifier_from_many_addresses_waits_longer_each_time(guarded, fres
     assert waits == [1, 2, 4]
     if known:
         assert attempt(guarded, identifier, PASSWORD).status == 201
-        # The row is over: the next ones are a first and a second failure.
+        # From another address than theirs: their failures stay, and the next one is a sixth.
+        is_problem(attempt(guarded, identifier), 401, "GW103")
+        assert 4 < is_too_many(attempt(guarded, identifier)) <= 8
+
+
+@pytest.mark.attack(17)
+def test_a_stranger_does_not_see_that_the_holder_of_an_identifier_has_just_logged_in(guarded, fresh):
+    holders, nobodys = next(fresh), "personne-qui-se-connecte"
+    strangers = {holders: new_address(), nobodys: new_address()}
+    for identifier, stranger in strangers.items():
         for _ in range(2):
-            is_problem(attempt(guarded, identifier), 401, "GW103")
-        assert attempt(guarded, identifier, PASSWORD).status == 201
+            is_problem(attempt(guarded, identifier, address=stranger), 401, "GW103")
+    assert attempt(guarded, holders, PASSWORD).status == 201
+    seen = []
+    for identifier, stranger in strangers.items():
+        third, fourth = (attempt(guarded, identifier, address=stranger) for _ in range(2))
+        is_problem(third, 401, "GW103")
+        seen.append((third.status, is_too_many(fourth)))
+    assert seen == [(401, 1), (401, 1)]
+
+
+@pytest.mark.attack(17)
+def test_whoever_mistypes_and_logs_in_begins_anew(guarded, fresh):
+    identifier, address = next(fresh), new_address()
+    for _ in range(2):
+        for _ in range(2):
+            is_problem(attempt(guarded, identifier, address=address), 401, "GW103")
+        assert attempt(guarded, identifier, PASSWORD, address=address).status == 201
 
 
 @pytest.mark.attack(17)

@@ -83,7 +83,7 @@ def test_failures_make_the_identifier_wait_from_every_address(limits, clock):
 def test_log_ins_with_one_identifier_have_a_limit_whatever_becomes_of_them(limits, clock):
     for number in range(6):
         limits.admit_log_in(address=f"203.0.113.{number}", identifier="t1")
-        limits.log_in_succeeded(identifier="t1")
+        limits.log_in_succeeded(address=f"203.0.113.{number}", identifier="t1")
     assert seconds(TooManyRequests, lambda: limits.admit_log_in(address="192.0.2.1", identifier="t1")) == 1
     limits.admit_log_in(address="203.0.113.1", identifier="t2")
     clock.forward(1)
@@ -103,7 +103,7 @@ def test_failures_make_the_address_wait_for_every_identifier(limits, clock):
 def test_a_success_is_forgiven_the_identifier_and_not_the_address(limits):
     for _ in range(2):
         limits.log_in_failed(address="203.0.113.9", identifier="t1")
-    limits.log_in_succeeded(identifier="t1")
+    limits.log_in_succeeded(address="203.0.113.9", identifier="t1")
     limits.log_in_failed(address="203.0.113.9", identifier="t1")
     limits.admit_log_in(address="203.0.113.8", identifier="t1")
     assert seconds(TooManyAttempts, lambda: limits.admit_log_in(address="203.0.113.9", identifier="t1")) == 10
