@@ -16,10 +16,11 @@ import click
 from gateway import settings
 from gateway.cli.output import FORMATS, print_rows
 from gateway.cli.speaking import FOUND, MISUSE, leave
-from gateway.errors import Busy, Misconfigured, StoreUnavailable
+from gateway.errors import Misconfigured, StoreUnavailable
 from gateway.identity import directory
 from gateway.identity.passwords import new_password
 from gateway.identity.store import Store, open_store
+from gateway.limits.delays import LONGEST_SECONDS
 from gateway.model import MANDATE_KINDS, PARTNER_KINDS
 
 _LONGEST_LINE: Final = 4096
@@ -63,7 +64,7 @@ def command(group: click.Group, name: str, example: str) -> Callable[[Callable[.
                 function(store, **parameters)
             except Misconfigured as error:
                 leave(error.problems, status=MISUSE)
-            except (StoreUnavailable, Busy) as error:
+            except StoreUnavailable as error:
                 leave([f"The directory cannot be used now: {error.because}."], status=FOUND)
             finally:
                 store.close()
@@ -220,11 +221,12 @@ def resume_account(store: Store, identifier: str) -> None:
 @command(account, "unlock", "m.martin")
 @identifier_argument
 def unlock_account(store: Store, identifier: str) -> None:
-    """Let IDENTIFIER in again, whom ten wrong passwords in a row have locked out.
-
-    Whoever has just failed still waits for a moment, two minutes at most.
-    """
+    """Let IDENTIFIER in again, whom ten wrong passwords in a row have locked out."""
     directory.unlock_account(store, identifier=identifier)
+    click.echo(
+        f"{identifier} is let in again. Where failures have only just been, a running gateway may still ask to wait, "
+        f"{LONGEST_SECONDS // 60} minutes at most."
+    )
 
 
 @command(account, "profiles", "m.martin --profile T1 --profile T9")

@@ -222,7 +222,9 @@ def test_the_list_shows_the_lock_and_a_command_lifts_it(town, quick, tmp_path, m
         refused(town)
     [listed] = json.loads(cafpro("account", "list", "--format", "json"))
     assert listed["locked_at"] == "2026-06-15T10:00:00Z"
-    assert cafpro("account", "unlock", town.agent) == ""
+    said = cafpro("account", "unlock", town.agent)
+    assert said.startswith(f"{town.agent} is let in again.")
+    assert said.endswith(", 2 minutes at most.\n")
     [listed] = json.loads(cafpro("account", "list", "--format", "json"))
     assert listed["locked_at"] is None
     assert cafpro("account", "unlock", "nobody", status=2) == "There is no account called 'nobody'.\n"
