@@ -116,8 +116,8 @@ class RouteTable:
                 number = DossierNumber(nouns[NUMBER])
                 return Match(route, nouns, number, route.path(nouns), route.rubrics(nouns))
         if any(route.template.misnumbered.fullmatch(path) for route in candidates):
-            raise MalformedNumber
-        raise NoSuchRoute
+            raise MalformedNumber("not seven digits where the number stands")
+        raise NoSuchRoute("no route has this path")
 
     def plan(self, route: Route, nouns: Mapping[str, str], granted: Set[str]) -> Plan:
         """The plan to redact the JSON of this route when these rubrics are granted. Plans are made once and kept.

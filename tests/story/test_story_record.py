@@ -91,6 +91,19 @@ CONSULTATIONS = {
 
 
 @pytest.mark.parametrize(
+    ("path", "code", "because"),
+    [
+        ("/dossiers/123", "GW207", "not seven digits where the number stands"),
+        ("/nowhere", "GW203", "no route has this path"),
+        ("/-/nowhere", "GW203", "not one of our own addresses"),
+    ],
+)
+def test_an_address_that_is_none_is_recorded_with_the_reason(gateway, sessions, path, code, because):
+    row = gateway.recorded(gateway.ask(path, sessions["T1"]))
+    assert (row["agent"], row["code"], row["because"]) == ("t1", code, because)
+
+
+@pytest.mark.parametrize(
     ("profile", "path", "route", "status", "code", "left"), CONSULTATIONS.values(), ids=CONSULTATIONS
 )
 def test_a_consultation_is_recorded_with_its_outcome(gateway, sessions, profile, path, route, status, code, left):
