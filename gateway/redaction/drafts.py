@@ -85,7 +85,7 @@ def _plant(root: _Draft, pointer: Pointer, written: str) -> _Draft:
 def _settle(draft: _Draft, pointer: Pointer, inherited: str | None) -> Part:
     """The part that the draft becomes; fields that are listed come first, in the order of their list."""
     label = draft.label or inherited
-    drafts = {name: draft.members.get(name) or _Draft(draft.written) for name in draft.listed or ()} | draft.members
+    drafts = {name: _Draft(draft.written) for name in draft.listed or ()} | draft.members
     members = {name: _settle(child, (*pointer, name), label) for name, child in drafts.items()}
     item = _settle(draft.item, (*pointer, ANY_ITEM), label) if draft.item else None
     return Part(label, members if members or draft.listed is not None else None, item)
@@ -102,7 +102,8 @@ def _doubts(draft: _Draft, pointer: Pointer, inherited: str | None, places: Coll
     elif label is None and pointer and draft.labels() <= {None, NEVER}:
         if NEVER in {child.label for child in draft.inside()}:
             sentence = f'"{draft.written}" has no effect: nothing in "{here}" belongs to a rubric.'
-            yield Problem(draft.written, sentence + did_you_mean(here, places))
+            elsewhere = [place for place in places if not place.startswith(here + "/")]
+            yield Problem(draft.written, sentence + did_you_mean(here, elsewhere))
     elif label and draft.members:
         yield from _open_ends(draft, pointer, label)
     for name, child in draft.members.items():

@@ -177,10 +177,11 @@ def _read_part_of(known: Mapping[str, Any], entry: Entry) -> None:
     for key, other in (("part_of", "at"), ("at", "part_of")):
         if key not in known:
             entry.doubt(other, f'"{other}" goes together with "{key}", which is missing.')
-    entry.part_of, entry.at = known.get("part_of", ""), known.get("at", "")
-    if "at" not in known:
+    entry.part_of = known.get("part_of", "")
+    if "at" not in known or not _check_pointer(known["at"], entry):
         return
-    if _check_pointer(entry.at, entry) and ANY_ITEM in read_pointer(entry.at):
+    entry.at = known["at"]
+    if ANY_ITEM in read_pointer(entry.at):
         entry.doubt(entry.at, f'"{entry.at}" cannot contain "*": an item of a list has no address of its own.')
     elif entry.template:
         in_path = any(segment.noun == "rubric" for segment in entry.template.segments)

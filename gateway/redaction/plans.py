@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import UNSET, Raw
 
 from gateway.model import ALWAYS, THE_NUMBER
 from gateway.redaction.parts import Part
@@ -137,11 +137,7 @@ class Members(Container):
         self.inside = inside
         self.places = {name: place for place, name in enumerate(inside)}
         fields = [
-            (
-                f"m{self.places[name]}",
-                node.type if isinstance(node, Leaf) else node.type | UnsetType,
-                msgspec.field(default=node.missing, name=name),
-            )
+            (f"m{self.places[name]}", node.type, msgspec.field(default=node.missing, name=name))
             for name, node in inside.items()
         ]
         struct = msgspec.defstruct("Members", fields, omit_defaults=True, gc=False)

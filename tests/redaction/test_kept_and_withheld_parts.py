@@ -65,6 +65,8 @@ def opened(body: str, *granted: str):
         ("null in a granted closed part stays null", "paiement", '{"rubriques":{"paiement":null}}', '{"rubriques":{"paiement":null}}', "paiement"),
         ("null in a part opened by a carve-out only is absent", "famille", '{"rubriques":{"adresse":null}}', '{"rubriques":{}}', ""),
         ("null in the frame is absent", "rsa", '{"rubriques":null}', "{}", ""),
+        ("a granted list that is null stays null", "paiement", '{"rubriques":{"paiement":{"versements":null}}}', '{"rubriques":{"paiement":{"versements":null}}}', "paiement"),
+        ("null in a granted part with a carve-out stays null", "adresse,famille", '{"rubriques":{"adresse":null}}', '{"rubriques":{"adresse":null}}', "adresse"),
         ("a granted list keeps its null items", "paiement", '{"rubriques":{"paiement":{"versements":[null,{"date":1,"iban":2}]}}}', '{"rubriques":{"paiement":{"versements":[null,{"date":1}]}}}', "paiement"),
         ("a granted list stays when it is empty", "paiement", '{"rubriques":{"paiement":{"versements":[]}}}', '{"rubriques":{"paiement":{"versements":[]}}}', "paiement"),
         ("a granted part with only withheld fields stays, empty", "paiement", '{"rubriques":{"paiement":{"versements":[{"iban":"FR"}]}}}', '{"rubriques":{"paiement":{"versements":[{}]}}}', "paiement"),
@@ -178,6 +180,7 @@ REFUSED = {
     "a control character in a string": b'{"numero":"\x01"}',
     "a second document": b'{"numero":"1"}{"numero":"1"}',
     "a byte after the end": b'{"numero":"1"}\x00',
+    "a form feed after the end of what has another shape": b'{"rubriques":null}\x0c',
     "a cut document": b'{"numero":"1","rubriques":{"rsa":{"a":1',
     "HTML": b"<html>erreur</html>",
     "a list instead of the dossier": b"[]",
@@ -197,6 +200,9 @@ REFUSED = {
     "a rubric twice": b'{"rubriques":{"rsa":1,"rsa":2}}',
     "a rubric twice, the shorter first": b'{"rubriques":{"rsa":1,"rsa":12}}',
     "a rubric twice, the longer first": b'{"rubriques":{"rsa":12,"rsa":1}}',
+    "a rubric twice, the longer first, before another": b'{"rubriques":{"rsa":12,"rsa":1,"droits":1}}',
+    "a rubric twice, before another": b'{"rubriques":{"rsa":1,"rsa":2,"droits":1}}',
+    "a rubric twice with one value, before another": b'{"rubriques":{"rsa":1,"rsa":1,"droits":1}}',
     "a withheld rubric twice": b'{"rubriques":{"droits":1,"droits":2}}',
     "an unknown key twice": b'{"x":1,"x":1}',
     "the frame twice": b'{"rubriques":{"rsa":1},"rubriques":{"rsa":2}}',
@@ -239,6 +245,9 @@ def test_bytes_that_are_not_utf8_are_found_anywhere_in_a_long_document():
             redact(bytes(body), plan, "1234567")
     with pytest.raises(UpstreamNotUnderstood):
         redact(long.encode()[:-3] + "é".encode()[:1], plan, "1234567")
+    with pytest.raises(UpstreamNotUnderstood) as refusal:
+        redact(b"\xff" + long.encode(), plan, "1234567")
+    assert refusal.value.because == "not UTF-8"
 
 
 NUMBERED = compile_routes(
@@ -271,8 +280,9 @@ answer = "json"
 )
 def test_an_answer_about_another_dossier_is_refused(head):
     plan = NUMBERED.plan(NUMBERED.routes[0], {"numero": "1234567"}, {"rsa"})
-    with pytest.raises(UpstreamNotUnderstood):
+    with pytest.raises(UpstreamNotUnderstood) as refusal:
         redact(f'{{{head}"rsa":1}}'.encode(), plan, "1234567")
+    assert refusal.value.because == "another dossier than the one asked for"
 
 
 @pytest.mark.parametrize(
@@ -281,3 +291,9 @@ def test_an_answer_about_another_dossier_is_refused(head):
 def test_an_answer_about_the_dossier_that_was_asked_for_leaves(body):
     plan = NUMBERED.plan(NUMBERED.routes[0], {"numero": "1234567"}, {"rsa"})
     assert redact(body.encode(), plan, "1234567").body == b'{"en_tete":{"numero":"1234567"},"rsa":1}'
+
+
+def test_a_route_knows_whether_its_answers_say_whose_they_are():
+    assert NUMBERED.routes[0].tells_whose
+    assert not WHOLE.tells_whose
+    assert not ONE.tells_whose

@@ -503,6 +503,72 @@ MISTAKES = [
         ],
     ),
     (
+        "a place with its rubric for a path without",
+        '"GET /dossiers/{numero}/rubriques/{rubric}"',
+        '"GET /dossiers/{numero}/famille"',
+        [
+            'routes.toml:21: "match" and "at" must both contain {rubric}, or neither.',
+        ],
+    ),
+    (
+        "a place that is no pointer",
+        'at      = "/rubriques/{rubric}"',
+        'at      = "rubriques/{rubric}"',
+        [
+            'routes.toml:21: the pointer "rubriques/{rubric}" must start with "/", as in "/rubriques/famille".',
+        ],
+    ),
+    (
+        "a place inside a list",
+        'at      = "/rubriques/{rubric}"',
+        'at      = "/rubriques/famille/personnes/*"',
+        [
+            'routes.toml:21: "/rubriques/famille/personnes/*" cannot contain "*": an item of a list has no address of its own.',
+            'routes.toml:21: nothing at "/rubriques/famille/personnes/*" of "dossier" belongs to a rubric.',
+        ],
+    ),
+    (
+        "items of which none may leave",
+        '"/numero" = "always"',
+        '"/avis/*" = "never"',
+        [
+            'routes.toml:8: "/avis/*" has no effect: nothing in "/avis" belongs to a rubric.',
+        ],
+    ),
+    (
+        "a label without quotes",
+        '"/numero" = "always"',
+        '"/numero" = 1',
+        [
+            'routes.toml:8: "/numero" must have one rubric between quotes; write the pointer between quotes too.',
+        ],
+    ),
+    (
+        "the same words in a comment before",
+        'action = "consult"',
+        '# "read" # "read"\naction = "read"',
+        [
+            'routes.toml:5: action cannot be "read"; it is one of "consult", "message".',
+        ],
+    ),
+    (
+        "a missing key and an empty text",
+        'action = "consult"\nanswer = "json"\nquery  = ["page"]',
+        'answer = "json"\nquery  = [""]',
+        [
+            'routes.toml:1: "" under "query" is not the name of a query parameter.',
+            'routes.toml:1: this route has no "action".',
+        ],
+    ),
+    (
+        "a document with a rubric in its path",
+        "courriers/{id}.pdf",
+        "courriers/{rubric}.pdf",
+        [
+            "routes.toml:25: the path of a document cannot contain {rubric}: its rubric is fixed.",
+        ],
+    ),
+    (
         "parts beside part_of",
         'part_of = "dossier"',
         'part_of = "dossier"\nparts = {}',
@@ -604,8 +670,11 @@ def test_the_same_words_in_two_routes_are_told_apart_by_their_line():
 
 OVER_THE_BOUNDS = {
     "lists a thousand deep": ("[" * 1_000, "routes.toml:3: brackets, braces or dotted keys nest deeper than 8."),
-    "lists deep over many lines": ("[\n" * 100_000, "routes.toml:"),
+    "lists deep over many lines": ("[\n" * 100_000, "routes.toml:100002: "),
     "lists nine deep": ("[" * 9 + "]" * 9, "routes.toml:3: brackets, braces or dotted keys nest deeper than 8."),
+    "lists nine deep, then again": ("[1]\ny = " + "[" * 9 + "]" * 9 + "\nz = " + "[" * 9 + "]" * 9, "routes.toml:4: "),
+    "lists nine deep before a long line": ("[" * 9 + "]" * 9 + "\nz = [" + "1, " * 90 + "]", "routes.toml:3: "),
+    "a key with ten dots, without a bracket": ("1\n" + "a." * 10 + "b = 1", "routes.toml:1: "),
     "a table in a table in a table": ("{a = " * 300 + "1" + "}" * 300, "routes.toml:3: brackets, braces or dotted"),
     "a key with a thousand dots": ("1\n" + "a." * 990 + "b = 1", "routes.toml:"),
     "a number of 5 000 digits": ("9" * 5_000, "routes.toml:3: this line has more than 2000 characters"),
@@ -661,6 +730,8 @@ def test_routes_that_are_not_sections_are_refused(text):
         ("{numero}/1234567", "1234567/{numero}", True),
         ("a{numero}", "{numero}a", False),
         ("n-{numero}/{id}", "n-{numero}/1-{id}", True),
+        ("{id}.pdf/{numero}", "{numero}-aaaaaaaaaaaaaaaaaaaaaa.pdf/{id}", True),
+        ("{id}.pdf/{numero}", "{numero}-aaaaaaaaaaaaaaaaaaaaaaaaa.pdf/{id}", False),
     ],
 )
 def test_two_routes_clash_exactly_where_a_path_fits_both(one, other, clash):
@@ -685,3 +756,20 @@ def test_a_pointer_may_write_a_slash_and_a_tilde_in_a_key():
     table = compile_routes(GOOD.replace('"/numero" = "always"', '"/a~1b~0c" = "always"'), SLUGS)
     plan = table.plan(table.routes[0], {}, {"rsa"})
     assert redact(b'{"a/b~c":1,"a":2,"a/b":3}', plan, "1234567").body == b'{"a/b~c":1}'
+
+
+def test_a_route_written_on_one_line_is_told_by_what_stands_there():
+    text = """# All in one.
+route = [
+{name = "dossier", match = "GET /d/{numero}", action = "consult", answer = "json", parts = {"/rsa" = "toujours"}},
+]
+"""
+    with pytest.raises(Misconfigured) as refusal:
+        compile_routes(text, SLUGS)
+    assert refusal.value.problems == ('routes.toml:3: "/rsa" cannot be "toujours": the policies have no such rubric.',)
+
+
+def test_a_key_on_the_first_line_is_told_with_its_line():
+    with pytest.raises(Misconfigured) as refusal:
+        compile_routes("routess = 1\n\nx = 'routess'\n", SLUGS)
+    assert refusal.value.problems[0].startswith('routes.toml:1: the file has no place for "routess"')
