@@ -10,8 +10,9 @@ import pytest
 
 from gateway.errors import Misconfigured
 from gateway.policy import loading
-from gateway.policy.lint import FILES
+from gateway.policy.lint import FILES, named_rubrics
 from gateway.policy.loading import load
+from gateway.policy.sandbox import PolicyDefect
 from gateway.policy_files.folder import load_folder
 
 P, M, C, R, G, S = FILES
@@ -278,6 +279,36 @@ LOADED_BY_OSO = {
 def test_a_policy_that_is_well_formed_and_wrong_is_refused_at_load(texts, change, said):
     problems = refused(change(texts))
     assert any(said in problem for problem in problems), "\n".join(problems)
+
+
+@pytest.mark.parametrize(
+    ("schema", "rubrics"),
+    [
+        ({}, []),
+        ({S: "rubric_slugs("}, []),
+        ({S: 'rubric_slugs(["rsa", "droits", "rsa"]);'}, ["rsa", "droits"]),
+        ({S: 'rubric_slugs(["rsa"]);\nothers(["droits"]);\nrubric_slugs(x) if x = "famille";'}, ["rsa"]),
+    ],
+)
+def test_the_rubrics_of_a_folder_are_those_its_schema_names_whatever_else_is_wrong(schema, rubrics):
+    assert named_rubrics(schema) == rubrics
+
+
+def test_what_oso_alone_refuses_is_told_in_one_line_without_its_advertisement(texts, monkeypatch):
+    def refusing(_):
+        raise PolicyDefect("the policy tried\n  to fly\nGet help with Oso from our engineers: https://" + "x" * 400)
+
+    monkeypatch.setattr(loading, "StrictOso", refusing)
+    with pytest.raises(Misconfigured) as caught:
+        load(texts)
+    assert caught.value.problems == ("policies: the policy tried to fly",)
+
+
+def test_an_unknown_profile_of_plain_letters_is_not_said_to_be_of_another_alphabet(changed):
+    with pytest.raises(Misconfigured) as caught:
+        load(changed(M, ENFANTS, ENFANTS.replace("T3", "T7")))
+    (problem,) = caught.value.problems
+    assert problem.startswith("matrix.polar:8: unknown profile `T7`. Profiles are listed in profiles.polar.")
 
 
 def test_windows_ends_of_line_are_read_like_others(texts):

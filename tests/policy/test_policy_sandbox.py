@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 from oso import Oso
 from polar.exceptions import OsoError, ParserError, PolarRuntimeError
+from polar.query import Query
 from polar.variable import Variable
 
 from gateway.model import Facts
 from gateway.policy.engine import Policy
 from gateway.policy.lint import Folder, Row
-from gateway.policy.sandbox import QUERY_MILLISECONDS, PolarAgent, PolarDossier, PolicyDefect, StrictOso
+from gateway.policy.sandbox import QUERY_MILLISECONDS, PolarAgent, PolarDossier, PolicyDefect, StrictOso, StrictQuery
 
 AGENT = PolarAgent("T9", "external", "in_force", "signed", "password")
 DOSSIER = PolarDossier(["judgment"], "none")
@@ -132,7 +133,11 @@ def test_declared_facts_are_read():
     assert not engine.holds("grants", AGENT, PolarDossier(["masp"], "none"))
 
 
-@pytest.mark.parametrize("value", [None, 1, True, {"a": 1}, ("T9",), object(), b"T9", frozenset({"T9"})], ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize(
+    "value",
+    [None, 1, True, {"a": 1}, ("T9",), object(), b"T9", frozenset({"T9"})],
+    ids=lambda value: type(value).__name__,
+)
 def test_a_fact_of_a_wrong_type_is_not_read_even_under_not(value):
     engine = asked('grants(a: Agent) if not a.profile = "T1"; reads(a: Agent) if a.profile = "T9";')
     odd = PolarAgent(value, "external", "in_force", "signed", "password")
@@ -200,6 +205,22 @@ def test_a_question_in_text_is_refused(question):
 def test_a_rule_that_does_not_exist_raises_rather_than_denies():
     with pytest.raises(PolarRuntimeError):
         asked('grants("a");').holds("grant", AGENT)
+
+
+WAYS_OUT = {name for name in vars(Query) if name.startswith("handle_")}
+TYPES = {"handle_external_isa", "handle_external_is_subclass", "handle_external_is_subspecializer"}
+"""They compare a noun with a class that we registered, and reach nothing."""
+
+
+def test_every_way_out_of_the_engine_is_shut_but_the_reading_of_facts_and_of_their_types():
+    assert {name for name in WAYS_OUT if name in vars(StrictQuery)} == WAYS_OUT - TYPES
+
+
+@pytest.mark.parametrize("name", sorted(WAYS_OUT - TYPES - {"handle_external_call"}))
+def test_a_way_out_that_the_engine_takes_by_itself_ends_the_query(name):
+    arguments = (AGENT, "mandates") if name == "handle_relation" else ({},)
+    with pytest.raises(PolicyDefect, match="the policy tried to "):
+        getattr(StrictQuery, name)(None, *arguments)
 
 
 def test_an_engine_is_loaded_once():

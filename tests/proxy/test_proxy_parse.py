@@ -19,15 +19,18 @@ from gateway.policy_files.folder import load_folder, shipped
 from gateway.proxy import parse as module
 from gateway.proxy.parse import announces_a_body, parse
 
-ROUTES = load_folder(shipped()).routes
+
+@pytest.fixture(scope="module")
+def routes():
+    return load_folder(shipped()).routes
 
 
 def environ_of(path="/dossiers/9990001", *, method="GET", query="", **headers):
     return {"REQUEST_METHOD": method, "PATH_INFO": path, "QUERY_STRING": query, **headers}
 
 
-def test_a_dossier_is_asked_for_by_its_rebuilt_path():
-    request = parse(environ_of(), ROUTES, "id")
+def test_a_dossier_is_asked_for_by_its_rebuilt_path(routes):
+    request = parse(environ_of(), routes, "id")
     assert (request.number, request.path) == ("9990001", "/dossiers/9990001")
     assert request.upstream_headers == {"Accept": "application/json", "X-Request-Id": "id"}
 
@@ -68,15 +71,15 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("environ", "refusal"), REFUSED.values(), ids=REFUSED)
-def test_what_no_route_declares_is_refused(environ, refusal):
+def test_what_no_route_declares_is_refused(routes, environ, refusal):
     with pytest.raises(refusal) as caught:
-        parse(environ, ROUTES, "id")
+        parse(environ, routes, "id")
     assert type(caught.value) is refusal
 
 
-def test_a_method_that_is_refused_is_told_which_are_not():
+def test_a_method_that_is_refused_is_told_which_are_not(routes):
     with pytest.raises(MethodNotAllowed) as caught:
-        parse(environ_of(method="DELETE"), ROUTES, "id")
+        parse(environ_of(method="DELETE"), routes, "id")
     assert dict(caught.value.headers)["Allow"] == "GET, HEAD"
 
 
@@ -94,14 +97,14 @@ LANGUAGES = {
 
 
 @pytest.mark.parametrize(("language", "passed"), LANGUAGES.items(), ids=lambda value: repr(value)[:30])
-def test_a_language_is_passed_on_only_where_it_is_one(language, passed):
-    headers = parse(environ_of(HTTP_ACCEPT_LANGUAGE=language), ROUTES, "id").upstream_headers
+def test_a_language_is_passed_on_only_where_it_is_one(routes, language, passed):
+    headers = parse(environ_of(HTTP_ACCEPT_LANGUAGE=language), routes, "id").upstream_headers
     assert headers.get("Accept-Language") == (language if passed else None)
 
 
-def test_no_other_header_of_the_client_is_passed_on():
+def test_no_other_header_of_the_client_is_passed_on(routes):
     clients = {f"HTTP_{name}": "CANARI" for name in ("X_PROFIL", "X_FORWARDED_FOR", "COOKIE", "RANGE", "AUTHORIZATION")}
-    assert "CANARI" not in str(parse(environ_of(**clients), ROUTES, "id").upstream_headers)
+    assert "CANARI" not in str(parse(environ_of(**clients), routes, "id").upstream_headers)
 
 
 @pytest.mark.parametrize(
@@ -163,9 +166,9 @@ def test_whatever_query_is_accepted_holds_each_declared_parameter_once_and_one_l
 
 
 @given(st.text(max_size=40), st.sampled_from(["", "/rubriques/adresse", "/attestations/a.pdf"]))
-def test_whatever_number_is_accepted_is_seven_digits_in_the_path(number, rest):
+def test_whatever_number_is_accepted_is_seven_digits_in_the_path(routes, number, rest):
     try:
-        request = parse(environ_of(f"/dossiers/{number}{rest}"), ROUTES, "id")
+        request = parse(environ_of(f"/dossiers/{number}{rest}"), routes, "id")
     except Refusal:
         return
     assert request.number.isascii() and request.number.isdigit() and len(request.number) == 7
