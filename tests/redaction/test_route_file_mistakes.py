@@ -632,6 +632,112 @@ MISTAKES = [
             'routes.toml:6: "text/html" is not a type of JSON.',
         ],
     ),
+    (
+        "a space in a path",
+        '"GET /dossiers/{numero}"',
+        '"GET /dossiers/{numero} x"',
+        [
+            'routes.toml:3: "GET /dossiers/{numero} x": "{numero} x" may only contain letters without accents, digits and . _ ~ - besides its noun.',
+        ],
+    ),
+    (
+        "a noun twice",
+        "courriers/{id}.pdf",
+        "{id}/{id}.pdf",
+        [
+            'routes.toml:25: "GET /dossiers/{numero}/{id}/{id}.pdf": the path contains {id} more than once.',
+        ],
+    ),
+    (
+        "a dot between slashes",
+        '"GET /dossiers/{numero}"',
+        '"GET /./{numero}"',
+        [
+            'routes.toml:3: "GET /./{numero}": "." cannot stand between two "/" of a path.',
+        ],
+    ),
+    (
+        "a text for a list",
+        'query  = ["page"]',
+        'query  = "page"',
+        [
+            'routes.toml:6: "query" must be a list of texts, such as ["one", "two"].',
+        ],
+    ),
+    (
+        "a number in a list",
+        'query  = ["page"]',
+        'query  = ["page", 7]',
+        [
+            'routes.toml:6: "query" must be a list of texts, such as ["one", "two"].',
+        ],
+    ),
+    (
+        "a number among fields",
+        '["nom"]',
+        '["nom", 7]',
+        [
+            'routes.toml:13: "/rubriques/famille/personnes/*" must list names, such as ["nom", "date"].',
+        ],
+    ),
+    (
+        "a pointer among fields",
+        '["nom"]',
+        '["nom/usage"]',
+        [
+            'routes.toml:13: the fields of "/rubriques/famille/personnes/*" must be plain names: no "*", no "/", no quotation mark, none empty.',
+        ],
+    ),
+    (
+        "at without part_of",
+        'part_of = "dossier"\n',
+        "",
+        [
+            'routes.toml:20: "at" goes together with "part_of", which is missing.',
+        ],
+    ),
+    (
+        "a path with {rubric} and neither part_of nor at",
+        'part_of = "dossier"\nat      = "/rubriques/{rubric}"\n',
+        "parts = {}\n",
+        [
+            'routes.toml:17: a path with {rubric} answers a part of another route: add "part_of" and "at".',
+            "routes.toml:20: this route has no [route.parts]: nothing of its answer could ever leave.",
+        ],
+    ),
+    (
+        "an answer that nobody could open",
+        '"/rubriques/{rubric}" = "{rubric}"\n"/rubriques/famille/personnes/*/nir" = "never"\n[route.fields]\n"/rubriques/famille" = ["situation", "personnes"]\n"/rubriques/famille/personnes/*" = ["nom"]\n',
+        "",
+        [
+            "routes.toml:7: no part of this answer belongs to a rubric, so nobody could ever open it.",
+            'routes.toml:16: nothing at "/rubriques/{rubric}" of "dossier" belongs to a rubric.',
+        ],
+    ),
+    (
+        "a brace that opens in a pointer",
+        '"/numero" = "always"',
+        '"/num{ero" = "always"',
+        [
+            'routes.toml:8: the pointer "/num{ero" has braces; the only word in braces a pointer knows is "{rubric}".',
+        ],
+    ),
+    (
+        "a brace that closes in a pointer",
+        '"/numero" = "always"',
+        '"/num}ero" = "always"',
+        [
+            'routes.toml:8: the pointer "/num}ero" has braces; the only word in braces a pointer knows is "{rubric}".',
+        ],
+    ),
+    (
+        "{rubric} twice in a pointer",
+        '"/numero" = "always"',
+        '"/{rubric}/{rubric}" = "{rubric}"',
+        [
+            'routes.toml:8: the pointer "/{rubric}/{rubric}" names "{rubric}" more than once.',
+        ],
+    ),
 ]
 
 
@@ -646,6 +752,8 @@ def test_a_mistake_is_told_with_its_line(mistake, good, bad, told):
 def test_the_file_without_mistakes_is_accepted():
     routes = compile_routes(GOOD, SLUGS).routes
     assert [route.name for route in routes] == ["dossier", "rubric", "courrier"]
+    assert {(route.method, route.action) for route in routes} == {("GET", "consult")}
+    assert [(route.answer, route.rubric) for route in routes] == [("json", ""), ("json", ""), ("document", "courrier")]
     assert [route.query for route in routes] == [("page",), (), ()]
     assert [route.content_types for route in routes] == [("application/json",)] * 2 + [("application/pdf",)]
 
@@ -696,6 +804,19 @@ def test_a_pointer_deeper_than_a_document_may_be_is_refused():
     with pytest.raises(Misconfigured) as refusal:
         compile_routes(deep, SLUGS)
     assert refusal.value.problems[0].endswith(f'"{"/a" * 33}" has more than 32 steps.')
+
+
+def test_a_pointer_as_deep_as_a_document_may_be_is_accepted():
+    assert compile_routes(GOOD.replace('"/numero"', f'"{"/a" * 32}"', 1), SLUGS)
+
+
+def test_routes_without_a_name_are_not_taken_for_each_other():
+    with pytest.raises(Misconfigured) as refusal:
+        compile_routes(GOOD.replace('name    = "rubric"', "").replace('name          = "courrier"', ""), SLUGS)
+    assert refusal.value.problems == (
+        'routes.toml:15: this route has no "name".',
+        'routes.toml:23: this route has no "name".',
+    )
 
 
 def test_many_mistakes_are_told_up_to_a_bound():
