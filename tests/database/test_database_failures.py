@@ -15,7 +15,7 @@ from gateway.identity.tables import failure
 from gateway.settings import Identity
 
 NOON = datetime(2026, 6, 15, 10, 0, tzinfo=UTC)
-RULES = Identity(caisse="691")
+RULES = Identity(caisse="691", sessions_at_once=1000)
 AGENT, PASSWORD = "m.martin", "Correct-horse-26"
 
 
