@@ -215,27 +215,30 @@ class Items(Container):
 Node = Leaf | Members | Items
 
 
-def plan_part(part: Part, granted: frozenset[str], *, in_list: bool = False, root: bool = False) -> Node:
+def plan_part(part: Part, granted: frozenset[str], *, in_list: bool = False) -> Node:
     """The plan for `part` when the rubrics `granted` are open. A container from which nothing may leave is a leaf."""
     opened = part.label in (ALWAYS, THE_NUMBER) or part.label in granted
     label = part.label if opened and part.label in granted else ""
     stays = opened or (part.label is None and not in_list)
     if part.item is not None:
         item = plan_part(part.item, granted, in_list=True)
-        if opened or root or item.may_leave:
+        if opened or item.may_leave:
             return Items(item, label, opened=opened, stays=stays)
     elif part.members is not None:
         inside = {name: plan_part(member, granted, in_list=in_list) for name, member in part.members.items()}
-        if opened or root or any(node.may_leave for node in inside.values()):
+        if opened or any(node.may_leave for node in inside.values()):
             return Members(inside, label, opened=opened, stays=stays)
     return Leaf(label, opened=opened)
 
 
 class Plan:
-    """How to redact one part of a document for one set of open rubrics. `pointer` is where that part stands."""
+    """How to redact one part of a document for one set of open rubrics, of which it can hold one at least.
+
+    `pointer` is where that part stands.
+    """
 
     def __init__(self, part: Part, granted: frozenset[str], pointer: str = "") -> None:
-        self.root, self.pointer = plan_part(part, granted, root=True), pointer
+        self.root, self.pointer = plan_part(part, granted), pointer
         self._number = _number_steps(part, self.root)
 
     def is_about(self, value: Any, number: str) -> bool:

@@ -36,6 +36,12 @@ def test_what_is_never_open_stays_closed_in_an_object_in_an_item_of_a_granted_li
     assert left_of(routes, body, "rsa") == ('{"lignes":[{"date":1,"banque":{"nom":2}},{"banque":{}}]}', {"rsa"})
 
 
+def test_an_item_does_not_show_by_the_shell_of_an_object_in_it():
+    routes = table('"/lignes/*/detail/montant" = "rsa"\n"/lignes/*/detail/qui" = "famille"')
+    body = '{"lignes":[{"detail":{"qui":1}},{"detail":{"montant":2}},{"detail":{}}]}'
+    assert left_of(routes, body, "rsa") == ('{"lignes":[{"detail":{"montant":2}}]}', {"rsa"})
+
+
 def test_a_granted_part_that_holds_only_parts_of_another_rubric_says_that_both_left():
     routes = table('"/adresse" = "adresse"\n"/adresse/nom" = "famille"', '"/adresse" = []')
     body = '{"adresse":{"nom":"M"}}'

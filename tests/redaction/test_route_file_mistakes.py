@@ -546,7 +546,7 @@ MISTAKES = [
     (
         "the same words in a comment before",
         'action = "consult"',
-        '# "read" # "read"\naction = "read"',
+        '# "action" # as before\naction = "read"',
         [
             'routes.toml:5: action cannot be "read"; it is one of "consult", "message".',
         ],
