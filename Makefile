@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SHELL := /bin/bash
 
-.PHONY: demo test attacks-table faults soak lint lock bench bench-quick fuzz clean
+.PHONY: demo test attacks-table faults soak lint lock bench bench-quick fuzz mutation clean
 
 demo: $(VENV)/.demo
 	@exec $(BIN)/cafpro demo $(ARGS)
@@ -55,8 +55,12 @@ fuzz: $(VENV)/.test
 	  REDACTION_EXAMPLES=$(STORY)0 $(BIN)/python -m pytest tests/story/test_story_state_machine.py tests/fuzz \
 	  tests/redaction/test_any_document.py $(ARGS)
 
+# Which mistakes in a line of the rooms that decide and redact would the tests not notice? Hours, in a copy of the project.
+mutation: .mutation/.installed
+	nice .mutation/bin/python -m tests.mutation $(ARGS)
+
 clean:
-	rm -rf $(VENV) .bench build *.egg-info .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .bench .mutation build *.egg-info .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 $(VENV)/.demo: setup.cfg pyproject.toml requirements.lock
 	@$(call environment)
@@ -72,6 +76,12 @@ $(VENV)/.bench: setup.cfg pyproject.toml requirements.lock
 	@$(call environment)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e .[bench]
 	@touch $@ $(VENV)/.demo
+
+# An environment of its own, so that `make lock` freezes nothing of mutmut's.
+.mutation/.installed: $(VENV)/.test
+	$(BIN)/python -m venv .mutation
+	.mutation/bin/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e .[test,mutation]
+	@touch $@
 
 # A virtual environment of a Python that oso has wheels for, or one sentence that says which one is missing. The
 # distribution's own Python comes first: it is built with optimisations that one compiled by hand often lacks, and they
