@@ -40,6 +40,7 @@ def test_an_item_does_not_show_by_the_shell_of_an_object_in_it():
     routes = table('"/lignes/*/detail/montant" = "rsa"\n"/lignes/*/detail/qui" = "famille"')
     body = '{"lignes":[{"detail":{"qui":1}},{"detail":{"montant":2}},{"detail":{}}]}'
     assert left_of(routes, body, "rsa") == ('{"lignes":[{"detail":{"montant":2}}]}', {"rsa"})
+    assert left_of(routes, '{"lignes":[{"detail":{"qui":1}}]}', "rsa") == ('{"lignes":[]}', set())
 
 
 def test_a_granted_part_that_holds_only_parts_of_another_rubric_says_that_both_left():

@@ -738,6 +738,22 @@ MISTAKES = [
             'routes.toml:8: the pointer "/{rubric}/{rubric}" names "{rubric}" more than once.',
         ],
     ),
+    (
+        "fields beside part_of",
+        'part_of = "dossier"',
+        'part_of = "dossier"\nfields = {}',
+        [
+            'routes.toml:21: a route with "part_of" has no [route.fields]: the rules of the other route apply.',
+        ],
+    ),
+    (
+        "an open part with a field that says the same and one that does not",
+        '"/numero" = "always"',
+        '"/a" = "rsa"\n"/a/b" = "rsa"\n"/a/c" = "famille"',
+        [
+            'routes.toml:9: "/a/b" lies inside "/a", so "/a" must say which of its fields may leave. Add under [route.fields] the line "/a" = ["b"] and complete it with the other fields.',
+        ],
+    ),
 ]
 
 
