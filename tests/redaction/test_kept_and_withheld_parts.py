@@ -117,8 +117,9 @@ def test_a_route_knows_before_the_fetch_whose_its_answer_can_be():
     assert ONE.rubrics({"rubric": "adresse"}) == {"adresse", "famille"}
     assert ONE.rubrics({"rubric": "rsa"}) == {"rsa"}
     assert ONE.rubrics({"rubric": "creances"}) == set()
-    with pytest.raises(NotOpen):
+    with pytest.raises(NotOpen) as refusal:
         TABLE.plan(ONE, {"rubric": "rsa"}, {"adresse"})
+    assert refusal.value.because == "no rubric of this answer is granted"
 
 
 def test_equal_grants_share_one_plan_whatever_else_they_open():

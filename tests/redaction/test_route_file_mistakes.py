@@ -7,6 +7,7 @@ import pytest
 
 from gateway.errors import Misconfigured
 from gateway.redaction import compile_routes
+from gateway.redaction.pointers import read_pointer, write_pointer
 from tests.redaction.oracle import SLUGS
 
 GOOD = """\
@@ -754,6 +755,14 @@ MISTAKES = [
             'routes.toml:9: "/a/b" lies inside "/a", so "/a" must say which of its fields may leave. Add under [route.fields] the line "/a" = ["b"] and complete it with the other fields.',
         ],
     ),
+    (
+        "a misspelt rubric for a document",
+        'rubric        = "courrier"',
+        'rubric        = "courier"',
+        [
+            'routes.toml:28: a document cannot belong to "courier": the policies have no such rubric. Did you mean "courrier"?',
+        ],
+    ),
 ]
 
 
@@ -763,6 +772,14 @@ def test_a_mistake_is_told_with_its_line(mistake, good, bad, told):
     with pytest.raises(Misconfigured) as refusal:
         compile_routes(GOOD.replace(good, bad, 1), SLUGS)
     assert list(refusal.value.problems) == told
+
+
+@pytest.mark.parametrize("line", ['part_of = "dossier"', 'at = "/rubriques/famille"', "parts = {}", "fields = {}"])
+def test_a_document_has_no_parts_and_is_no_part(line):
+    with pytest.raises(Misconfigured) as refusal:
+        compile_routes(GOOD.replace('rubric        = "courrier"', f'rubric        = "courrier"\n{line}'), SLUGS)
+    key = line.split()[0]
+    assert refusal.value.problems[0] == f'routes.toml:29: "{key}" is for JSON: a document leaves whole or not at all.'
 
 
 def test_the_file_without_mistakes_is_accepted():
@@ -885,6 +902,11 @@ def test_two_routes_clash_exactly_where_a_path_fits_both(one, other, clash):
         return
     with pytest.raises(Misconfigured, match='fits "other" can also fit "one"'):
         compile_routes(text, SLUGS)
+
+
+@pytest.mark.parametrize("text", ["", "/a", "/a/*/b", "/a~1b~0c/~01/~0~1", "/rubriques/{rubric}/é"])
+def test_a_pointer_is_written_as_it_was_read(text):
+    assert write_pointer(read_pointer(text)) == text
 
 
 def test_a_pointer_may_write_a_slash_and_a_tilde_in_a_key():

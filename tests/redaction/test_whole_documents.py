@@ -22,8 +22,9 @@ def test_a_granted_document_leaves_byte_for_byte():
 
 @pytest.mark.parametrize("granted", [set(), {"rsa"}, {"attestation_paiement"}, set(SLUGS) - {"courrier"}])
 def test_another_rubric_does_not_open_it(granted):
-    with pytest.raises(NotOpen):
+    with pytest.raises(NotOpen) as refusal:
         redact_document(b"%PDF", "application/pdf", COURRIER, granted)
+    assert refusal.value.because == "this document's rubric is not granted"
 
 
 def test_json_is_never_taken_for_a_document():
