@@ -763,6 +763,14 @@ MISTAKES = [
             'routes.toml:28: a document cannot belong to "courier": the policies have no such rubric. Did you mean "courrier"?',
         ],
     ),
+    (
+        "a text for a section",
+        'part_of = "dossier"',
+        'part_of = "dossier"\nfields = "nom"',
+        [
+            'routes.toml:21: "fields" must be a section, written [route.fields].',
+        ],
+    ),
 ]
 
 
