@@ -29,7 +29,8 @@ TABLE = compile_routes((pathlib.Path(__file__).parents[2] / "policies" / "routes
 def test_a_path_is_understood_and_written_back_from_its_nouns(method, path, name, nouns):
     match = TABLE.match(method, path)
     assert (match.route.name, match.nouns, match.number) == (name, nouns, nouns["numero"])
-    assert match.route.path(match.nouns) == path
+    assert match.route.path(match.nouns) == match.path == path
+    assert match.rubrics == match.route.rubrics(match.nouns)
 
 
 MALFORMED = [

@@ -847,6 +847,10 @@ def test_a_pointer_deeper_than_a_document_may_be_is_refused():
     assert refusal.value.problems[0].endswith(f'"{"/a" * 33}" has more than 32 steps.')
 
 
+def test_a_line_as_long_as_a_line_may_be_is_accepted():
+    assert compile_routes(GOOD + "#" * 2_000, SLUGS)
+
+
 def test_a_pointer_as_deep_as_a_document_may_be_is_accepted():
     assert compile_routes(GOOD.replace('"/numero"', f'"{"/a" * 32}"', 1), SLUGS)
 
