@@ -847,6 +847,14 @@ def test_a_pointer_deeper_than_a_document_may_be_is_refused():
     assert refusal.value.problems[0].endswith(f'"{"/a" * 33}" has more than 32 steps.')
 
 
+def test_a_file_that_ends_in_the_middle_is_told_with_its_last_line():
+    with pytest.raises(Misconfigured) as refusal:
+        compile_routes("# a comment\n\nx = ", SLUGS)
+    (problem,) = refusal.value.problems
+    assert problem.startswith("routes.toml:3: from here on the file cannot be read")
+    assert "end of document" not in problem
+
+
 def test_a_line_as_long_as_a_line_may_be_is_accepted():
     assert compile_routes(GOOD + "#" * 2_000, SLUGS)
 
@@ -878,8 +886,9 @@ def test_a_file_without_routes_is_refused(text):
 
 @pytest.mark.parametrize("text", ["route = 1", "route = [1]", 'route = "GET /"', "[route]"])
 def test_routes_that_are_not_sections_are_refused(text):
-    with pytest.raises(Misconfigured, match="double brackets"):
-        compile_routes(text, SLUGS)
+    with pytest.raises(Misconfigured) as refusal:
+        compile_routes(f"# a comment\n{text}", SLUGS)
+    assert refusal.value.problems == ("routes.toml:2: each route starts with [[route]], in double brackets.",)
 
 
 @pytest.mark.parametrize(
