@@ -57,9 +57,13 @@ def test_a_killed_supervisor_takes_its_workers_with_it_and_what_was_recorded_sta
 
 
 def test_workers_that_are_stopped_for_seconds_go_on_where_they_were(loaded):
-    """As when a machine is suspended or moved."""
+    """As when a machine is suspended or moved.
+
+    Halted for longer than the record waits for another writer, some find that time over when they go on.
+    """
     gateway = loaded.gateway
-    with loaded.trial("all processes halted for seconds (SIGSTOP)") as trial:
+    refusals = ["GW404", "GW503"] if LONG else []
+    with loaded.trial("all processes halted for seconds (SIGSTOP)", refusals=refusals) as trial:
         for _ in range(FEW):
             halted = gateway.workers()
             with trial.round():
