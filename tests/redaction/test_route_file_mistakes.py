@@ -824,6 +824,7 @@ OVER_THE_BOUNDS = {
     "lists nine deep, then again": ("[1]\ny = " + "[" * 9 + "]" * 9 + "\nz = " + "[" * 9 + "]" * 9, "routes.toml:4: "),
     "lists nine deep before a long line": ("[" * 9 + "]" * 9 + "\nz = [" + "1, " * 90 + "]", "routes.toml:3: "),
     "a key with ten dots, without a bracket": ("1\n" + "a." * 10 + "b = 1", "routes.toml:1: "),
+    "lists that are just not too deep": ("[" * 7 + "]" * 7, 'routes.toml:3: the file has no place for "x"'),
     "a table in a table in a table": ("{a = " * 300 + "1" + "}" * 300, "routes.toml:3: brackets, braces or dotted"),
     "a key with a thousand dots": ("1\n" + "a." * 990 + "b = 1", "routes.toml:"),
     "a number of 5 000 digits": ("9" * 5_000, "routes.toml:3: this line has more than 2000 characters"),
