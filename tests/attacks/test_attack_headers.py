@@ -103,7 +103,7 @@ FORWARDED = {
     "no address": (("X-Forwarded-For: t1",), "127.0.0.1"),
     "no address behind one": (("X-Forwarded-For: 10.9.9.9, unknown",), "127.0.0.1"),
     "an empty list": (("X-Forwarded-For:",), "127.0.0.1"),
-    "a port": (("X-Forwarded-For: 10.9.9.9:80",), "127.0.0.1"),
+    "a port": (("X-Forwarded-For: 10.9.9.9:80",), "10.9.9.9"),
     "an underscore": (("X_Forwarded_For: 10.9.9.9",), "127.0.0.1"),
     "the norm's header, which ours do not write": (("Forwarded: for=10.9.9.9",), "127.0.0.1"),
     "another header": (("X-Real-IP: 10.9.9.9",), "127.0.0.1"),
