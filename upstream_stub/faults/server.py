@@ -34,7 +34,9 @@ class FaultServer:
         self._backend: Flask = create_app()
         self._closing = Event()
         self._lock = Lock()
-        self._open: dict[socket.socket, Thread] = {}
+        self._open: set[socket.socket] = set()
+        self._threads: list[Thread] = []
+        """Those that serve a connection, and some that have ended."""
         self._listener = socket.create_server((host, port), backlog=128)
         self.url = f"http://{host}:{self._listener.getsockname()[1]}"
         self._accepting = Thread(target=self._accept, name="fault-server", daemon=True)
@@ -48,10 +50,12 @@ class FaultServer:
         self._listener.close()
         self._accepting.join(PATIENCE)
         with self._lock:
-            remaining = dict(self._open)
-        for connection, thread in remaining.items():
+            remaining = list(self._open)
+        for connection in remaining:
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
+        # All of them: one that has just given its connection back may not have ended.
+        for thread in self._threads:
             thread.join(PATIENCE)
 
     def __enter__(self) -> Self:
@@ -70,8 +74,9 @@ class FaultServer:
                 return
             thread = Thread(target=self._converse, args=(connection,), name="fault", daemon=True)
             with self._lock:
-                self._open[connection] = thread
+                self._open.add(connection)
             thread.start()
+            self._threads = [*(each for each in self._threads if each.is_alive()), thread]
 
     def _converse(self, connection: socket.socket) -> None:
         """Answer one request after the other until somebody has had enough."""
@@ -85,7 +90,7 @@ class FaultServer:
                         break
         finally:
             with self._lock:
-                del self._open[connection]
+                self._open.discard(connection)
             connection.close()
 
     def _answer(self, connection: socket.socket, request: bytes) -> bool:
