@@ -4,15 +4,12 @@ becomes of such clients.)"""
 
 from __future__ import annotations
 
-import contextlib
 import resource
-import socket
-from urllib.parse import urlsplit
 
 import pytest
 
 from tests.faults.breaking import LONG
-from tests.story.running import PATIENCE, until
+from tests.story.running import crowd, until
 
 pytestmark = pytest.mark.attack(33)
 
@@ -32,37 +29,18 @@ def loaded(moody, start_loaded):
     return start_loaded(moody.url, {"server.body_seconds": 60, "server.waiting": 2048, "upstream.deadline_seconds": 60})
 
 
-def requests(gateway, kind):
+def sent(gateway, kind):
     if kind == "heads":
-        return f"GET /dossiers/9990001 HTTP/1.1\r\nHost: {gateway.host}\r\nX-"
-    if kind == "bodies":
-        head = f"POST /-/session HTTP/1.1\r\nHost: {gateway.host}\r\nContent-Type: application/json\r\n"
-        return f'{head}Content-Length: 100\r\n\r\n{{"'
-    token = gateway.log_in("t1")["Authorization"]
-    return f"GET /dossiers/{LARGE} HTTP/1.1\r\nHost: {gateway.host}\r\nAuthorization: {token}\r\n\r\n"
-
-
-@contextlib.contextmanager
-def crowd(gateway, request):
-    parts = urlsplit(gateway.url)
-    with contextlib.ExitStack() as stack:
-        clients = []
-        for _ in range(CLIENTS):
-            client = stack.enter_context(socket.socket())
-            client.settimeout(PATIENCE)
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            client.connect((parts.hostname, parts.port))
-            client.sendall(request.encode())
-            clients.append(client)
-        yield clients
+        return gateway.unended_head()
+    return gateway.log_in_without_body() if kind == "bodies" else gateway.whole_request("t1", LARGE)
 
 
 @pytest.mark.parametrize("kind", ["heads", "bodies", "readings"])
 def test_a_thousand_slow_clients_keep_nobody_from_an_answer(loaded, kind):
     gateway = loaded.gateway
-    request = requests(gateway, kind)
+    slow = crowd(gateway.url, sent(gateway, kind), CLIENTS)
     before = len(gateway.record_rows(agent="t1", route="dossier"))
-    with loaded.trial(f"{CLIENTS} clients slow in their {kind}") as trial, trial.round(), crowd(gateway, request):
+    with loaded.trial(f"{CLIENTS} clients slow in their {kind}") as trial, trial.round(), slow:
         if kind == "readings":
             until(
                 lambda: len(gateway.record_rows(agent="t1", route="dossier")) >= before + CLIENTS,

@@ -79,31 +79,26 @@ def test_a_disk_that_takes_no_byte_any_more_refuses_until_it_does(loaded):
                 trial.bad_for(SECONDS)
 
 
+def taken_away_and_put_back(trial, file, refusal):
+    for _ in range(ROUNDS):
+        with trial.round():
+            moved = [(part, part.rename(part.with_name(f"away-{part.name}"))) for part in with_siblings(file)]
+            trial.refuses(refusal)
+            trial.bad_for(SECONDS)
+            for part, away in reversed(moved):
+                part.unlink(missing_ok=True)
+                away.rename(part)
+
+
 def test_a_record_that_was_taken_away_refuses_until_it_is_back(loaded):
-    file = loaded.gateway.record_file
     with loaded.trial("record file removed and put back", refusals=["GW503"]) as trial:
-        for _ in range(ROUNDS):
-            with trial.round():
-                moved = [(part, part.rename(part.with_name(f"away-{part.name}"))) for part in with_siblings(file)]
-                trial.refuses("GW503")
-                trial.bad_for(SECONDS)
-                for part, away in reversed(moved):
-                    part.unlink(missing_ok=True)
-                    away.rename(part)
+        taken_away_and_put_back(trial, loaded.gateway.record_file, "GW503")
     assert loaded.gateway.ask("/-/health/ready").status == 200
 
 
 def test_a_store_that_was_taken_away_refuses_until_it_is_back(loaded):
-    file = loaded.gateway.folder / "cafpro.db"
     with loaded.trial("directory file removed and put back", refusals=["GW502"]) as trial:
-        for _ in range(ROUNDS):
-            with trial.round():
-                moved = [(part, part.rename(part.with_name(f"away-{part.name}"))) for part in with_siblings(file)]
-                trial.refuses("GW502")
-                trial.bad_for(SECONDS)
-                for part, away in reversed(moved):
-                    part.unlink(missing_ok=True)
-                    away.rename(part)
+        taken_away_and_put_back(trial, loaded.gateway.folder / "cafpro.db", "GW502")
 
 
 def test_a_record_replaced_by_its_copy_is_continued_there_and_no_row_is_lost(loaded):

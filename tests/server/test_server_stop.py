@@ -174,24 +174,21 @@ def test_whoever_has_only_begun_a_head_holds_it_up_no_longer_than_requests_are_b
         assert not place.thread.is_alive()
 
 
-def test_a_reader_that_does_not_read_is_given_up_at_its_own_time_also_while_it_ends(start):
-    place = start(patience=SHORT, grace_seconds=LONG_GRACE)
+def ends_beside_a_reader_that_does_not_read(place):
     with place.connect() as client:
         client.sendall(get("/large/33554432"))
         until(lambda: any(connection.outgoing for connection in list(place.worker._connections.values())))
         place.stop()
         place.thread.join(20)
-        assert not place.thread.is_alive()
+        return not place.thread.is_alive()
+
+
+def test_a_reader_that_does_not_read_is_given_up_at_its_own_time_also_while_it_ends(start):
+    assert ends_beside_a_reader_that_does_not_read(start(patience=SHORT, grace_seconds=LONG_GRACE))
 
 
 def test_a_reader_that_does_not_read_cannot_hold_it_beyond_its_time(start):
-    place = start(grace_seconds=0.5)
-    with place.connect() as client:
-        client.sendall(get("/large/33554432"))
-        until(lambda: any(connection.outgoing for connection in list(place.worker._connections.values())))
-        place.stop()
-        place.thread.join(20)
-        assert not place.thread.is_alive()
+    assert ends_beside_a_reader_that_does_not_read(start(grace_seconds=0.5))
 
 
 def test_times_and_the_date_are_kept_also_while_it_ends(start):

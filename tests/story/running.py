@@ -118,6 +118,22 @@ def exchange(url: str, request: bytes, *, method: str = "GET") -> Answer:
         return read_answer(connection, method=method)
 
 
+@contextlib.contextmanager
+def crowd(url: str, request: str, clients: int) -> Iterator[list[socket.socket]]:
+    """So many clients that send this, and then do nothing."""
+    with contextlib.ExitStack() as stack:
+        idle = []
+        for _ in range(clients):
+            client = stack.enter_context(socket.socket())
+            client.settimeout(PATIENCE)
+            # Small, so that an answer that is not read stays with the gateway.
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.connect((urlsplit(url).hostname, urlsplit(url).port))
+            client.sendall(request.encode())
+            idle.append(client)
+        yield idle
+
+
 class Client:
     """Keeps a connection open for each thread that asks."""
 
@@ -372,6 +388,20 @@ class Gateway(Client):
             reference=f"Mandat {identifier}",
             **entry,
         )
+
+    def unended_head(self) -> str:
+        """What a client sends that never ends its head."""
+        return f"GET /dossiers/9990001 HTTP/1.1\r\nHost: {self.host}\r\nX-"
+
+    def log_in_without_body(self) -> str:
+        """What a client sends whose body never comes."""
+        head = f"POST /-/session HTTP/1.1\r\nHost: {self.host}\r\nContent-Type: application/json\r\n"
+        return f'{head}Content-Length: 100\r\n\r\n{{"'
+
+    def whole_request(self, identifier: str, dossier: str) -> str:
+        """A consultation by this agent, in a fresh session, as bytes are written."""
+        token = self.log_in(identifier)["Authorization"]
+        return f"GET /dossiers/{dossier} HTTP/1.1\r\nHost: {self.host}\r\nAuthorization: {token}\r\n\r\n"
 
     def sign_in(self, identifier: str, *, password: str = PASSWORD, **more: Any) -> Answer:
         body = json.dumps({"identifier": identifier, "password": password, **more}).encode()

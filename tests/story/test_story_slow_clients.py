@@ -8,13 +8,11 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
-from urllib.parse import urlsplit
 
 import pytest
 
 from tests.story.brochure import OPEN, kept_dossier
-from tests.story.running import PATIENCE, Gateway, is_problem, read_answer, until
+from tests.story.running import Gateway, crowd, is_problem, read_answer, until
 from upstream_stub.dossiers import dossier_text
 
 CLIENTS = 200
@@ -22,22 +20,6 @@ LARGE = "1300001"
 """A dossier of a megabyte, more than the sockets between can hold."""
 SLOWEST = 5.0
 """Seconds that the slowest consultation of another agent may take beside them."""
-
-
-def crowd(gateway: Gateway, request: str) -> Iterator[list[socket.socket]]:
-    """So many clients that send this, and then do nothing."""
-    parts = urlsplit(gateway.url)
-    with ExitStack() as stack:
-        clients = []
-        for _ in range(CLIENTS):
-            client = stack.enter_context(socket.socket())
-            client.settimeout(PATIENCE)
-            # Small, so that an answer that is not read stays with the gateway.
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            client.connect((parts.hostname, parts.port))
-            client.sendall(request.encode())
-            clients.append(client)
-        yield clients
 
 
 @pytest.fixture(scope="module")
@@ -56,20 +38,19 @@ def session(gateway: Gateway) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def silent(gateway: Gateway) -> Iterator[list[socket.socket]]:
-    head = f"POST /-/session HTTP/1.1\r\nHost: {gateway.host}\r\nContent-Type: application/json\r\n"
-    yield from crowd(gateway, f'{head}Content-Length: 100\r\n\r\n{{"')
+    with crowd(gateway.url, gateway.log_in_without_body(), CLIENTS) as clients:
+        yield clients
 
 
 @pytest.fixture(scope="module")
 def unfinished(gateway: Gateway) -> Iterator[list[socket.socket]]:
-    yield from crowd(gateway, f"GET /dossiers/9990001 HTTP/1.1\r\nHost: {gateway.host}\r\nX-")
+    with crowd(gateway.url, gateway.unended_head(), CLIENTS) as clients:
+        yield clients
 
 
 @pytest.fixture(scope="module")
 def deaf(gateway: Gateway) -> Iterator[list[socket.socket]]:
-    token = gateway.log_in("t1")["Authorization"]
-    request = f"GET /dossiers/{LARGE} HTTP/1.1\r\nHost: {gateway.host}\r\nAuthorization: {token}\r\n\r\n"
-    for clients in crowd(gateway, request):
+    with crowd(gateway.url, gateway.whole_request("t1", LARGE), CLIENTS) as clients:
         until(
             lambda: answered_to_the_deaf(gateway) == CLIENTS,
             "all of them have an answer that they do not read",
