@@ -14,7 +14,7 @@ from gateway.api.health import Health
 from gateway.api.metrics import Metrics, scrape_token
 from gateway.api.openapi import OpenApi
 from gateway.api.session import SessionApi, as_flask, seconds_to_hold
-from gateway.errors import BadRequest, Fault, MethodNotAllowed, Misconfigured, NoSuchRoute, Refusal, TooManyRequests
+from gateway.errors import BadRequest, Fault, MethodNotAllowed, Misconfigured, NoSuchRoute, Refusal
 from gateway.identity.store import open_store
 from gateway.limits.limits import Limits, Rate
 from gateway.loop.waiting import Aside, pause
@@ -192,12 +192,7 @@ def _recorded_refusals(reception: Reception, way_out: Exit) -> Callable[[HTTPExc
 
     def refuse(error: HTTPException) -> Response:
         def refused(entry: Entry) -> Answer:
-            try:
-                reception.identify(request.environ, entry)
-            except TooManyRequests:
-                raise
-            except Refusal:
-                pass
+            reception.note(request.environ, entry)
             raise _as_ours(error)
 
         return as_flask(way_out.leave(new_entry(request.environ), refused))

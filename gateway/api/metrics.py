@@ -12,7 +12,7 @@ from typing import Any, Final
 from flask import Blueprint, Response, request
 
 from gateway.api.session import as_flask
-from gateway.errors import Misconfigured, NotSignedIn, Refusal, TooManyRequests
+from gateway.errors import Misconfigured, NotSignedIn
 from gateway.metrics.counts import Counts
 from gateway.metrics.exposition import CONTENT_TYPE, Exposition
 from gateway.proxy.answers import ALWAYS_SENT, Answer, Exit, new_entry
@@ -53,12 +53,7 @@ class Metrics:
 
     def _refuse(self, environ: Mapping[str, Any], entry: Entry) -> Answer:
         # An agent who tries is named in the record, as at any address that is refused.
-        try:
-            self._reception.identify(environ, entry)
-        except TooManyRequests:
-            raise
-        except Refusal:
-            pass
+        self._reception.note(environ, entry)
         raise NotSignedIn("not the scrape token")
 
 

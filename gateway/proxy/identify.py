@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from gateway.database.connections import Reading
+from gateway.errors import Refusal, TooManyRequests
 from gateway.identity import facts, sessions
 from gateway.identity.refusals import AgentSuspended
 from gateway.identity.store import Store
@@ -50,6 +51,16 @@ class Reception:
         entry.known(agent)
         self.limits.admit_agent(agent.identifier)
         return Caller(agent, credentials, reading)
+
+    def note(self, environ: Mapping[str, Any], entry: Entry) -> None:
+        """Names the agent in the record's entry of a request that is refused in any case. One that may not ask any more
+        is told so: raises `TooManyRequests`, and nothing where nobody is known."""
+        try:
+            self.identify(environ, entry)
+        except TooManyRequests:
+            raise
+        except Refusal:
+            return
 
     def dossier_facts(self, caller: Caller, number: DossierNumber, entry: Entry) -> tuple[frozenset[str], str]:
         """The kinds of mandate that entrust this dossier to the agent, and whether an objection is raised."""

@@ -9,6 +9,7 @@ from flask import Flask
 from gateway.api.metrics import Metrics, scrape_token
 from gateway.errors import Misconfigured, SessionEnded, StoreUnavailable
 from gateway.metrics.counts import Counts
+from gateway.proxy import identify
 from gateway.proxy.answers import Exit
 from gateway.record.entry import COLUMNS
 from gateway.record.recorder import Recorder
@@ -21,6 +22,8 @@ class Reception:
 
     def __init__(self):
         self.fault = None
+
+    note = identify.Reception.note
 
     def identify(self, environ, entry):
         if self.fault:
