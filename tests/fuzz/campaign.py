@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tempfile
@@ -11,6 +12,7 @@ from tests.fuzz.harnesses import HARNESSES
 from tests.story.running import environment
 
 LAST_LINES = 12
+"""Of a harness that did not come to its end. One that did tells what it recommends, in as many lines as it likes."""
 PATIENCE = 300
 """Seconds beyond its time that a harness may take to read what it begins with, on a busy machine."""
 
@@ -45,4 +47,5 @@ def begin(name: str, seconds: int, folder: Path, corpus: Path) -> subprocess.Pop
 
 def last(folder: Path, name: str) -> str:
     lines = (folder / f"{name}.log").read_text(errors="replace").splitlines()
-    return "\n".join(f"    {line[:400]}" for line in lines[-LAST_LINES:])
+    done = next((number for number, line in enumerate(lines) if re.match(r"#\d+\s+DONE\b", line)), -LAST_LINES)
+    return "\n".join(f"    {line[:400]}" for line in lines[done:])
