@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 import gateway
-from gateway.cli import check, demo, directory, init, policy, selftest, serve
+from gateway.cli import check, demo, directory, init, selftest, serve
+from gateway.cli.policy import policy
 
 
 @click.group(
@@ -17,5 +18,5 @@ def main() -> None:
     """The gateway between the Caf's partners and the family dossiers they may consult."""
 
 
-for command in (demo.demo, init.init, serve.serve, check.check, selftest.selftest, policy.policy, *directory.GROUPS):
+for command in (demo.demo, init.init, serve.serve, check.check, selftest.selftest, policy, *directory.GROUPS):
     main.add_command(command)

@@ -65,15 +65,26 @@ class Policy:
 
         Raises `PolicyDefect` or an `OsoError` where the policy is defective.
         """
-        agent, dossier = _nouns(facts)
+        return self.traced(facts)[0]
+
+    def traced(self, facts: Facts) -> tuple[Grant, tuple[str, ...]]:
+        """`evaluate`, and the names of the facts it rests on, in the order in which they were first read.
+
+        Whatever agrees with `facts` on these, and on the action, is decided alike: a policy has no other way to a fact.
+        """
+        seen: list[str] = []
+        agent, dossier = _nouns(facts, seen)
         rules = sorted(set(self._opened(agent, facts.action, dossier)))
         if rules:
-            return Grant(frozenset(rule[0] for rule in rules), tuple(rules))
-        return Grant(frozenset(), denied=self._first_shut(agent, facts.action, dossier))
+            grant = Grant(frozenset(rule[0] for rule in rules), tuple(rules))
+        else:
+            seen.append("profile")
+            grant = Grant(frozenset(), denied=self._first_shut(agent, facts.action, dossier))
+        return grant, tuple(dict.fromkeys(seen))
 
     def opens(self, facts: Facts, slug: str) -> bool:
         """Whether `allow_field` grants this one rubric: the ground question, for proofs. May raise like `evaluate`."""
-        agent, dossier = _nouns(facts)
+        agent, dossier = _nouns(facts, [])
         return self._engine.holds("allow_field", agent, facts.action, dossier, slug)
 
     def _opened(self, agent: PolarAgent, action: str, dossier: PolarDossier) -> Iterator[tuple[str, ...]]:
@@ -115,9 +126,9 @@ def _is_plain(facts: Facts) -> bool:
     )
 
 
-def _nouns(facts: Facts) -> tuple[PolarAgent, PolarDossier]:
-    agent = PolarAgent(facts.profile, facts.partner_kind, facts.convention, facts.engagement, facts.assurance)
-    return agent, PolarDossier(sorted(facts.mandates), facts.objection)
+def _nouns(facts: Facts, seen: list[str]) -> tuple[PolarAgent, PolarDossier]:
+    agent = PolarAgent(facts.profile, facts.partner_kind, facts.convention, facts.engagement, facts.assurance, seen)
+    return agent, PolarDossier(sorted(facts.mandates), facts.objection, seen)
 
 
 def _flat(value: Any) -> Iterator[str]:

@@ -31,25 +31,27 @@ class PolicyDefect(Exception):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PolarAgent:
-    """What a policy sees of an agent."""
+    """What a policy sees of an agent. `seen` is ours, not the policy's: the facts that it read, as often as it did."""
 
     profile: str
     partner_kind: str
     convention: str
     engagement: str
     assurance: str
+    seen: list[str]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PolarDossier:
-    """What a policy sees of a dossier."""
+    """What a policy sees of a dossier, and what it read of it (`seen`)."""
 
     mandates: list[str]
     objection: str
+    seen: list[str]
 
 
 NOUNS: Final[Mapping[str, type]] = {"Agent": PolarAgent, "Dossier": PolarDossier}
-_READABLE: Final = {noun: frozenset(field.name for field in fields(noun)) for noun in NOUNS.values()}
+_READABLE: Final = {noun: frozenset(each.name for each in fields(noun)) - {"seen"} for noun in NOUNS.values()}
 _NATIVE: Final = (str, list)
 
 
@@ -73,6 +75,7 @@ class StrictQuery(Query):
         value = getattr(noun, name)
         if type(value) not in _NATIVE:
             _refuse("read a fact of a wrong type")
+        noun.seen.append(name)
         self.ffi_query.call_result(data["call_id"], self.host.to_polar(value))
 
     def handle_make_external(self, data: dict[str, Any]) -> None:

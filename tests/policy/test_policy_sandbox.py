@@ -20,8 +20,8 @@ from gateway.policy.engine import Policy
 from gateway.policy.lint import Folder, Row
 from gateway.policy.sandbox import QUERY_MILLISECONDS, PolarAgent, PolarDossier, PolicyDefect, StrictOso, StrictQuery
 
-AGENT = PolarAgent("T9", "external", "in_force", "signed", "password")
-DOSSIER = PolarDossier(["judgment"], "none")
+AGENT = PolarAgent("T9", "external", "in_force", "signed", "password", [])
+DOSSIER = PolarDossier(["judgment"], "none", [])
 GATES = "\nallow(_, _, _) if never(_, _);\nnever(x, x) if x = 1 and x = 2;\n"
 
 
@@ -117,7 +117,7 @@ def test_a_way_out_of_the_sandbox_opens_nothing_in_a_decision(body, tmp_path):
 
 
 def test_no_message_of_a_defect_quotes_the_facts(tmp_path):
-    secret = PolarAgent("Martin-1968-Lyon", "external", "in_force", "signed", "password")
+    secret = PolarAgent("Martin-1968-Lyon", "external", "in_force", "signed", "password", [])
     for body in BREAK_OUTS.values():
         with pytest.raises((PolicyDefect, OsoError)) as caught:
             list(trying(body, tmp_path).found("grants", secret, Variable("x")))
@@ -130,7 +130,7 @@ def test_declared_facts_are_read():
         'grants(a: Agent, d: Dossier) if a.profile = "T9" and "judgment" in d.mandates and d.objection = "none";'
     )
     assert engine.holds("grants", AGENT, DOSSIER)
-    assert not engine.holds("grants", AGENT, PolarDossier(["masp"], "none"))
+    assert not engine.holds("grants", AGENT, PolarDossier(["masp"], "none", []))
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_declared_facts_are_read():
 )
 def test_a_fact_of_a_wrong_type_is_not_read_even_under_not(value):
     engine = asked('grants(a: Agent) if not a.profile = "T1"; reads(a: Agent) if a.profile = "T9";')
-    odd = PolarAgent(value, "external", "in_force", "signed", "password")
+    odd = PolarAgent(value, "external", "in_force", "signed", "password", [])
     for rule in ("grants", "reads"):
         with pytest.raises(PolicyDefect):
             engine.holds(rule, odd)

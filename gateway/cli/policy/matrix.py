@@ -1,10 +1,9 @@
-"""`cafpro policy check|matrix`: the security team's first two commands."""
+"""`cafpro policy matrix`: the table as the policies really decide it."""
 
 from __future__ import annotations
 
 import csv
 import io
-import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
@@ -17,62 +16,18 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from gateway import settings as settings_module
 from gateway.cli.output import harmless
-from gateway.cli.speaking import FOUND, leave
+from gateway.cli.policy.folder import folder
+from gateway.cli.speaking import leave
 from gateway.errors import Misconfigured
 from gateway.policy.lint import Row
 from gateway.policy.matrix import matrix as asked_matrix
-from gateway.policy_files.folder import InForce, load_folder, shipped
+from gateway.policy_files.folder import load_folder
 
 Cells = Mapping[str, frozenset[str]]
 
 
-@click.group()
-def policy() -> None:
-    """The policies: who sees what."""
-
-
-def _folder(policies: Path | None, config: Path | None) -> Path:
-    """The folder that is named, else the one of the configuration (or of `gateway.toml` here), else the shipped one."""
-    if policies is not None:
-        return policies
-    here = Path("gateway.toml")
-    if config is not None or here.is_file():
-        return settings_module.load(config or here, os.environ).policies.path or shipped()
-    return shipped()
-
-
-@policy.command("check", epilog="\b\nExample:\n  cafpro policy check .\n  cafpro policy check ./policies --format json")
-@click.argument("folder", type=click.Path(path_type=Path), required=False, metavar="[DIR]")
-@click.option("--policies", type=click.Path(path_type=Path), help="The same as DIR.")
-@click.option("--config", "-c", type=click.Path(path_type=Path), help="Check the policies this configuration names.")
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
-def check_policy(folder: Path | None, policies: Path | None, config: Path | None, form: str) -> None:
-    """Read DIR as the gateway would and say everything that is wrong, with file and line; exit 1 if anything is."""
-    if folder and policies:
-        raise click.UsageError("DIR and --policies are the same thing: give one.")
-    try:
-        folder = _folder(folder or policies, config)
-        loaded: InForce | None = load_folder(folder)
-        problems: Sequence[str] = ()
-    except Misconfigured as error:
-        loaded, problems = None, error.problems
-    if form == "json":
-        click.echo(msgspec.json.encode({"problems": problems, "policy": loaded.fingerprint if loaded else None}))
-    elif loaded:
-        cells = asked_matrix(loaded.policy)
-        opened, rows = sum(map(len, cells.values())), loaded.policy.rows
-        click.echo(f"{folder}: no problem found.")
-        click.echo(f"{len(rows)} rubrics, {len(cells)} profiles, {opened} open cells of {len(rows) * len(cells)}.")
-        click.echo(f"fingerprint {loaded.fingerprint}")
-    else:
-        click.echo("\n".join(problems), err=True)
-    if problems:
-        raise SystemExit(FOUND)
-
-
-@policy.command(
+@click.command(
     "matrix",
     epilog="\b\nExample:\n  cafpro policy matrix\n  cafpro policy matrix --format html > who-sees-what.html",
 )
@@ -82,7 +37,7 @@ def check_policy(folder: Path | None, policies: Path | None, config: Path | None
 def matrix(policies: Path | None, config: Path | None, form: str) -> None:
     """Who sees what, decided cell by cell by the policies themselves, where every condition holds."""
     try:
-        loaded = load_folder(_folder(policies, config))
+        loaded = load_folder(folder(policies, config))
     except Misconfigured as error:
         leave(error.problems)
     _SHAPES[form](loaded.policy.rows, asked_matrix(loaded.policy))
