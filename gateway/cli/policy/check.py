@@ -12,7 +12,7 @@ from gateway.cli.policy.folder import folder as folder_of
 from gateway.cli.speaking import FOUND
 from gateway.errors import Misconfigured
 from gateway.policy.matrix import matrix as asked_matrix
-from gateway.policy_files.folder import InForce
+from gateway.policy_files.folder import InForce, load_folder
 
 
 @click.command("check", epilog="\b\nExample:\n  cafpro policy check .\n  cafpro policy check ./policies --format json")
