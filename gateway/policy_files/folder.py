@@ -52,16 +52,16 @@ def read(folder: Path) -> dict[str, str]:
             raise Misconfigured([f"{folder}: there is no such folder of policies."])
         found = sorted(path.name for path in folder.iterdir() if path.suffix == ".polar")
     except OSError as error:
-        raise Misconfigured([f"{folder}: {_why(error)}"]) from None
+        raise Misconfigured([f"{folder}: {why(error)}"]) from None
     # Another Polar file is refused for its name: it need not be read, whatever its size.
     texts.update(dict.fromkeys(found, ""))
     for name in (*FILES, ROUTES):
         try:
-            texts[name] = _text(folder / name)
+            texts[name] = text_of(folder / name)
         except FileNotFoundError:
             problems.append(f"{folder / name}: the file is missing. Without it nothing can be decided.")
         except (OSError, ValueError) as error:
-            problems.append(f"{folder / name}: {_why(error)}")
+            problems.append(f"{folder / name}: {why(error)}")
     if problems:
         raise Misconfigured(problems)
     return texts
@@ -91,11 +91,16 @@ def load_folder(folder: Path) -> InForce:
     return load_texts(read(folder))
 
 
-def _text(path: Path) -> str:
+def text_of(path: Path) -> str:
+    """The text of one file. Raises `OSError`, or `ValueError` with a sentence, where it cannot be read."""
     if not stat.S_ISREG(path.stat().st_mode):
         raise ValueError("this is not a file.")  # a pipe would be waited for
     with path.open("rb") as file:
-        content = file.read(LARGEST_FILE + 1)
+        return decoded(file.read(LARGEST_FILE + 1))
+
+
+def decoded(content: bytes) -> str:
+    """The text of a file that holds `content`. Raises `ValueError` with a sentence where it is none of ours."""
     if len(content) > LARGEST_FILE:
         raise ValueError(f"the file is larger than {LARGEST_FILE} bytes.")
     if content.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
@@ -107,5 +112,6 @@ def _text(path: Path) -> str:
         raise ValueError(f"line {line} is not UTF-8; save the file as UTF-8.") from None
 
 
-def _why(error: OSError | ValueError) -> str:
+def why(error: OSError | ValueError) -> str:
+    """The end of a sentence: why a file could not be read."""
     return f"cannot be read ({error.strerror})." if isinstance(error, OSError) else str(error)
