@@ -6,8 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from gateway.policy.enumeration import Cell, Openings
-from gateway.policy.lint import Row
+from gateway.policy.enumeration import Cell, Enumerated, Openings
 
 OPENED = "opened"
 CLOSED = "closed"
@@ -55,16 +54,6 @@ def _order(change: CellChange) -> tuple[list[str | int], str]:
     profile, slug = change.cell
     # Every second part is a number: parts of one kind are compared with each other only.
     return [int(part) if at % 2 else part for at, part in enumerate(re.split(r"(\d+)", profile))], slug
-
-
-@dataclass(frozen=True)
-class Enumerated:
-    """A policy as data: its words, and what it opens in the whole domain."""
-
-    fingerprint: str
-    profiles: Mapping[str, str]
-    rows: tuple[Row, ...]
-    openings: Openings
 
 
 @dataclass(frozen=True)

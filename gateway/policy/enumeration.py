@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from gateway.model import ACTIONS, Facts, Grant
 from gateway.policy.engine import Policy
+from gateway.policy.lint import Row
 from gateway.policy.sandbox import PolicyDefect
 from gateway.policy.situations import SITUATIONS, facts_in
 
@@ -96,3 +97,18 @@ def openings(policy: Policy, decisions: Decisions | None = None) -> Openings:
             for slug in rubrics:
                 cells[profile, slug] |= bits
     return Openings(dict(cells))
+
+
+@dataclass(frozen=True)
+class Enumerated:
+    """A policy as data, which needs no engine: its words, and what it opens in the whole domain."""
+
+    fingerprint: str
+    profiles: Mapping[str, str]
+    rows: tuple[Row, ...]
+    openings: Openings
+
+
+def enumerated(policy: Policy) -> Enumerated:
+    """This policy. Raises like `Decisions.of`."""
+    return Enumerated(policy.fingerprint, policy.profiles, policy.rows, openings(policy))

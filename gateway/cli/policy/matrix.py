@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-import re
-from collections.abc import Callable, Mapping, Sequence
-from html import escape
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -15,16 +13,19 @@ import msgspec
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from gateway.cli.output import harmless
 from gateway.cli.policy.folder import folder
+from gateway.cli.policy.pages import markdown_text
+from gateway.cli.policy.picture import as_html, as_svg, legend
 from gateway.cli.speaking import leave
 from gateway.errors import Misconfigured
-from gateway.policy.lint import Row
+from gateway.policy.grid import Grid
 from gateway.policy.matrix import matrix as asked_matrix
-from gateway.policy_files.folder import load_folder
-
-Cells = Mapping[str, frozenset[str]]
+from gateway.policy.wording import requirements
+from gateway.policy_files.enumerated import enumerated
+from gateway.policy_files.folder import InForce, load_texts, read
 
 
 @click.command(
@@ -33,88 +34,99 @@ Cells = Mapping[str, frozenset[str]]
 )
 @click.option("--policies", type=click.Path(path_type=Path), help="The folder; otherwise the configuration's.")
 @click.option("--config", "-c", type=click.Path(path_type=Path), help="The configuration that names the folder.")
-@click.option("--format", "form", type=click.Choice(["table", "csv", "markdown", "html", "json"]), default="table")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "csv", "markdown", "html", "svg", "json"]),
+    default="table",
+    show_default=True,
+    help="html and svg are in French, for whoever decides.",
+)
 def matrix(policies: Path | None, config: Path | None, form: str) -> None:
-    """Who sees what, decided cell by cell by the policies themselves, where every condition holds."""
+    """Who sees what, and under which conditions, decided cell by cell by the policies themselves.
+
+    Every situation is tried, which takes some seconds. csv is quick and says 1 where a cell is open when every
+    condition holds.
+    """
     try:
-        loaded = load_folder(folder(policies, config))
+        texts = read(folder(policies, config))
+        if form == "csv":
+            click.echo(_csv(load_texts(texts)), nl=False)
+            return
+        with Console(stderr=True).status("Every situation is decided…"):
+            grid = Grid(enumerated(texts))
     except Misconfigured as error:
         leave(error.problems)
-    _SHAPES[form](loaded.policy.rows, asked_matrix(loaded.policy))
+    if form == "table":
+        _print_table(grid)
+    else:
+        click.echo(_SHAPES[form](grid))
 
 
-def _table(rows: Sequence[Row], cells: Cells) -> None:
-    table = Table(box=box.SIMPLE_HEAD, caption=f"{sum(map(len, cells.values()))} open cells")
-    table.add_column("rubric", no_wrap=True)
-    for profile in cells:
-        table.add_column(profile, justify="center", no_wrap=True)
-    for row in rows:
-        table.add_row(row.label, *("X" if row.slug in opened else "" for opened in cells.values()))
-    console = Console()
+def _print_table(grid: Grid) -> None:
+    table = Table(box=box.SIMPLE_HEAD, show_footer=True)
+    table.add_column("rubric", "open", no_wrap=True)
+    for profile in grid.profiles:
+        table.add_column(profile, str(grid.of_profile(profile)), justify="center", no_wrap=True)
+    table.add_column("profiles", str(grid.total), justify="right", no_wrap=True)
+    for row in grid.rows:
+        marks = (grid.mark(profile, row.slug) for profile in grid.profiles)
+        table.add_row(Text(row.label), *marks, str(grid.of_row(row.slug)))
+    console = Console(highlight=False)
     Console(width=max(console.width, 120)).print(table)
+    for entry in legend(grid, "en"):
+        console.print(Text(f"{entry.mark:>3}  {entry.sentence}"), soft_wrap=True)
+    console.print(Text(f"{grid.total} open cells of {len(grid.rows) * len(grid.profiles)}."))
+    console.print(Text(f"fingerprint {grid.fingerprint}"), soft_wrap=True)
 
 
-def _csv(rows: Sequence[Row], cells: Cells) -> None:
+def _csv(loaded: InForce) -> str:
+    cells = asked_matrix(loaded.policy)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["rubric", "label", *cells])
-    for row in rows:
-        writer.writerow(
-            [
-                harmless(row.slug),
-                harmless(row.label),
-                *("1" if row.slug in opened else "0" for opened in cells.values()),
-            ]
-        )
-    click.echo(text.getvalue(), nl=False)
+    for row in loaded.policy.rows:
+        marks = ("1" if row.slug in opened else "0" for opened in cells.values())
+        writer.writerow([harmless(row.slug), harmless(row.label), *marks])
+    return text.getvalue()
 
 
-def _markdown(rows: Sequence[Row], cells: Cells) -> None:
-    click.echo(f"| Rubrique | {' | '.join(cells)} |")
-    click.echo(f"|---|{':-:|' * len(cells)}")
-    for row in rows:
-        marks = " | ".join("X" if row.slug in opened else " " for opened in cells.values())
-        # Markdown may hold HTML and links, and a bar ends a cell.
-        label = re.sub(r"[\\`*_\[\]<>|&]", lambda found: f"&#{ord(found[0])};", row.label)
-        click.echo(f"| {label} | {marks} |")
+def _markdown(grid: Grid) -> str:
+    lines = [
+        f"| Rubrique | {' | '.join(grid.profiles)} | Profils | Source |",
+        f"|---|{':-:|' * len(grid.profiles)}--:|---|",
+    ]
+    for row in grid.rows:
+        marks = " | ".join(grid.mark(profile, row.slug) or " " for profile in grid.profiles)
+        label, source = markdown_text(row.label), markdown_text(row.source)
+        lines.append(f"| {label} | {marks} | {grid.of_row(row.slug)} | {source} |")
+    totals = " | ".join(f"**{grid.of_profile(profile)}**" for profile in grid.profiles)
+    lines += [f"| **Rubriques ouvertes** | {totals} | **{grid.total}** | |", ""]
+    lines += [f"- {entry.mark} : {markdown_text(entry.sentence)}" for entry in legend(grid, "fr")]
+    return "\n".join([*lines, "", f"Empreinte des politiques : `{grid.fingerprint}`"])
 
 
-def _json(rows: Sequence[Row], cells: Cells) -> None:
+def _json(grid: Grid) -> str:
     shown = [
         {
             "rubric": row.slug,
             "label": row.label,
-            "profiles": [profile for profile, opened in cells.items() if row.slug in opened],
+            "profiles": [profile for profile in grid.profiles if grid.mark(profile, row.slug)],
+            "conditions": {
+                profile: requirements(grid.policy.openings.of(profile, row.slug))
+                for profile in grid.profiles
+                if grid.mark(profile, row.slug)
+            },
             "source": row.source,
         }
-        for row in rows
+        for row in grid.rows
     ]
-    click.echo(msgspec.json.format(msgspec.json.encode(shown), indent=2))
+    return msgspec.json.format(msgspec.json.encode(shown), indent=2).decode()
 
 
-def _html(rows: Sequence[Row], cells: Cells) -> None:
-    head = "".join(f'<th scope="col">{escape(profile)}</th>' for profile in cells)
-    lines = [
-        f'<tr><th scope="row" title="{escape(row.source)}">{escape(row.label)}</th>'
-        + "".join(f"<td>{'X' if row.slug in opened else ''}</td>" for opened in cells.values())
-        + "</tr>"
-        for row in rows
-    ]
-    click.echo(_PAGE.format(head=head, body="\n".join(lines)))
-
-
-_PAGE: Final = """<!doctype html>
-<html lang="fr"><head><meta charset="utf-8"><title>Cafpro : qui voit quoi</title>
-<style>body{{font-family:sans-serif}}table{{border-collapse:collapse}}th,td{{border:1px solid #999;padding:.3em .6em}}
-td{{text-align:center}}th[scope=row]{{text-align:left}}tr:hover{{background:#eef}}</style></head>
-<body><h1>Qui voit quoi</h1><table><thead><tr><th scope="col">Rubrique</th>{head}</tr></thead><tbody>
-{body}
-</tbody></table></body></html>"""
-
-_SHAPES: Final[Mapping[str, Callable[[Sequence[Row], Cells], None]]] = {
-    "table": _table,
-    "csv": _csv,
+_SHAPES: Final[Mapping[str, Callable[[Grid], str]]] = {
     "markdown": _markdown,
-    "html": _html,
+    "html": as_html,
+    "svg": as_svg,
     "json": _json,
 }
