@@ -36,11 +36,11 @@ IDENTIFYING: Final = (
     *(errors.TooManyRequests, errors.StoreUnavailable),
 )
 LOG_IN_REFUSALS: Final = (
-    *(errors.BadRequest, errors.WrongPassword, errors.ForeignOrigin, errors.BodyLate, errors.BodyTooLarge),
-    *(errors.UnsupportedBody, errors.ProfileNotHeld, errors.TooManyAttempts, errors.TooManyRequests),
-    *(errors.StoreUnavailable, *ANYWHERE),
+    *(errors.BadRequest, errors.UndeclaredParameter, errors.WrongPassword, errors.ForeignOrigin, errors.BodyLate),
+    *(errors.BodyTooLarge, errors.UnsupportedBody, errors.ProfileNotHeld, errors.TooManyAttempts),
+    *(errors.TooManyRequests, errors.StoreUnavailable, *ANYWHERE),
 )
-WHO_REFUSALS: Final = (errors.BadRequest, *IDENTIFYING, *ANYWHERE)
+WHO_REFUSALS: Final = (errors.BadRequest, errors.UndeclaredParameter, *IDENTIFYING, *ANYWHERE)
 LOG_OUT_REFUSALS: Final = (*WHO_REFUSALS, errors.ForeignOrigin)
 DESCRIBED_REFUSALS: Final = (errors.TooManyRequests, *ANYWHERE)
 METRICS_REFUSALS: Final = (errors.NotSignedIn, errors.TooManyRequests, *ANYWHERE)

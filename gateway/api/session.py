@@ -21,6 +21,7 @@ from gateway.policy_files.folder import InForce
 from gateway.proxy.answers import Answer, Exit, new_entry
 from gateway.proxy.credentials import csrf_token
 from gateway.proxy.identify import Reception
+from gateway.proxy.parse import query
 from gateway.record.entry import Entry
 
 LARGEST_LOG_IN: Final = 4096
@@ -73,6 +74,7 @@ class SessionApi:
         limits.admit_address(entry.address)
         self.reception.door.check_host(environ)
         self.reception.door.check_origin(environ)
+        query(environ)
         if str(environ.get("CONTENT_TYPE", "")).partition(";")[0].strip().lower() != "application/json":
             raise UnsupportedBody("a log-in that is not JSON")
         try:
@@ -118,6 +120,7 @@ class SessionApi:
         entry.act = "session"
         agent, credentials, _ = self.reception.identify(environ, entry)
         self.reception.door.check_host(environ)
+        query(environ)
         policy = self.policies().policy
         opened = column(policy, agent.profile)
         shown = {
@@ -139,6 +142,7 @@ class SessionApi:
         credentials = self.reception.identify(environ, entry).credentials
         self.reception.door.check_host(environ)
         self.reception.door.check_change(environ, credentials)
+        query(environ)
         sessions.sign_out(self.reception.store, credentials.token)
         return Answer(204, b"", (self.reception.door.set_cookie("", 0),))
 

@@ -36,7 +36,7 @@ def parse(environ: Mapping[str, Any], routes: RouteTable, request_id: str) -> Re
     route, nouns, number, path, rubrics = routes.match(environ["REQUEST_METHOD"], environ["PATH_INFO"])
     if announces_a_body(environ):
         raise BodyTooLarge("a body where none is declared")
-    path += _query(environ.get("QUERY_STRING", ""), route.query)
+    path += query(environ, route.query)
     headers = {"Accept": route.accept, "X-Request-Id": request_id}
     language = environ.get("HTTP_ACCEPT_LANGUAGE")
     if language is not None and LANGUAGES.fullmatch(language):
@@ -49,7 +49,12 @@ def announces_a_body(environ: Mapping[str, Any]) -> bool:
     return environ.get("CONTENT_LENGTH", "") not in ("", "0") or "HTTP_TRANSFER_ENCODING" in environ
 
 
-def _query(text: str, declared: tuple[str, ...]) -> str:
+def query(environ: Mapping[str, Any], declared: tuple[str, ...] = ()) -> str:
+    """The query string of a request with its parameters, written again; empty where there are none.
+
+    Raises `UndeclaredParameter` or `BadRequest`.
+    """
+    text = environ.get("QUERY_STRING", "")
     if not text:
         return ""
     try:
@@ -58,7 +63,7 @@ def _query(text: str, declared: tuple[str, ...]) -> str:
         raise BadRequest("a query string that is not one") from None
     names = [name for name, _ in pairs]
     if any(name not in declared for name in names):
-        raise UndeclaredParameter("a parameter the route does not declare")
+        raise UndeclaredParameter("a parameter the address does not declare")
     if len(set(names)) < len(names):
         raise BadRequest("a parameter given twice")
     if any(len(value) > LONGEST_VALUE or not value.isprintable() for _, value in pairs):

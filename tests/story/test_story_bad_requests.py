@@ -254,6 +254,25 @@ def test_a_query_that_is_not_one_is_refused(gateway, session, unasked, query):
     assert answer.json()["code"] in ("GW201", "GW202")
 
 
+@pytest.mark.attack(6)
+@pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES)
+def test_the_session_has_no_parameters_and_stays_as_it_is(gateway, session, unasked, query):
+    address = f"/-/session?{query}"
+    body = json.dumps({"identifier": "t2", "password": PASSWORD}).encode()
+    sent = [
+        (gateway.ask(address, session), "session"),
+        (gateway.ask(address, session, method="DELETE"), "log_out"),
+        (gateway.ask(address, JSON, method="POST", body=body), "log_in"),
+    ]
+    for answer, act in sent:
+        is_problem(answer, 400, "GW202")
+        assert gateway.recorded(answer)["act"] == act
+        assert answer.all("Set-Cookie") == []
+    assert gateway.ask("/-/session", session).status == 200
+    # A stranger is told nothing but that.
+    is_problem(gateway.ask(address), 401, "GW101")
+
+
 HOSTS = {
     "another site": "ailleurs.example",
     "another port": "127.0.0.1:1",
