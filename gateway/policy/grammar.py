@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, TypeVar
 
+from gateway.policy.layout import near
 from gateway.policy.statements import (
     Attribute,
     Call,
@@ -23,10 +24,12 @@ from gateway.policy.statements import (
     Texts,
     Variable,
 )
-from gateway.policy.tokens import Problem, Token, Unreadable, tokens
+from gateway.policy.tokens import Problem, Token, Unreadable, fault_of, tokens
 
 LARGEST_FILE: Final = 256 * 1024
 """Bytes. Some 2 000 rows of the table."""
+MOST_PROBLEMS: Final = 200
+"""Nobody reads on after these; and naming them takes time."""
 DEEPEST_NESTING: Final = 8
 LONGEST_STATEMENT: Final = 2_000
 """Tokens."""
@@ -42,25 +45,72 @@ RESERVED: Final = frozenset(
 
 
 def read(file: str, text: str) -> list[Statement]:
-    """The statements of a file. Raises `Unreadable` at the first place that is not in the grammar."""
+    """The statements of a file. Raises `Unreadable` for the first place that is not in the grammar."""
+    statements, problems = read_on(file, text)
+    if problems:
+        raise Unreadable(problems[0])
+    return statements
+
+
+def read_on(file: str, text: str) -> tuple[list[Statement], list[Problem]]:
+    """The statements of a file that are in the grammar, and what is not: one problem for each statement, at most
+    MOST_PROBLEMS, and one for each comment. Reading goes on after the next `;`."""
     size = len(text.encode(errors="surrogatepass"))
     if size > LARGEST_FILE:
-        raise Unreadable(Problem(file, 1, 1, f"the file has {size} bytes; at most {LARGEST_FILE} are read."))
-    statements, pending, depth = [], list[Token](), 0
-    for token in tokens(file, text):
-        pending.append(token)
-        depth += (token.text in "([") - (token.text in ")]") if token.kind == "mark" else 0
-        if depth > DEEPEST_NESTING:
-            raise Unreadable(Problem(file, token.line, token.column, f"brackets nest deeper than {DEEPEST_NESTING}."))
-        if len(pending) > LONGEST_STATEMENT:
-            raise Unreadable(Problem(file, pending[0].line, 1, "this rule is too long: split it, or end it with `;`."))
-        if token.kind == "mark" and token.text == ";":
-            statements.append(_Statement(file, pending).parse())
-            pending = []
-    if pending:
-        last = pending[-1]
-        raise Unreadable(Problem(file, last.line, last.column, "the last rule has no `;` at its end."))
-    return statements
+        return [], [Problem(file, 1, 1, f"the file has {size} bytes; at most {LARGEST_FILE} are read.")]
+    reading = _Reading(file)
+    for token in tokens(text):
+        reading.take(token)
+        if len(reading.problems) >= MOST_PROBLEMS:
+            return reading.statements, reading.problems
+    reading.end()
+    return reading.statements, reading.problems
+
+
+class _Reading:
+    """Gathers the tokens of one statement after the other. What is wrong in one loses the rest of it."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.statements: list[Statement] = []
+        self.problems: list[Problem] = []
+        self.pending: list[Token] = []
+        self.depth = 0
+        self.lost = False
+
+    def take(self, token: Token) -> None:
+        if token.kind == "fault" and token.text.startswith("#"):
+            self.refuse(token, fault_of(token.text))
+        elif token.kind == "mark" and token.text == ";":
+            if not self.lost:
+                self.parse([*self.pending, token])
+            self.pending, self.depth, self.lost = [], 0, False
+        elif not self.lost:
+            self.pending.append(token)
+            self.depth += (token.text in "([") - (token.text in ")]") if token.kind == "mark" else 0
+            if token.kind == "fault":
+                self.lose(token, fault_of(token.text))
+            elif self.depth > DEEPEST_NESTING:
+                self.lose(token, f"brackets nest deeper than {DEEPEST_NESTING}.")
+            elif len(self.pending) >= LONGEST_STATEMENT:  # the `;` is to come
+                self.lose(self.pending[0], "this rule is too long: split it, or end it with `;`.")
+
+    def lose(self, place: Token, said: str) -> None:
+        self.refuse(place, said)
+        self.lost = True
+
+    def parse(self, pending: list[Token]) -> None:
+        try:
+            self.statements.append(_Statement(self.file, pending).parse())
+        except Unreadable as unreadable:
+            self.problems.append(unreadable.problem)
+
+    def end(self) -> None:
+        if self.pending and not self.lost:
+            self.refuse(self.pending[-1], "the last rule has no `;` at its end.")
+
+    def refuse(self, token: Token, said: str) -> None:
+        self.problems.append(Problem(self.file, token.line, token.column, said))
 
 
 class _Statement:
@@ -72,18 +122,25 @@ class _Statement:
         self.at = 0
 
     def parse(self) -> Statement:
-        line = self.now.line
+        place = self.now
         declares = self.word("type")
         name = self.name("the name of a rule")
         parameters = self.listed("(", self.parameter, ")")
         goals = self.body() if not declares and self.word("if") else ()
         if not self.mark(";"):
-            raise self.refuse(f"expected `;`, found `{self.now.text}`.")
-        return Statement(name, parameters, goals, declares, line)
+            raise self.refuse(f"expected `;`, found `{self.now.text}`.{self._meant()}")
+        return Statement(name, parameters, goals, declares, place.line, place.column)
 
     @property
     def now(self) -> Token:
         return self.pending[min(self.at, len(self.pending) - 1)]
+
+    def _meant(self) -> str:
+        """What whoever goes on here may have forgotten or misspelt."""
+        before = self.pending[self.at - 1]
+        if self.now.line > before.line and self.now.kind == "name" and self.now.text not in RESERVED:
+            return f" Is the `;` missing at the end of line {before.line}?"
+        return near(self.now.text, ("and", "or", "if"))
 
     def refuse(self, said: str) -> Unreadable:
         return Unreadable(Problem(self.file, self.now.line, self.now.column, said))
@@ -132,12 +189,12 @@ class _Statement:
         token = self.now
         if token.kind == "text":
             self.at += 1
-            return Text(token.text[1:-1], token.line)
+            return Text(token.text[1:-1], token.line, token.column)
         if token.kind == "mark" and token.text == "[":
-            return Texts(self.listed("[", self.item, "]"), token.line)
+            return Texts(self.listed("[", self.item, "]"), token.line, token.column)
         if token.kind == "class":
             raise self.refuse(f'`{token.text}` must be written between double quotes: "{token.text}".')
-        return Variable(self.name("a string, a list or a variable"), token.line)
+        return Variable(self.name("a string, a list or a variable"), token.line, token.column)
 
     def item(self) -> Text | Variable:
         term = self.plain()
@@ -149,7 +206,7 @@ class _Statement:
         term = self.plain()
         if not isinstance(term, Variable) or not self.mark("."):
             return term
-        attribute = Attribute(term.name, self.name("the name of a fact"), term.line)
+        attribute = Attribute(term.name, self.name("the name of a fact"), term.line, term.column)
         if self.now.kind == "mark" and self.now.text in "(.":
             raise self.refuse("facts are read, never called: write `agent.convention`, nothing after it.")
         return attribute
@@ -167,20 +224,20 @@ class _Statement:
                 return tuple(goals)
 
     def goal(self) -> Goal:
-        line = self.now.line
+        place = self.now
         if self.word("not"):
             denied = self.term()
             if not isinstance(denied, Variable) or not (self.now.kind == "mark" and self.now.text == "("):
                 raise self.refuse("`not` may only stand before a rule: `refusal(…)`.")
-            return Denied(self.call(denied.name, line), line)
+            return Denied(self.call(denied), place.line, place.column)
         left = self.term()
         if isinstance(left, Variable) and self.now.kind == "mark" and self.now.text == "(":
-            return self.call(left.name, line)
+            return self.call(left)
         if self.mark("="):
-            return Comparison(left, "=", self.term(), line)
+            return Comparison(left, "=", self.term(), place.line, place.column)
         if self.word("in"):
-            return Comparison(left, "in", self.term(), line)
-        raise self.refuse(f"expected `=` or `in`, found `{self.now.text}`.")
+            return Comparison(left, "in", self.term(), place.line, place.column)
+        raise self.refuse(f"expected `=` or `in`, found `{self.now.text}`.{near(self.now.text, ('in',))}")
 
-    def call(self, name: str, line: int) -> Call:
-        return Call(name, self.listed("(", self.term, ")"), line)
+    def call(self, rule: Variable) -> Call:
+        return Call(rule.name, self.listed("(", self.term, ")"), rule.line, rule.column)

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from typing import Final
 
+from gateway.policy.statements import Placed
+
 SCHEMA: Final = "schema.polar"
 GATES: Final = "gates.polar"
 PROFILES: Final = "profiles.polar"
@@ -28,8 +30,8 @@ READABLE: Final[Mapping[str, tuple[str, ...]]] = {
 TYPES: Final = ("String", "List", *READABLE)
 ANY_DOSSIER: Final = "any"
 
-Refuse = Callable[[str, int, str], None]
-"""Notes a problem: the file, the line, the sentence."""
+Refuse = Callable[[str, Placed, str], None]
+"""Notes a problem: the file, the place in it, the sentence."""
 
 
 def home(name: str) -> str:

@@ -7,13 +7,11 @@ a misspelt head, a rule that is never used, a duplicate row, an unquoted name th
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field
 
-from gateway.policy.grammar import read
+from gateway.policy.grammar import MOST_PROBLEMS, read, read_on
 from gateway.policy.layout import (
     CONDITIONS,
     ENTRY_RULES,
@@ -30,43 +28,47 @@ from gateway.policy.layout import (
     near,
 )
 from gateway.policy.rules import Rules
-from gateway.policy.statements import Denied, Statement, calls_of, without_lines, words
+from gateway.policy.statements import TOP, Denied, Placed, Statement, calls_of, without_lines, words
 from gateway.policy.tables import Row, Tables
 from gateway.policy.tokens import Problem, Unreadable
 
 __all__ = ["FILES", "Folder", "Row", "named_rubrics", "read_folder"]
 
 
-MOST_PROBLEMS: Final = 200
-"""Nobody reads on after these; and naming them takes time."""
-
-
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A policy folder that was read: what its fact files say."""
+    """A policy folder that was read: what its fact files say, and the statements of each file in their order."""
 
     profiles: Mapping[str, str]
     rows: tuple[Row, ...]
+    statements: Mapping[str, Sequence[Statement]] = field(default_factory=dict)
 
 
 def read_folder(texts: Mapping[str, str]) -> tuple[Folder | None, list[Problem]]:
-    """The folder whose files are `texts` (file name → text), or None and every problem found."""
-    problems = [_missing(name) for name in FILES if name not in texts]
-    problems += [_superfluous(name) for name in sorted(texts) if name not in FILES]
+    """The folder whose files are `texts` (file name → text), or None and every problem found, at most MOST_PROBLEMS.
+
+    What a file says is looked at also where something else in it, or another file, cannot be read; not what it lacks.
+    """
+    problems = [_superfluous(name) for name in sorted(texts) if name not in FILES]
+    lost = {name for name in FILES if name not in texts}
+    problems += [_missing(name) for name in FILES if name in lost]
     statements: dict[str, list[Statement]] = {}
     for name in FILES:
-        try:
-            statements[name] = read(name, texts.get(name, ""))
-        except Unreadable as unreadable:
-            problems.append(unreadable.problem)
+        statements[name], found = read_on(name, texts.get(name, ""))
+        lost |= {problem.file for problem in found}
+        problems += found
+    if SCHEMA not in lost:
+        reading = _Reading(statements, lost)
+        with suppress(_Enough):
+            reading.check()
+        problems += reading.problems
     if problems:
-        return None, problems
-    reading = _Reading(statements)
-    with suppress(Unreadable):
-        reading.check()
-    if reading.problems:
-        return None, sorted(reading.problems, key=lambda problem: (problem.file, problem.line))
-    return Folder(reading.tables.profiles, tuple(reading.tables.rows.values())), []
+        return None, sorted(problems, key=_in_order)[:MOST_PROBLEMS]
+    return Folder(reading.tables.profiles, tuple(reading.tables.rows.values()), statements), []
+
+
+def _in_order(problem: Problem) -> tuple[int, int, int]:
+    return FILES.index(problem.file) if problem.file in FILES else -1, problem.line, problem.column
 
 
 def named_rubrics(texts: Mapping[str, str]) -> list[str]:
@@ -88,21 +90,28 @@ def _superfluous(name: str) -> Problem:
     return Problem(shown, 1, 1, f"this file is not one of {', '.join(FILES)}. Drafts belong in drafts/.")
 
 
+class _Enough(Exception):
+    """There are MOST_PROBLEMS."""
+
+
 class _Reading:
-    def __init__(self, statements: Mapping[str, Sequence[Statement]]) -> None:
+    def __init__(self, statements: Mapping[str, Sequence[Statement]], lost: Collection[str]) -> None:
+        """`lost` are the files of which not everything could be read."""
         self.statements = statements
+        self.lost = lost
         self.problems: list[Problem] = []
         self.shapes: dict[str, Statement] = {}
-        self.tables = Tables(self.refuse)
+        self.tables = Tables(self.refuse, lost)
 
-    def refuse(self, file: str, line: int, said: str) -> None:
-        self.problems.append(Problem(file, line, 1, said))
+    def refuse(self, file: str, place: Placed, said: str) -> None:
+        self.problems.append(Problem(file, place.line, place.column, said))
         if len(self.problems) == MOST_PROBLEMS:
-            raise Unreadable(self.problems[-1])
+            raise _Enough
 
     def check(self) -> None:
         profiles = [words(s.parameters[0].term) for s in self.statements[PROFILES] if s.parameters]
-        rules = Rules(self.shapes, {code: None for codes in profiles for code in codes}, self.refuse)
+        named = None if PROFILES in self.lost else {code: None for codes in profiles for code in codes}
+        rules = Rules(self.shapes, named, self.refuse)
         self._schema(rules)
         for file, statements in self.statements.items():
             if file != SCHEMA:
@@ -124,29 +133,29 @@ class _Reading:
         for statement in self.statements[SCHEMA]:
             if statement.declares:
                 if statement.name in self.shapes:
-                    self.refuse(SCHEMA, statement.line, f"the shape of `{statement.name}` is declared twice.")
+                    self.refuse(SCHEMA, statement, f"the shape of `{statement.name}` is declared twice.")
                 for given in statement.parameters:
                     if given.type and given.type not in TYPES:
                         said = f"there is no type `{given.type}`.{near(given.type, TYPES)}{known(TYPES)}"
-                        self.refuse(SCHEMA, statement.line, said)
+                        self.refuse(SCHEMA, given.term, said)
                 self.shapes[statement.name] = statement
             elif statement.name == SLUGS and statement.is_fact and len(statement.parameters) == 1:
                 rules.variables(SCHEMA, statement)
                 self.tables.name_rubrics(statement)
             else:
-                self.refuse(SCHEMA, statement.line, f"`{statement.name}` does not belong here: only shapes (`type …`).")
+                self.refuse(SCHEMA, statement, f"`{statement.name}` does not belong here: only shapes (`type …`).")
 
     def _repeated(self, file: str, statements: Iterable[Statement]) -> None:
         seen: dict[object, int] = {}
         for statement in statements:
             key = without_lines(statement)
             if key in seen:
-                self.refuse(file, statement.line, f"this repeats line {seen[key]}: remove one of the two.")
+                self.refuse(file, statement, f"this repeats line {seen[key]}: remove one of the two.")
             seen.setdefault(key, statement.line)
 
     def _every_rule_has_its_place(self) -> None:
         everywhere = [(file, statement) for file in FILES for statement in self.statements[file]]
-        defined = {statement.name for file, statement in everywhere if file != SCHEMA}
+        defined = {statement.name: statement for file, statement in reversed(everywhere) if file != SCHEMA}
         calls: dict[str, set[str]] = {statement.name: set() for _, statement in everywhere}
         for _, statement in everywhere:
             calls[statement.name].update(calls_of(statement))
@@ -154,25 +163,31 @@ class _Reading:
         for name, shape in self.shapes.items():
             if name == SLUGS:
                 continue
-            if name not in defined:
-                self.refuse(home(name), 1, f"the rule `{name}` is missing.")
-            if name not in called and name not in ENTRY_RULES:
-                self.refuse(SCHEMA, shape.line, f"nothing uses the rule `{name}`: it would have no effect.")
+            place: Placed = defined.get(name, TOP)
+            if name not in defined and home(name) not in self.lost:
+                self.refuse(home(name), place, f"the rule `{name}` is missing.")
+            if name not in called and name not in ENTRY_RULES and not self.lost:
+                self.refuse(SCHEMA, shape, f"nothing uses the rule `{name}`: it would have no effect.")
             if name in _reached(calls, name):
-                self.refuse(home(name), 1, f"the rule `{name}` rests on itself, directly or through others: no end.")
+                self.refuse(
+                    home(name), place, f"the rule `{name}` rests on itself, directly or through others: no end."
+                )
         for name in (*GATE_RULES, "profile", "rubric", "refusal"):
             if name not in self.shapes:
-                self.refuse(SCHEMA, 1, f"the shape of `{name}` is missing.")
+                self.refuse(SCHEMA, TOP, f"the shape of `{name}` is missing.")
 
     def _gates_stand_alone(self) -> None:
-        gates = Counter(statement.name for statement in self.statements[GATES])
+        gates = self.statements[GATES]
         for name in GATE_RULES:
-            if gates[name] > 1:
-                said = f"`{name}` has {gates[name]} rules; it may have only one, or it could be bypassed."
-                self.refuse(GATES, 1, said)
-        denials = [goal for s in self.statements[GATES] for goal in s.goals if isinstance(goal, Denied)]
-        if len(denials) != 1:
-            self.refuse(GATES, 1, f"`not refusal(…)` must stand exactly once in the folder, here {len(denials)} times.")
+            same = [statement for statement in gates if statement.name == name]
+            if len(same) > 1:
+                said = f"`{name}` has {len(same)} rules; it may have only one, or it could be bypassed."
+                self.refuse(GATES, same[1], said)
+        denials: list[Placed] = [goal for s in gates for goal in s.goals if isinstance(goal, Denied)]
+        if len(denials) > 1 or (not denials and GATES not in self.lost):
+            place = denials[1] if denials else next((s for s in gates if s.name == "admitted"), TOP)
+            said = f"`not refusal(…)` must stand exactly once in the folder, here {len(denials)} times."
+            self.refuse(GATES, place, said)
 
 
 def _reached(calls: Mapping[str, set[str]], name: str) -> set[str]:

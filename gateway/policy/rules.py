@@ -22,9 +22,9 @@ from gateway.policy.statements import (
     Texts,
     Variable,
     terms_of,
+    texts,
     variables_of,
     without_lines,
-    words,
 )
 
 _WRITTEN: Mapping[str, str] = {
@@ -38,9 +38,11 @@ _WRITTEN: Mapping[str, str] = {
 class Rules:
     """Checks statements one at a time; each mistake is handed to `refuse`."""
 
-    def __init__(self, shapes: Mapping[str, Statement], profiles: Collection[str], refuse: Refuse) -> None:
+    def __init__(self, shapes: Mapping[str, Statement], profiles: Collection[str] | None, refuse: Refuse) -> None:
+        """`profiles` is None where they are not all known."""
         self.shapes = shapes
-        self.vocabularies: Mapping[str, Collection[str]] = {**FACT_VOCABULARIES, "profile": profiles}
+        named = {} if profiles is None else {"profile": profiles}
+        self.vocabularies: Mapping[str, Collection[str]] = {**FACT_VOCABULARIES, **named}
         self.refuse = refuse
 
     def check(self, file: str, statement: Statement) -> None:
@@ -73,23 +75,25 @@ class Rules:
             for place, (given, wanted) in enumerate(zip(statement.parameters, shape.parameters, strict=True), start=1):
                 if not _fits(given.term, given.type, wanted.type):
                     written = _WRITTEN.get(wanted.type, "a text or a variable")
-                    self.refuse(file, statement.line, f"place {place} of `{name}` must be {written}.")
+                    self.refuse(file, given.term, f"place {place} of `{name}` must be {written}.")
                 if not statement.is_fact:
-                    self._words_known(file, statement.line, _variable(wanted.term), given.term)
+                    self._words_known(file, _variable(wanted.term), given.term)
             return
-        self.refuse(file, statement.line, said)
+        self.refuse(file, statement, said)
 
     def variables(self, file: str, statement: Statement) -> None:
-        for name, times in Counter(variables_of(statement)).items():
+        places = dict(reversed([*variables_of(statement)]))  # the first of each
+        for name, times in Counter(name for name, _ in variables_of(statement)).items():
             if statement.is_fact:
                 said = f'`{name}` is not between double quotes: without them it would match anything. Write "{name}".'
             elif times == 1 and not name.startswith("_"):
                 said = f"`{name}` stands only once: is it misspelt? Unused, write `_{name}`."
+                said += near(name, [other for other in places if other != name])
             elif times > 1 and name.startswith("_") and name != "_":
                 said = f"`{name}` is used, so its name must not begin with `_`."
             else:
                 continue
-            self.refuse(file, statement.line, said)
+            self.refuse(file, places[name], said)
 
     def _stands_for(self, statement: Statement) -> Mapping[str, str]:
         """Variable → the fact whose values it takes, as in `kind in dossier.mandates`."""
@@ -106,64 +110,64 @@ class Rules:
     def _call(self, file: str, goal: Call | Denied, types: Mapping[str, str]) -> None:
         call = goal.call if isinstance(goal, Denied) else goal
         if isinstance(goal, Denied) and file != GATES:
-            self.refuse(file, goal.line, "`not` is refused here: a denial belongs in refusals.polar, as a rule.")
+            self.refuse(file, goal, "`not` is refused here: a denial belongs in refusals.polar, as a rule.")
         elif isinstance(goal, Denied) and call.name != "refusal":
-            self.refuse(file, goal.line, "`not` may only stand before `refusal(…)`.")
+            self.refuse(file, goal, "`not` may only stand before `refusal(…)`.")
         shape = self.shapes.get(call.name)
         if shape is None or call.name == SLUGS:
             said = f"there is no rule named `{call.name}`.{near(call.name, self.shapes)}"
-            self.refuse(file, call.line, said)
+            self.refuse(file, call, said)
             return
         if len(call.arguments) != len(shape.parameters):
             said = f"`{call.name}` takes {len(shape.parameters)} things, here it has {len(call.arguments)}."
-            self.refuse(file, call.line, said)
+            self.refuse(file, call, said)
             return
         for place, (given, wanted) in enumerate(zip(call.arguments, shape.parameters, strict=True), start=1):
             if types.get(_variable(given), "") != wanted.type and wanted.type in READABLE:
                 noun = wanted.type.lower()
-                self.refuse(file, call.line, f"place {place} of `{call.name}` must be the {noun} of this rule.")
-            self._words_known(file, call.line, _variable(wanted.term), given)
+                self.refuse(file, given, f"place {place} of `{call.name}` must be the {noun} of this rule.")
+            self._words_known(file, _variable(wanted.term), given)
 
     def _comparison(self, file: str, comparison: Comparison, stands_for: Mapping[str, str]) -> None:
-        left, right, line = comparison.left, comparison.right, comparison.line
+        left, right = comparison.left, comparison.right
         if all(isinstance(side, Text | Texts) for side in (left, right)):
-            self.refuse(file, line, "this compares two fixed values: it is always true or always false.")
+            self.refuse(file, comparison, "this compares two fixed values: it is always true or always false.")
         elif without_lines(left) == without_lines(right):
-            self.refuse(file, line, "this compares a thing with itself: it is always true.")
+            self.refuse(file, comparison, "this compares a thing with itself: it is always true.")
         if comparison.operator == "in":
             if isinstance(left, Texts) or isinstance(right, Text):
-                self.refuse(file, line, 'one word is `in` a list: agent.profile in ["T1", "T2"].')
+                self.refuse(file, comparison, 'one word is `in` a list: agent.profile in ["T1", "T2"].')
             elif isinstance(right, Texts) and not right.items:
-                self.refuse(file, line, "nothing is `in` an empty list: this is never true.")
+                self.refuse(file, comparison, "nothing is `in` an empty list: this is never true.")
             elif isinstance(left, Attribute) and left.name == "mandates":
-                self.refuse(file, line, 'mandates are asked with `in`: "judgment" in dossier.mandates.')
+                self.refuse(file, comparison, 'mandates are asked with `in`: "judgment" in dossier.mandates.')
             elif isinstance(right, Attribute) and right.name != "mandates":
-                self.refuse(file, line, f"`{right.name}` is one word, not a list: nothing is `in` it.")
+                self.refuse(file, comparison, f"`{right.name}` is one word, not a list: nothing is `in` it.")
         for one, other in ((left, right), (right, left)):
             if isinstance(one, Attribute) and comparison.operator == "=":
                 if one.name == "mandates":
-                    self.refuse(file, line, 'mandates are asked with `in`: "judgment" in dossier.mandates.')
+                    self.refuse(file, comparison, 'mandates are asked with `in`: "judgment" in dossier.mandates.')
                 elif isinstance(other, Texts):
-                    self.refuse(file, line, f"`{one.name}` is one word, never equal to a list: ask with `in`.")
+                    self.refuse(file, comparison, f"`{one.name}` is one word, never equal to a list: ask with `in`.")
             fact = one.name if isinstance(one, Attribute) else stands_for.get(_variable(one), "")
-            self._words_known(file, line, fact, other)
+            self._words_known(file, fact, other)
 
-    def _words_known(self, file: str, line: int, fact: str, term: Term) -> None:
+    def _words_known(self, file: str, fact: str, term: Term) -> None:
         if fact in self.vocabularies:
             vocabulary = self.vocabularies[fact]
-            for word in words(term):
-                if word not in vocabulary:
-                    said = f"`{word}` is never a value of `{fact}`.{near(word, vocabulary)}{known(vocabulary)}"
-                    self.refuse(file, line, said)
+            for text in texts(term):
+                if text.value not in vocabulary:
+                    said = f"`{text.value}` is never a value of `{fact}`."
+                    self.refuse(file, text, f"{said}{near(text.value, vocabulary)}{known(vocabulary)}")
 
     def _attribute(self, file: str, attribute: Attribute, types: Mapping[str, str]) -> None:
         facts = READABLE.get(types.get(attribute.variable, ""))
         if facts is None:
             said = f"`{attribute.variable}` is not the agent or the dossier of this rule: it has no facts to read."
-            self.refuse(file, attribute.line, said)
+            self.refuse(file, attribute, said)
         elif attribute.name not in facts:
             said = f"there is no fact `{attribute.variable}.{attribute.name}`.{near(attribute.name, facts)}"
-            self.refuse(file, attribute.line, f"{said}{known(facts)}")
+            self.refuse(file, attribute, f"{said}{known(facts)}")
 
 
 def _variable(term: Term) -> str:

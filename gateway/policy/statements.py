@@ -4,12 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final, NamedTuple, Protocol
+
+
+class Placed(Protocol):
+    """Whatever stands at a place of a file: line and column count from 1."""
+
+    @property
+    def line(self) -> int: ...
+
+    @property
+    def column(self) -> int: ...
+
+
+class Place(NamedTuple):
+    line: int
+    column: int
+
+
+TOP: Final = Place(1, 1)
+"""Where what is missing from a file is told."""
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
     value: str
     line: int
+    column: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +39,14 @@ class Texts:
 
     items: tuple[Text | Variable, ...]
     line: int
+    column: int
 
 
 @dataclass(frozen=True, slots=True)
 class Variable:
     name: str
     line: int
+    column: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +54,7 @@ class Attribute:
     variable: str
     name: str
     line: int
+    column: int
 
 
 Term = Text | Texts | Variable | Attribute
@@ -49,6 +73,7 @@ class Call:
     name: str
     arguments: tuple[Term, ...]
     line: int
+    column: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +84,7 @@ class Comparison:
     operator: str
     right: Term
     line: int
+    column: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +93,7 @@ class Denied:
 
     call: Call
     line: int
+    column: int
 
 
 Goal = Call | Comparison | Denied
@@ -81,6 +108,7 @@ class Statement:
     goals: tuple[Goal, ...]
     declares: bool
     line: int
+    column: int
 
     @property
     def is_fact(self) -> bool:
@@ -101,24 +129,29 @@ def calls_of(statement: Statement) -> Iterator[str]:
             yield goal.call.name if isinstance(goal, Denied) else goal.name
 
 
-def variables_of(statement: Statement) -> Iterator[str]:
-    """The name of each variable, as often as it stands there."""
+def variables_of(statement: Statement) -> Iterator[tuple[str, Placed]]:
+    """The name of each variable, as often as it stands there, and where."""
     terms: list[Term] = [parameter.term for parameter in statement.parameters]
     for goal in statement.goals:
         terms += terms_of(goal)
     for term in terms:
         for part in term.items if isinstance(term, Texts) else (term,):
             if isinstance(part, Variable):
-                yield part.name
+                yield part.name, part
             elif isinstance(part, Attribute):
-                yield part.variable
+                yield part.variable, part
 
 
 def words(term: Term) -> list[str]:
     """The strings of a string or a list."""
+    return [text.value for text in texts(term)]
+
+
+def texts(term: Term) -> list[Text]:
+    """The same with their places."""
     if isinstance(term, Text):
-        return [term.value]
-    return [item.value for item in term.items if isinstance(item, Text)] if isinstance(term, Texts) else []
+        return [term]
+    return [item for item in term.items if isinstance(item, Text)] if isinstance(term, Texts) else []
 
 
 def word(term: Term) -> str:
@@ -133,4 +166,7 @@ def without_lines(value: object) -> object:
     names = getattr(type(value), "__slots__", None)
     if names is None or isinstance(value, str):
         return value
-    return (type(value).__name__, *(without_lines(getattr(value, name)) for name in names if name != "line"))
+    return (
+        type(value).__name__,
+        *(without_lines(getattr(value, name)) for name in names if name not in ("line", "column")),
+    )

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from gateway.model import MANDATE_KINDS
 from gateway.policy.layout import ANY_DOSSIER, CONDITIONS, MATRIX, PROFILES, SCHEMA, Refuse, known, near
-from gateway.policy.statements import Statement, word, words
+from gateway.policy.statements import TOP, Statement, Text, texts, word, words
 
 _CODE: Final = re.compile(r"[A-Za-z0-9]{1,32}")
 _SLUG: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -30,33 +29,37 @@ class Row:
 class Tables:
     """What the fact lines say, gathered line by line; each mistake is handed to `refuse`."""
 
-    def __init__(self, refuse: Refuse) -> None:
+    def __init__(self, refuse: Refuse, lost: Collection[str]) -> None:
+        """`lost` are the files of which not everything could be read: what seems to be missing there may be written."""
         self.refuse = refuse
+        self.lost = lost
         self.slugs: dict[str, None] = {}
         self.profiles: dict[str, str] = {}
         self.rows: dict[str, Row] = {}
         self.entrusted: set[str] = set()
 
     def name_rubrics(self, statement: Statement) -> None:
-        for slug in words(statement.parameters[0].term):
+        for text in texts(statement.parameters[0].term):
+            slug = text.value
             if slug in self.slugs:
-                self.refuse(SCHEMA, statement.line, f"the rubric `{slug}` is listed twice in rubric_slugs.")
+                self.refuse(SCHEMA, text, f"the rubric `{slug}` is listed twice in rubric_slugs.")
             if not _SLUG.fullmatch(slug):
                 said = f"`{slug}` cannot name a rubric: only the letters a to z, digits and `_` can (no accent)."
-                self.refuse(SCHEMA, statement.line, said)
+                self.refuse(SCHEMA, text, said)
             self.slugs[slug] = None
 
     def profile(self, statement: Statement) -> None:
         if len(statement.parameters) != 2:
             return
-        code, label = (word(parameter.term) for parameter in statement.parameters)
+        named, labelled = (parameter.term for parameter in statement.parameters)
+        code, label = word(named), word(labelled)
         if code in self.profiles:
-            self.refuse(PROFILES, statement.line, f"the profile `{code}` already has a line.")
+            self.refuse(PROFILES, named, f"the profile `{code}` already has a line.")
         if not _CODE.fullmatch(code):
             said = f"`{code}` cannot name a profile: only the letters A to Z and digits can. Type it again."
-            self.refuse(PROFILES, statement.line, said)
+            self.refuse(PROFILES, named, said)
         if not label.strip():
-            self.refuse(PROFILES, statement.line, f"the profile `{code}` has no label.")
+            self.refuse(PROFILES, labelled, f"the profile `{code}` has no label.")
         self.profiles[code] = label
 
     def row(self, statement: Statement) -> None:
@@ -67,47 +70,52 @@ class Tables:
         row = Row(slug, label, tuple(words(terms[2])), source, statement.line)
         if slug not in self.slugs:
             said = f"unknown rubric `{slug}`.{near(slug, self.slugs)} Rubrics are listed in {SCHEMA}."
-            self.refuse(MATRIX, row.line, said)
+            self.refuse(MATRIX, terms[0], said)
         elif slug in self.rows:
-            self.refuse(MATRIX, row.line, f"the rubric `{slug}` already has its row on line {self.rows[slug].line}.")
+            self.refuse(MATRIX, terms[0], f"the rubric `{slug}` already has its row on line {self.rows[slug].line}.")
         if not label.strip() or not source.strip():
-            self.refuse(MATRIX, row.line, f"the row of `{slug}` needs a label and the source it comes from.")
-        self._profiles_exist(MATRIX, row.line, row.profiles)
+            place = terms[3] if label.strip() else terms[1]
+            self.refuse(MATRIX, place, f"the row of `{slug}` needs a label and the source it comes from.")
+        self._profiles_exist(MATRIX, texts(terms[2]))
         self.rows.setdefault(slug, row)
 
     def dossiers(self, statement: Statement) -> None:
         if not statement.is_fact or len(statement.parameters) != 3:
-            self.refuse(CONDITIONS, statement.line, 'write dossiers("T1", ["any"], "source"); without `if`.')
+            self.refuse(CONDITIONS, statement, 'write dossiers("T1", ["any"], "source"); without `if`.')
             return
-        profile, kinds = word(statement.parameters[0].term), words(statement.parameters[1].term)
-        self._profiles_exist(CONDITIONS, statement.line, [profile])
+        named, listed = statement.parameters[0].term, statement.parameters[1].term
+        profile, kinds = word(named), words(listed)
+        self._profiles_exist(CONDITIONS, texts(named))
         if profile in self.entrusted:
-            self.refuse(CONDITIONS, statement.line, f"`{profile}` already has its `dossiers` line.")
+            self.refuse(CONDITIONS, named, f"`{profile}` already has its `dossiers` line.")
         self.entrusted.add(profile)
         reasons = (*MANDATE_KINDS, ANY_DOSSIER)
-        for kind in kinds:
-            if kind not in reasons:
-                said = f"unknown reason `{kind}`.{near(kind, reasons)}{known(reasons)}"
-                self.refuse(CONDITIONS, statement.line, said)
+        for text in texts(listed):
+            if text.value not in reasons:
+                said = f"unknown reason `{text.value}`.{near(text.value, reasons)}{known(reasons)}"
+                self.refuse(CONDITIONS, text, said)
         if not kinds or (ANY_DOSSIER in kinds and len(kinds) > 1):
-            self.refuse(CONDITIONS, statement.line, 'give either ["any"] or the reasons that are required.')
+            self.refuse(CONDITIONS, listed, 'give either ["any"] or the reasons that are required.')
 
     def whole(self) -> None:
         """Every rubric has its row, every profile its dossiers."""
-        for slug in self.slugs:
+        for slug in self.slugs if MATRIX not in self.lost else ():
             if slug not in self.rows:
-                self.refuse(MATRIX, 1, f"the rubric `{slug}` of {SCHEMA} has no row.")
-        for profile in self.profiles:
+                self.refuse(MATRIX, TOP, f"the rubric `{slug}` of {SCHEMA} has no row.")
+        for profile in self.profiles if CONDITIONS not in self.lost else ():
             if profile not in self.entrusted:
-                self.refuse(CONDITIONS, 1, f"the profile `{profile}` has no `dossiers` line.")
+                self.refuse(CONDITIONS, TOP, f"the profile `{profile}` has no `dossiers` line.")
 
-    def _profiles_exist(self, file: str, line: int, profiles: Sequence[str]) -> None:
-        for profile, times in Counter(profiles).items():
-            if profile not in self.profiles:
+    def _profiles_exist(self, file: str, listed: Iterable[Text]) -> None:
+        seen: set[str] = set()
+        for text in listed:
+            profile = text.value
+            if profile in seen:
+                self.refuse(file, text, f"the profile `{profile}` stands twice in this list.")
+            elif profile not in self.profiles and PROFILES not in self.lost:
                 said = f"unknown profile `{profile}`.{near(profile, self.profiles)}{_look_alike(profile)}"
-                self.refuse(file, line, f"{said} Profiles are listed in {PROFILES}.{known(self.profiles)}")
-            elif times > 1:
-                self.refuse(file, line, f"the profile `{profile}` stands twice in this list.")
+                self.refuse(file, text, f"{said} Profiles are listed in {PROFILES}.{known(self.profiles)}")
+            seen.add(profile)
 
 
 def _look_alike(profile: str) -> str:

@@ -23,7 +23,7 @@ class Problem:
 
 
 class Unreadable(Exception):
-    """The text is not in the grammar. Reading stops at the first such place of a file."""
+    """The text is not in the grammar; the first such place."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(str(problem))
@@ -32,6 +32,9 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Token:
+    """`kind` is `text`, `class`, `name` or `mark`, or `fault` for what is none of these and stands in a rule or, where
+    its text begins with #, in a comment."""
+
     kind: str
     text: str
     line: int
@@ -56,7 +59,7 @@ _STRANGE: Final = {
     "“": 'strings are written with straight double quotes: "T1".',
     "”": 'strings are written with straight double quotes: "T1".',
     "«": 'strings are written with straight double quotes: "T1".',
-    '"': "this string has no end on its line, or contains a backslash.",
+    '"': "this string has no end on its line, or contains a backslash. Is a quotation mark missing before?",
     "{": "braces are not used in these policies.",
     "!": "`!` is not used in these policies: say what is required.",
     "<": "values are compared with `=` and `in` only: facts are words, not numbers or dates.",
@@ -64,24 +67,25 @@ _STRANGE: Final = {
 }
 
 
-def tokens(file: str, text: str) -> Iterator[Token]:
-    """The tokens of a file, in order. Raises `Unreadable`."""
+def tokens(text: str) -> Iterator[Token]:
+    """The tokens of a file, in order, its faults among them."""
     at, line, start = 0, 1, 0
     while at < len(text):
         found = _TOKEN.match(text, at)
-        if found is None:
-            raise Unreadable(Problem(file, line, at - start + 1, _strange(text[at])))
-        kind, written = str(found.lastgroup), found.group()
-        if kind == "text" or written.startswith("#"):
-            fault = _text_fault(written)
-            if fault:
-                raise Unreadable(Problem(file, line, at - start + 1, fault))
+        kind, written = (str(found.lastgroup), found.group()) if found else ("fault", text[at])
+        if (kind == "text" or written.startswith("#")) and _text_fault(written):
+            kind = "fault"
         if kind != "space":
             yield Token(kind, written, line, at - start + 1)
         breaks = written.count("\n")
         if breaks:
             line, start = line + breaks, at + written.rindex("\n") + 1
-        at = found.end()
+        at += len(written)
+
+
+def fault_of(written: str) -> str:
+    """The sentence about a fault."""
+    return _text_fault(written) if len(written) > 1 else _strange(written)
 
 
 def _strange(character: str) -> str:
@@ -95,10 +99,10 @@ def _strange(character: str) -> str:
     return f"`{character}` is not used in these policies."
 
 
-def _text_fault(written: str) -> str | None:
+def _text_fault(written: str) -> str:
     for character in written:
         if not character.isprintable() and character != "\t":
             return f"the invisible character U+{ord(character):04X} is refused, even inside a string or a comment."
     if written.startswith('"') and unicodedata.normalize("NFC", written) != written:
         return "an accent is written as two characters here; type the accented letter again (NFC)."
-    return None
+    return ""

@@ -26,9 +26,9 @@ PIECES = [
 
 
 def read_or_refused(texts) -> list[str]:
-    started = time.monotonic()
+    started = time.process_time()
     folder, problems = read_folder(texts)
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
     assert (folder is None) is bool(problems)
     assert len(problems) <= MOST_PROBLEMS + len(FILES)
     for problem in problems:
@@ -72,7 +72,7 @@ def mutated(draw, texts):
 
 def loaded(texts) -> Policy | None:
     """The policy, or None where it was refused with sentences. Whatever else happens fails the test."""
-    started = time.monotonic()
+    started = time.process_time()
     policy = None
     problems: tuple[str, ...] = ()
     try:
@@ -81,7 +81,7 @@ def loaded(texts) -> Policy | None:
         problems = refusal.problems
     assert bool(policy) is not bool(problems)
     assert all(type(problem) is str and problem for problem in problems)
-    assert time.monotonic() - started < 20
+    assert time.process_time() - started < 20
     return policy
 
 
@@ -127,7 +127,7 @@ def test_each_statement_knows_its_line(texts):
 def test_each_token_stands_where_it_says(texts):
     for file, text in texts.items():
         lines = text.split("\n")
-        for token in tokens(file, text):
+        for token in tokens(text):
             assert lines[token.line - 1][token.column - 1 :].startswith(token.text)
 
 
