@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from cachetools import FIFOCache
@@ -15,9 +15,16 @@ from polar.variable import Variable
 from gateway.model import Facts, Grant, vocabulary_faults
 from gateway.policy.lint import Folder, Row
 from gateway.policy.sandbox import PolarAgent, PolarDossier, PolicyDefect, StrictOso
+from gateway.policy.statements import Statement
 
 DECISIONS_KEPT: Final = 16_384
 """Grants remembered per process, over all policies. A policy has 64 512 distinct facts; few of them ever occur."""
+
+CONDITIONS: Final = ("convention", "engagement", "assurance", "dossier")
+"""The gates that must be open, of `model.GATES`, each a rule of the policy; `refusal`, behind them, must be shut."""
+
+Trace = Mapping[str, Any]
+"""How oso came to one result: a tree of the rules that it went through (`policy.proofs`)."""
 
 _decisions: FIFOCache[tuple[str, Facts], Grant] = FIFOCache(DECISIONS_KEPT)
 """First in, first out: reading it changes nothing in it, so that only writers need the lock."""
@@ -32,6 +39,8 @@ class Policy:
         self.profiles: Mapping[str, str] = folder.profiles
         self.rows: tuple[Row, ...] = folder.rows
         self.slugs = frozenset(row.slug for row in folder.rows)
+        self.statements: Mapping[str, Sequence[Statement]] = folder.statements
+        """What each file says, in its order: for whoever wants to be told where a rule stands."""
         self._engine = engine
         self.evaluated = 0
         """How many decisions were not remembered and had to be made."""
@@ -60,6 +69,12 @@ class Policy:
                 self.evaluated += 1
         return grant
 
+    def decided_last(self, most: int) -> list[Facts]:
+        """The facts for which a decision of this policy is remembered, the latest first, at most so many."""
+        with _deciding:
+            keys = list(_decisions)
+        return [facts for named, facts in reversed(keys) if named == self.fingerprint][:most]
+
     def evaluate(self, facts: Facts) -> Grant:
         """The same decision, neither remembered nor checked against the vocabularies.
 
@@ -74,7 +89,8 @@ class Policy:
         """
         seen: list[str] = []
         agent, dossier = _nouns(facts, seen)
-        rules = sorted(set(self._opened(agent, facts.action, dossier)))
+        ways = self._engine.found("opens", agent, facts.action, dossier, Variable("slug"), Variable("rules"))
+        rules = sorted({self._opened(way) for way in ways})
         if rules:
             grant = Grant(frozenset(rule[0] for rule in rules), tuple(rules))
         else:
@@ -87,26 +103,48 @@ class Policy:
         agent, dossier = _nouns(facts, [])
         return self._engine.holds("allow_field", agent, facts.action, dossier, slug)
 
-    def _opened(self, agent: PolarAgent, action: str, dossier: PolarDossier) -> Iterator[tuple[str, ...]]:
-        for found in self._engine.found("opens", agent, action, dossier, Variable("slug"), Variable("rules")):
-            slug, rules = found["slug"], tuple(_flat(found["rules"]))
-            if type(slug) is not str or slug not in self.slugs:
-                raise PolicyDefect("the policy opened something that is not a rubric")
-            yield (slug, *rules)
+    def proved(self, facts: Facts) -> tuple[Grant, Sequence[tuple[tuple[str, ...], Trace]]]:
+        """`evaluate`, and for each way in which a rubric is open its rule, as in the grant, and oso's account of it."""
+        agent, dossier = _nouns(facts, [])
+        asked = ("opens", agent, facts.action, dossier, Variable("slug"), Variable("rules"))
+        ways = [(self._opened(way["bindings"]), way["trace"]["trace"]) for way in self._engine.proved(*asked)]
+        rules = sorted({rule for rule, _ in ways})
+        if not rules:
+            return Grant(frozenset(), denied=self._first_shut(agent, facts.action, dossier)), ()
+        return Grant(frozenset(rule[0] for rule in rules), tuple(rules)), ways
+
+    def condition(self, gate: str, facts: Facts) -> tuple[Sequence[Trace], tuple[str, ...]]:
+        """The ways in which the rule behind one of `CONDITIONS`, or behind the gate `refusal`, holds for these facts,
+        as oso tells them, and the names of the facts that it read. May raise like `evaluate`.
+        """
+        seen: list[str] = []
+        agent, dossier = _nouns(facts, seen)
+        ways = self._engine.proved(*_asked(gate, agent, facts.action, dossier))
+        traces = [way["trace"]["trace"] for way in ways]
+        return traces, tuple(dict.fromkeys(seen))
+
+    def _opened(self, found: Mapping[str, Any]) -> tuple[str, ...]:
+        slug, rules = found["slug"], tuple(_flat(found["rules"]))
+        if type(slug) is not str or slug not in self.slugs:
+            raise PolicyDefect("the policy opened something that is not a rubric")
+        return (slug, *rules)
 
     def _first_shut(self, agent: PolarAgent, action: str, dossier: PolarDossier) -> str:
-        holds = self._engine.holds
         if agent.profile not in self.profiles:
             return "profile"
-        if not holds("convention", agent, Variable("_")):
-            return "convention"
-        if not holds("engagement", agent, Variable("_")):
-            return "engagement"
-        if not holds("assurance", agent, action, Variable("_")):
-            return "assurance"
-        if not holds("entrusted", agent, dossier, Variable("_")):
-            return "dossier"
-        return "refusal" if holds("refusal", agent, dossier, Variable("_")) else "rubric"
+        for gate in CONDITIONS:
+            if not self._engine.holds(*_asked(gate, agent, action, dossier)):
+                return gate
+        return "refusal" if self._engine.holds(*_asked("refusal", agent, action, dossier)) else "rubric"
+
+
+def _asked(gate: str, agent: PolarAgent, action: str, dossier: PolarDossier) -> tuple[Any, ...]:
+    """The rule behind a gate, and what it is asked with."""
+    if gate == "assurance":
+        return "assurance", agent, action, Variable("_")
+    if gate in ("convention", "engagement"):
+        return gate, agent, Variable("_")
+    return {"dossier": "entrusted"}.get(gate, gate), agent, dossier, Variable("_")
 
 
 def _is_plain(facts: Facts) -> bool:
