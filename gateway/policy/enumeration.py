@@ -8,7 +8,7 @@ decided the same. So decisions form a tree whose branches are the facts in the o
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from gateway.model import ACTIONS, Facts, Grant
@@ -49,6 +49,19 @@ class Decisions:
                 return found
             node = found  # type: ignore[assignment]  # mypy does not narrow `type(…) is`
 
+    def read_for(self, facts: Facts) -> tuple[str, ...]:
+        """The names of the facts that this decision rests on, the action apart, in the order in which they are read.
+
+        Raises like `of`.
+        """
+        self.of(facts)
+        names: list[str] = []
+        node: _Branch | Grant = self._by_action[facts.action]
+        while isinstance(node, _Branch):
+            names.append(node.fact)
+            node = node.ways[getattr(facts, node.fact)]
+        return tuple(names)
+
     def _evaluated(self, facts: Facts) -> Grant:
         grant, seen = self.policy.traced(facts)
         self.evaluated += 1
@@ -82,11 +95,11 @@ class Openings:
         return self.cells.get((profile, slug), 0)
 
 
-def openings(policy: Policy, decisions: Decisions | None = None) -> Openings:
-    """The whole domain, enumerated. Raises like `Decisions.of`."""
+def openings(policy: Policy, decisions: Decisions | None = None, profiles: Iterable[str] | None = None) -> Openings:
+    """The whole domain, or these profiles' part of it, enumerated. Raises like `Decisions.of`."""
     decided = decisions or Decisions(policy)
     cells: dict[Cell, int] = defaultdict(int)
-    for profile in policy.profiles:
+    for profile in policy.profiles if profiles is None else profiles:
         alike: dict[frozenset[str], list[int]] = defaultdict(list)
         for index, situation in enumerate(SITUATIONS):
             rubrics = decided.of(facts_in(situation, profile)).rubrics
