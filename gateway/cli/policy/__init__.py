@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from gateway.cli.policy import check, diff, matrix
+from gateway.cli.policy import check, diff, matrix, test
 
 
 @click.group()
@@ -12,5 +12,5 @@ def policy() -> None:
     """The policies: who sees what."""
 
 
-for command in (check.check, matrix.matrix, diff.diff):
+for command in (check.check, matrix.matrix, diff.diff, test.test):
     policy.add_command(command)
