@@ -13,6 +13,7 @@ from cachetools import FIFOCache
 from polar.variable import Variable
 
 from gateway.model import Facts, Grant, vocabulary_faults
+from gateway.policy.layout import RULE_BEHIND
 from gateway.policy.lint import Folder, Row
 from gateway.policy.sandbox import PolarAgent, PolarDossier, PolicyDefect, StrictOso
 from gateway.policy.statements import Statement
@@ -140,11 +141,8 @@ class Policy:
 
 def _asked(gate: str, agent: PolarAgent, action: str, dossier: PolarDossier) -> tuple[Any, ...]:
     """The rule behind a gate, and what it is asked with."""
-    if gate == "assurance":
-        return "assurance", agent, action, Variable("_")
-    if gate in ("convention", "engagement"):
-        return gate, agent, Variable("_")
-    return {"dossier": "entrusted"}.get(gate, gate), agent, dossier, Variable("_")
+    of_agent = {"assurance": (agent, action), "convention": (agent,), "engagement": (agent,)}
+    return RULE_BEHIND[gate], *of_agent.get(gate, (agent, dossier)), Variable("_")
 
 
 def _is_plain(facts: Facts) -> bool:

@@ -16,6 +16,12 @@ CONDITIONS: Final = "conditions.polar"
 REFUSALS: Final = "refusals.polar"
 FILES: Final = (PROFILES, MATRIX, CONDITIONS, REFUSALS, GATES, SCHEMA)
 
+RULE_BEHIND: Final[Mapping[str, str]] = {
+    **{"convention": "convention", "engagement": "engagement", "assurance": "assurance"},
+    **{"dossier": "entrusted", "refusal": "refusal"},
+}
+"""The rule that a gate asks, for each gate that a rule stands behind."""
+
 FACT_FILES: Final[Mapping[str, str]] = {PROFILES: "profile", MATRIX: "rubric"}
 GATE_RULES: Final = ("standing", "admitted", "opens", "allow_request", "allow", "allow_field")
 ENTRY_RULES: Final = ("allow_request", "allow", "allow_field", "opens", "profile")

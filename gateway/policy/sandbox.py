@@ -142,8 +142,9 @@ class StrictOso(Oso):
         Three times as dear. oso's Python never asks for that account, hence the call beneath it.
         """
         host, engine = self.host.copy(), self.ffi_polar
+        core: Any = ffi
         term = ffi.ffi_serialize(host.to_polar(Predicate(name=rule, args=arguments)))
-        pointer = ffi.lib.polar_new_query_from_term(engine.ptr, term, 1)
+        pointer = core.lib.polar_new_query_from_term(engine.ptr, term, 1)
         engine.process_messages()
         asked = ffi.Query(engine.check_result(pointer))
         yield from StrictQuery(asked, host=host).run()
