@@ -71,7 +71,15 @@ class Revision(NamedTuple):
 
     def _tree(self) -> Mapping[str, Entry]:
         path = self.path.removesuffix(self.file).rstrip("/")
-        listed = _git(self.folder, "ls-tree", "-z", "-l", f"{self.commit}:{path}", unless=_missing(self.written, path))
+        listed = _git(
+            self.folder,
+            "ls-tree",
+            "--full-tree",
+            "-z",
+            "-l",
+            f"{self.commit}:{path}",
+            unless=_missing(self.written, path),
+        )
         entries = {}
         for line in filter(None, listed.decode(errors="surrogateescape").split("\0")):
             about, _, name = line.partition("\t")
