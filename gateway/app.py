@@ -19,7 +19,10 @@ from gateway.identity.store import open_store
 from gateway.limits.limits import Limits, Rate
 from gateway.loop.waiting import Aside, pause
 from gateway.metrics.counts import Counts, Row
-from gateway.policy_files.folder import load_texts, read, shipped
+from gateway.policy_files.approved import ApprovalRules, unapproved
+from gateway.policy_files.board import Standing
+from gateway.policy_files.folder import Current, InForce, load_texts, read, shipped
+from gateway.policy_files.shadow import Seen
 from gateway.proxy.answers import STATUS_LINES, Answer, Exit, Headers, always_sent, new_entry
 from gateway.proxy.credentials import Door
 from gateway.proxy.fetch import Backend
@@ -46,18 +49,21 @@ def create_app(
     row: Row | None = None,
     limits: Limits | None = None,
     *,
-    texts: Mapping[str, str] | None = None,
+    policies: Current | None = None,
+    standing: Callable[[], Standing] = Standing,
+    seen: Seen | None = None,
 ) -> Flask:
     """The gateway as a Flask application whose `wsgi_app` carries the story.
 
     Counts in `row`, which is one of `counts`, and keeps to `limits`, which the workers share; without them, to its own.
     Raises `Misconfigured` with the problems of the first part that cannot be made.
 
-    Decides by the policies of `texts`, which the workers share; without them, by those that the settings name.
+    Decides by `policies`, which whoever gave them replaces and whose `standing` is told by the health addresses;
+    without them, by those that the settings name, for good. `seen` is told what is decided.
     """
     counts = counts or Counts(1)
     row = row or counts.take(0)
-    policies = load_texts(read_policies(settings) if texts is None else texts)
+    current = policies or Current(load_approved(settings))
     store = open_store(settings.store.url)
     journal = open_journal(settings.record.url)
     door = Door(settings.server.public_url, settings.server.hosts)
@@ -65,14 +71,15 @@ def create_app(
     way_out = Exit(Recorder(journal.write, row.recorded), row, secure=door.secure)
     story = Story(
         reception=reception,
-        policies=policies,
+        policies=current,
         backend=Backend(settings.upstream, row),
         mark=DossierMark(record_key(settings.record.key_file), settings.identity.caisse),
         way_out=way_out,
         row=row,
         unclassified=Unclassified(),
+        seen=seen,
     )
-    in_force = lambda: story.policies  # noqa: E731 - asked each time: a reload replaces it
+    in_force = lambda: current.in_force  # noqa: E731 - asked each time: a reload replaces it
 
     app = Flask("gateway", static_folder=None)
     # An address is itself and nothing near it: no redirect, whose Location would repeat what a client sent.
@@ -92,6 +99,7 @@ def create_app(
     always = always_sent(secure=door.secure)
     health = Health(
         policies=in_force,
+        standing=standing,
         probes=probes,
         bears_token=metrics.holds_token,
         aside=Aside(1, "probe").do,
@@ -115,9 +123,27 @@ def create_app(
     return app
 
 
-def read_policies(settings: Settings) -> Mapping[str, str]:
-    """The texts of the policies that the settings name, or of those that travel with the package."""
-    return read(settings.policies.path or shipped())
+def policies_folder(settings: Settings) -> Path:
+    """The folder of policies that the settings name, or the one that travels with the package."""
+    return settings.policies.path or shipped()
+
+
+def approval_rules(settings: Settings) -> ApprovalRules:
+    """Who must have approved what is in force."""
+    return ApprovalRules(settings.policies.approvers, settings.policies.approver_keys)
+
+
+def load_approved(settings: Settings, texts: Mapping[str, str] | None = None) -> InForce:
+    """The policies that the settings name, or these texts of theirs, read a moment ago.
+
+    Raises `Misconfigured` with everything that is wrong with them, or with what they open that is not approved.
+    """
+    folder = policies_folder(settings)
+    in_force = load_texts(read(folder) if texts is None else texts)
+    problems = unapproved(folder, in_force, approval_rules(settings))
+    if problems:
+        raise Misconfigured(problems)
+    return in_force
 
 
 def limits_of(settings: Settings) -> Limits:

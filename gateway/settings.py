@@ -7,6 +7,7 @@ from the configuration file's folder. No secret has a default, and none is ever 
 from __future__ import annotations
 
 import difflib
+import os
 import tomllib
 from collections.abc import Mapping
 from ipaddress import ip_network
@@ -78,9 +79,14 @@ class Limits(Struct, frozen=True, kw_only=True):
 
 
 class Policies(Struct, frozen=True, kw_only=True):
-    """`[policies]`: the folder in force. Without `path`, the policies that travel with the package."""
+    """`[policies]`: the folder in force, who approves it, how often it is looked at, and a draft that is compared with
+    it. Without `path`, the policies that travel with the package."""
 
     path: Path | None = None
+    approvers: Annotated[int, Meta(ge=1, le=2)] = 1
+    approver_keys: Path | None = None
+    reload_seconds: Seconds = 1.0
+    draft: Path | None = None
 
 
 class Store(Struct, frozen=True, kw_only=True):
@@ -239,6 +245,8 @@ def _inconsistencies(sections: Mapping[str, Any]) -> list[str]:
                 "server.proxies: a network wider than /8 (IPv6: /32) holds clients too, who would be believed whatever "
                 "address they write. Name the proxies' own addresses."
             )
+    if policies := sections["policies"]:
+        problems += _who_approves(policies)
     if upstream := sections["upstream"]:
         problem = _url_problem(upstream.url)
         if problem:
@@ -253,7 +261,8 @@ def _inconsistencies(sections: Mapping[str, Any]) -> list[str]:
     for section, settings in sections.items():
         for field in msgspec.structs.fields(SECTIONS[section]) if settings else ():
             value = getattr(settings, field.name)
-            if isinstance(value, Path):
+            # A draft decides nothing: without it, there is nothing to compare.
+            if isinstance(value, Path) and field.name != "draft":
                 what, there = ("folder", value.is_dir()) if section == "policies" else ("file", value.is_file())
                 if not there:
                     problems.append(f"{section}.{field.name}: there is no {what} {value}.")
@@ -263,6 +272,17 @@ def _inconsistencies(sections: Mapping[str, Any]) -> list[str]:
         except (KeyError, ValueError, OSError):
             problems.append("identity.timezone: unknown time zone. Write it like Europe/Paris.")
     return problems
+
+
+def _who_approves(policies: Policies) -> list[str]:
+    keys = policies.approver_keys
+    if keys is None:
+        if policies.approvers > 1:
+            return ["policies.approvers: two people are told apart by their keys. Set policies.approver_keys too."]
+        return []
+    if policies.path and Path(os.path.realpath(keys)).is_relative_to(os.path.realpath(policies.path)):
+        return ["policies.approver_keys: must lie outside policies.path, whose authors could add a key of their own."]
+    return []
 
 
 def _url_problem(url: str) -> str | None:

@@ -1,7 +1,8 @@
 """`/-/health/live` and `/-/health/ready`, for machines. They say nothing about anyone and are not recorded.
 
 Whoever bears the scrape token is told the fingerprint of the policies in force too, so that an operator sees which ones
-they are. A stranger is not: when it changes, rights have changed.
+they are. A stranger is not: when it changes, rights have changed. That a changed folder is not in force, and of what
+kind the reason is, everyone is told, since a probe bears no token; the sentences, only who bears it.
 
 Nobody limits them, so they cost next to nothing: no thread, but for the one that probes.
 """
@@ -14,6 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
+from gateway.policy_files.board import Standing
 from gateway.policy_files.folder import InForce
 from gateway.proxy.answers import Answer, Headers
 
@@ -29,14 +31,17 @@ class Health:
         self,
         *,
         policies: Callable[[], InForce],
+        standing: Callable[[], Standing],
         probes: Mapping[str, Callable[[], None]],
         bears_token: Callable[[Mapping[str, Any]], bool],
         aside: Callable[[Callable[[], list[str]]], list[str]],
         headers: Headers,
     ) -> None:
-        """`bears_token` tells of a request (PEP 3333) whether it may know which policies are in force. `aside` does in
-        a thread what blocks. `headers` are those of every answer."""
+        """`standing` tells how the folder stands to the policies in force; `bears_token`, of a request (PEP 3333),
+        whether it may know which these are. `aside` does in a thread what blocks. `headers` are those of every
+        answer."""
         self._policies = policies
+        self._standing = standing
         self._probes = probes
         self._bears_token = bears_token
         self._headers = (_JSON, *headers)
@@ -62,8 +67,14 @@ class Health:
                 self._probing = False
         failing = self._failing
         state: dict[str, Any] = {"status": "not ready" if failing else "ready"}
+        standing = self._standing()
+        if standing.stale:
+            state["stale"] = standing.stale
         if self._bears_token(environ):
             state["policy"] = self._policies().fingerprint
+            if standing.stale:
+                state["stale_since"] = int(standing.since)
+                state["because"] = standing.because
         shown = {**state, "failing": failing} if failing else state
         return Answer(503 if failing else 200, msgspec.json.encode(shown), self._headers)
 

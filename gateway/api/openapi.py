@@ -20,6 +20,7 @@ from gateway.api.session import LARGEST_LOG_IN, LogIn
 from gateway.errors import Refusal, TooManyRequests
 from gateway.metrics.exposition import CONTENT_TYPE
 from gateway.model import CONVENTION_STATES, ENGAGEMENT_STATES
+from gateway.policy_files.watching import REASONS
 from gateway.proxy.answers import ALWAYS_SENT, Answer, Exit, always_sent, new_entry
 from gateway.proxy.credentials import Door
 from gateway.proxy.identify import Reception
@@ -224,7 +225,13 @@ _IN_FORCE: Final[Json] = {
         "type": "string",
         "pattern": "^[0-9a-f]{64}$",
         "description": "The fingerprint of the policies in force, shown to whoever bears the scrape token.",
-    }
+    },
+    "stale": {
+        "enum": list(REASONS),
+        "description": "The folder of policies has changed, and this is why what was in force before goes on deciding.",
+    },
+    "stale_since": {"type": "integer", "description": "Seconds since 1970. To whoever bears the scrape token."},
+    "because": {"type": "array", "items": _TEXT, "description": "In sentences. To whoever bears the scrape token."},
 }
 
 _SCHEMAS: Final[Json] = {

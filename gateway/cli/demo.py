@@ -31,6 +31,7 @@ from gateway.errors import Misconfigured
 from gateway.identity import directory, passwords
 from gateway.identity.store import Store, open_store
 from gateway.policy_files.folder import InForce, load_folder, shipped
+from gateway.policy_files.history import take_as_approved
 from gateway.server.supervisor import listen
 from gateway.settings import Identity
 
@@ -88,6 +89,8 @@ def demo(
         # Said explicitly: what a shell starts in the background inherits a SIGINT that is ignored.
         signal.signal(signal.SIGINT, _interrupt)
         signal.signal(signal.SIGTERM, _interrupt)
+        # A terminal that is closed ends the demo; the gateway takes it for "look at your policies".
+        signal.signal(signal.SIGHUP, _interrupt)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cafpro-demo-")))
         try:
             loaded = load_folder((policies or shipped()).absolute())
@@ -99,6 +102,7 @@ def demo(
                 caisse=CAISSE,
                 policies=(policies or shipped()).absolute(),
             )
+            take_as_approved(folder / "policies")
             _people(folder, password)
         except Misconfigured as error:
             leave(error.problems)

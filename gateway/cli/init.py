@@ -17,6 +17,7 @@ from gateway.cli.speaking import MISUSE, leave
 from gateway.errors import Misconfigured
 from gateway.identity.store import open_store
 from gateway.policy.lint import FILES
+from gateway.policy_files.approved import APPROVED
 from gateway.policy_files.folder import ROUTES, shipped
 from gateway.record.journal import open_journal
 
@@ -66,6 +67,10 @@ url = "{upstream}"            # the existing backend
 
 [policies]
 path = "policies"
+# approvers = 1               # how many must sign what opens anything (`cafpro policy approve`): 1, or 2 people
+# approver_keys = "approvers" # a folder of their public keys, NAME.pem, outside path; without it nobody need sign
+# reload_seconds = 1.0        # how often the folder is looked at: a change is checked, then in force without a restart
+# draft = "drafts/next"       # policies that decide nothing: `cafpro policy shadow` says what they would change
 
 [store]
 url = "sqlite:///cafpro.db"   # accounts, conventions, mandates, objections, sessions
@@ -96,7 +101,8 @@ def furnish(
     caisse: str,
     policies: Path,
 ) -> Path:
-    """Make `folder`: settings, a fresh key (0600), a copy of the policies and empty databases; or nothing at all.
+    """Make `folder`: settings, a fresh key (0600), a copy of the policies, their tests and their approval, and empty
+    databases; or nothing at all.
 
     Returns the settings' file. Raises `FileExistsError` where the folder has anything in it, `Misconfigured` where the
     values could not be served, or `OSError`.
@@ -110,9 +116,12 @@ def furnish(
         text = TEMPLATE.format(bind=bind, public_url=public_url, upstream=upstream, caisse=caisse)
         _write_secret(made / CONFIGURATION, text)
         _write_secret(made / KEY, secrets.token_hex(32) + "\n")
-        for name in (*FILES, ROUTES, "README.md"):
-            if (policies / name).is_file():
-                shutil.copyfile(policies / name, made / "policies" / name)
+        names = (*FILES, ROUTES, APPROVED, "README.md")
+        for file in (*(policies / name for name in names), *policies.glob("tests/*.toml")):
+            if file.is_file():
+                place = made / "policies" / file.relative_to(policies)
+                place.parent.mkdir(exist_ok=True)
+                shutil.copyfile(file, place)
         settings.load(made / CONFIGURATION, {})
         open_store(f"sqlite:///{made / 'cafpro.db'}").close()
         open_journal(f"sqlite:///{made / 'record.db'}").close()

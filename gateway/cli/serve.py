@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import ssl
 import sys
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -14,15 +13,18 @@ import click
 
 from gateway import settings as settings_module
 from gateway.api.metrics import scrape_token
-from gateway.app import OWN, create_app, limits_of, read_policies, record_key
+from gateway.app import OWN, create_app, limits_of, load_approved, record_key
 from gateway.cli.guarding import exposed, unusable, why
+from gateway.cli.keeping import Teller, keep, put_up
 from gateway.cli.log import SINK, Stream, write_log
 from gateway.cli.speaking import leave
 from gateway.errors import Busy, Misconfigured
 from gateway.identity.store import open_store
 from gateway.limits.limits import Limits
 from gateway.metrics.counts import Counts, Row
-from gateway.policy_files.folder import load_texts
+from gateway.policy_files.board import Board
+from gateway.policy_files.following import Follower
+from gateway.policy_files.shadow import Seen
 from gateway.proxy.answers import STATUS_LINES, always_sent, fresh_id, problem
 from gateway.proxy.credentials import Door
 from gateway.record.journal import open_journal
@@ -55,7 +57,7 @@ def problems_at_start(settings: Settings, config: Path) -> list[str]:
     """Everything that would stop a start: policies, keys, store, record, secrets that are none."""
     problems = [*exposed(settings, config, os.environ), *unusable(settings)]
     for part in (
-        lambda: load_texts(read_policies(settings)),
+        lambda: load_approved(settings),
         lambda: record_key(settings.record.key_file),
         lambda: open_store(settings.store.url).close(),
         lambda: open_journal(settings.record.url).close(),
@@ -69,19 +71,30 @@ def problems_at_start(settings: Settings, config: Path) -> list[str]:
     return problems
 
 
-def application(settings: Settings, texts: Mapping[str, str], counts: Counts, limits: Limits, slot: int) -> Served:
+def application(
+    settings: Settings, board: Board, teller: Teller | None, counts: Counts, limits: Limits, slot: int
+) -> Served:
     """The application of one worker, made in the worker, and what its server tells of it. Ends the process where it
     cannot be made."""
     # Whatever else writes there, a warning or a traceback: a loop must not wait for it either.
     sys.stderr = Stream(SINK)
     write_log()
     row = counts.take(slot)
+    seen = Seen(teller.worker) if teller else None
     try:
-        app = create_app(settings, counts, row, limits, texts=texts)
+        follower = Follower(board, slot)
+        app = create_app(settings, counts, row, limits, policies=follower.current, standing=board.standing, seen=seen)
     except Misconfigured as error:
         leave(error.problems)
+
+    def report(*, connections: int, in_flight: int, waiting: int) -> None:
+        row.looked(connections=connections, in_flight=in_flight, waiting=waiting)
+        follower.look()
+        if seen is not None:
+            seen.tell()
+
     door = Door(settings.server.public_url, settings.server.hosts)
-    return Served(app.wsgi_app, row.looked, turning_away(row, secure=door.secure))
+    return Served(app.wsgi_app, report, turning_away(row, secure=door.secure))
 
 
 def turning_away(row: Row, *, secure: bool) -> Refuse:
@@ -104,16 +117,22 @@ def is_own(path: str) -> bool:
     return path.startswith(OWN)
 
 
-def run(settings: Settings) -> int:
-    """Serves until SIGINT or SIGTERM; the exit code. Raises `OSError` where the address cannot be had, `Misconfigured`
-    where the policies cannot be read."""
+def run(settings: Settings, config: Path) -> int:
+    """Serves what this configuration says until SIGINT or SIGTERM; the exit code. Raises `OSError` where the address
+    cannot be had, `Misconfigured` where the policies cannot be read."""
     server = settings.server
-    # Read once, for the workers and whoever replaces one: never do two of them decide by different policies.
-    texts = read_policies(settings)
+    # Before the fork: the workers and whoever replaces one take what is put up, and never decide by different policies.
+    board = put_up(settings)
+    teller = Teller() if settings.policies.draft else None
     counts = Counts(server.workers)
+
+    def ended(slot: int) -> None:
+        counts.release(slot)
+        board.release(slot)
+
     host, _, port = server.bind.rpartition(":")
     return supervise(
-        partial(application, settings, texts, counts, limits_of(settings)),
+        partial(application, settings, board, teller, counts, limits_of(settings)),
         listen(host.strip("[]"), int(port)),
         workers=server.workers,
         lanes=Lanes(
@@ -128,8 +147,9 @@ def run(settings: Settings) -> int:
             answer=server.answer_seconds,
         ),
         tls=own_tls(settings),
-        ended=counts.release,
+        ended=ended,
         leaving=SINK.drain,
+        beside=partial(keep, settings, config, board, teller, counts.beside),
     )
 
 
@@ -147,7 +167,7 @@ def serve(config: Path) -> None:
     write_log()
     click.echo(f"cafpro: {settings.server.public_url} before {settings.upstream.url}", err=True)
     try:
-        code = run(settings)
+        code = run(settings, config)
     except Misconfigured as error:
         leave(error.problems)
     except OSError as error:

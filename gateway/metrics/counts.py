@@ -32,8 +32,10 @@ from gateway.metrics.layout import (
     FETCHED_OTHER,
     IN_FLIGHT,
     LOOKED,
+    POLICY_STALE,
     RECORD_ROWS,
     RECORD_SECONDS,
+    RELOADED,
     REQUEST_SECONDS,
     SERVES,
     STARTS,
@@ -99,6 +101,16 @@ class Row:
             cells[BREAKER_OPENED] += 1.0
         cells[BREAKER] = state
 
+    def reloaded(self, result: str) -> None:
+        """This became of a folder of policies that had changed: one of `layout.RELOADS`."""
+        cells = self._cells
+        cells[RELOADED[result]] += 1.0
+
+    def policy_stale(self, stale: bool) -> None:
+        """Whether the folder of policies as it is now is not in force."""
+        cells = self._cells
+        cells[POLICY_STALE] = float(stale)
+
     def looked(self, *, connections: int, in_flight: int, waiting: int) -> None:
         """The loop went round: so many connections are open, so many requests are being answered, so many more are
         whole and wait for a place. To be told every now and then, not for each request."""
@@ -117,13 +129,15 @@ def _observe(cells: memoryview[float], histogram: int, seconds: float) -> None:
 
 
 class Counts:
-    """The rows of so many workers. Made before the fork, so that all processes share them."""
+    """The rows of so many workers, and one of the process beside them. Made before the fork, so that all share them."""
 
     def __init__(self, workers: int) -> None:
         # Anonymous and shared: no file, nothing to clean up, gone with the last process.
-        memory = mmap.mmap(-1, workers * _STRIDE * _CELL_BYTES)
-        cells = memoryview(memory).cast("d")
-        self._rows = [cells[start : start + CELLS] for start in range(0, workers * _STRIDE, _STRIDE)]
+        size = (workers + 1) * _STRIDE
+        cells = memoryview(mmap.mmap(-1, size * _CELL_BYTES)).cast("d")
+        *self._rows, self._beside = (cells[start : start + CELLS] for start in range(0, size, _STRIDE))
+        self.beside = Row(self._beside)
+        """What the process beside the workers counts. It is none of them."""
 
     def take(self, slot: int) -> Row:
         """The row of the worker that begins here, numbered from 0. What its predecessor counted goes on growing.
@@ -145,4 +159,4 @@ class Counts:
     def read(self) -> list[list[float]]:
         """The cells of every row, as `layout` places them. For any process, while others write."""
         # Cell by cell: a copy of all the bytes might be made of smaller pieces.
-        return [list(row) for row in self._rows]
+        return [list(row) for row in (*self._rows, self._beside)]

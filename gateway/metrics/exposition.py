@@ -105,6 +105,19 @@ class _Series(Collector):
             "Requests sent away without a record: 503 for want of room, 429 beyond what is recorded of an address.",
             sums[layout.TURNED_AWAY],
         )
+        reloads = CounterMetricFamily(
+            "cafpro_policy_reloads",
+            "Changes of the folder of policies, by what became of them: in force, or why not.",
+            labels=("result",),
+        )
+        for result, cell in layout.RELOADED.items():
+            reloads.add_metric((result,), sums[cell])
+        yield reloads
+        yield GaugeMetricFamily(
+            "cafpro_policy_stale",
+            "1 while the folder of policies as it is now is not in force: /-/health/ready and the log say why.",
+            sums[layout.POLICY_STALE],
+        )
         yield GaugeMetricFamily("cafpro_workers", "Worker processes alive.", sums[layout.SERVES])
         yield CounterMetricFamily(
             "cafpro_worker_starts",

@@ -13,6 +13,9 @@ from gateway.errors import Refusal
 Outcome = Literal["answered", "late", "unreachable", "not_understood"]
 """How an exchange with the backend ended: a whole answer of whatever status, or the refusal it became."""
 
+RELOADS: Final = ("in_force", "unreadable", "refused", "unapproved", "unchecked", "unswapped")
+"""What becomes of a folder of policies that has changed: it comes into force, or why it does not."""
+
 OTHER: Final = "other"
 """The label of what no vocabulary knows: counted, and a defect of ours where it is not 0."""
 
@@ -90,6 +93,8 @@ STARTS: Final = _cells.take()
 TURNED_AWAY: Final = _cells.take()
 BREAKER_OPENED: Final = _cells.take()
 
+RELOADED: Final[Mapping[str, int]] = {result: _cells.take() for result in RELOADS}
+
 # What is so now, of a worker that lives. The cells from here on are emptied when it ends.
 SERVES: Final = _cells.take()
 """1 while a worker has this row."""
@@ -100,5 +105,7 @@ BREAKER: Final = _cells.take()
 """1 while the backend is left alone, one half while it is being tried again."""
 LOOKED: Final = _cells.take()
 """When its loop last went round: seconds on the monotonic clock, which processes share; 0 before the first time."""
+POLICY_STALE: Final = _cells.take()
+"""1 while the folder of policies as it is now is not in force. Of the process beside the workers alone."""
 
 CELLS: Final = _cells.given

@@ -33,6 +33,15 @@ class InForce:
         return self.policy.fingerprint
 
 
+class Current:
+    """What decides now. A reload replaces it by one reference: whoever asks takes it once, for a whole request."""
+
+    __slots__ = ("in_force",)
+
+    def __init__(self, in_force: InForce) -> None:
+        self.in_force = in_force
+
+
 def shipped() -> Path:
     """The policies that travel with the package; in a checkout, the checkout's."""
     package = Path(gateway.__file__).resolve().parent
@@ -67,13 +76,16 @@ def read(folder: Path) -> dict[str, str]:
     return texts
 
 
-def load_texts(texts: Mapping[str, str]) -> InForce:
-    """The policies and the route table of these texts. Raises `Misconfigured` with everything that is wrong."""
+def load_texts(texts: Mapping[str, str], *, proven: bool = False) -> InForce:
+    """The policies and the route table of these texts; `proven` as in `policy.loading.load`.
+
+    Raises `Misconfigured` with everything that is wrong.
+    """
     problems: list[str] = []
     policy = routes = None
     try:
         polar = {name: text for name, text in texts.items() if name != ROUTES}
-        policy = load(polar, fingerprint(texts))
+        policy = load(polar, fingerprint(texts), proven=proven)
     except Misconfigured as found:
         problems += found.problems
     try:

@@ -14,7 +14,8 @@ from gateway.errors import NotOpen, PolicyUnavailable
 from gateway.metrics.counts import Row
 from gateway.model import Grant, facts_of
 from gateway.policy.matrix import column
-from gateway.policy_files.folder import InForce
+from gateway.policy_files.folder import Current, InForce
+from gateway.policy_files.shadow import Seen
 from gateway.proxy.answers import STATUS_LINES, Answer, Exit, new_entry
 from gateway.proxy.authorise import refusal_of
 from gateway.proxy.fetch import Backend, Document
@@ -34,20 +35,23 @@ class Story:
         self,
         *,
         reception: Reception,
-        policies: InForce,
+        policies: Current,
         backend: Backend,
         mark: DossierMark,
         way_out: Exit,
         row: Row,
         unclassified: Callable[[str, tuple[str, ...]], None],
+        seen: Seen | None = None,
     ) -> None:
-        self.policies = policies
+        """`seen` is told what is decided: for whoever compares a draft."""
+        self._policies = policies
         self._reception = reception
         self._backend = backend
         self._mark = mark
         self._exit = way_out
         self._row = row
         self._unclassified = unclassified
+        self._seen = seen
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> list[bytes]:
         """PEP 3333. The body is in one piece; HEAD is answered with the headers of GET."""
@@ -57,7 +61,7 @@ class Story:
 
     def story(self, environ: Mapping[str, Any], entry: Entry) -> Answer:
         """From a request to what of the backend's answer is open to the one who asks."""
-        policies = self.policies  # one reference for the whole story: a reload changes nothing half-way
+        policies = self._policies.in_force  # one reference for the whole story: a reload changes nothing half-way
         caller = self._reception.identify(environ, entry)
         request = self.parse(environ, policies, entry)
         grant = self.authorise(caller, request, policies, entry)
@@ -83,6 +87,8 @@ class Story:
         entry.decided(facts, grant, policies.fingerprint)
         if grant.denied == "fault":
             raise PolicyUnavailable("the policy failed on these facts")
+        if self._seen is not None:
+            self._seen(policies.fingerprint, facts, grant, request.rubrics)
         if not grant.rubrics:
             if request.rubrics.isdisjoint(column(policy, agent.profile)):
                 # Closed to this profile on every dossier: the answer must not tell whether this one is special.

@@ -12,7 +12,7 @@ from gateway.selftest.wire import Answer
 
 MARK: Final = "selftest-mark-9c2e"
 HEALTH: Final = ("/-/health/live", "/-/health/ready")
-HEALTH_KEYS: Final = frozenset({"status", "policy", "failing"})
+HEALTH_KEYS: Final = frozenset({"status", "policy", "failing", "stale"})
 METRICS: Final = ("/-/metrics", "/-%2Fmetrics", "/%2d/metrics", "/-/%6detrics", "/-/metrics/", "/-/metrics?x=1")
 METADATA: Final = ("/-/openapi.json", "/-/docs", "/openapi.json", "/swagger.json", "/.git/config", "/.env", "/debug")
 TELLING: Final = ("X-Powered-By", "X-AspNet-Version", "X-Runtime", "X-Generator", "X-Backend-Server", "X-Upstream")

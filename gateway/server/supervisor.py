@@ -1,10 +1,12 @@
-"""The processes: one listening socket, N workers after a fork, each replaced when it dies.
+"""The processes: one listening socket, N workers after a fork, each replaced when it dies, and one beside them.
 
-SIGTERM and SIGINT end it all gracefully. SIGHUP is left free. Workers end by themselves when the supervisor is gone.
+SIGTERM and SIGINT end it all gracefully. SIGHUP is for the one beside the workers. All end by themselves when the
+supervisor is gone.
 """
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import gc
 import os
@@ -31,8 +33,9 @@ GRACE_SECONDS: Final = 12.0
 RESPAWN_SECONDS: Final = 1.0
 CANNOT_START: Final = 3
 CRASHED: Final = 4
-GARBAGE: Final = 20_000
+GARBAGE: Final = 5_000
 """Objects made and not freed again before the collector looks for circles among them."""
+_M_ARENA_MAX: Final = -8
 
 _log = structlog.get_logger()
 
@@ -84,28 +87,40 @@ def supervise(
     tls: ssl.SSLContext | None,
     ended: Callable[[int], None] = lambda slot: None,
     leaving: Callable[[], None] = lambda: None,
+    beside: Callable[[Callable[[], bool]], None] | None = None,
 ) -> int:
     """Serve until SIGTERM or SIGINT. `make_application` is called in each worker, after the fork, with the worker's
     place (0 to `workers` - 1, a replacement's is its predecessor's) and gives what it serves. `ended` is told the place
     of a worker that is no more. `leaving` is called in a worker that is about to end by itself, whatever for.
 
+    `beside` is called in a process of its own, with what says whether it is to go on; it serves nobody, is replaced
+    when it ends, and is sent each SIGHUP of the supervisor's.
+
     Returns the exit code: 0, or 1 when a worker could not make its application at the start. Later, with others at
     work, a replacement that cannot make its own is tried again.
     """
     _allow_many_descriptors()
+    _share_one_heap()
     supervisor = os.getpid()
-    stopping = False
+    stopping = hung_up = False
 
     def stop(*_: Any) -> None:
         nonlocal stopping
         stopping = True
 
-    def spawn(slot: int) -> int:
+    def hang_up(*_: Any) -> None:
+        nonlocal hung_up
+        hung_up = True
+
+    def worker(slot: int) -> int:
+        return _work(partial(make_application, slot), listener, supervisor, lanes, patience, tls)
+
+    def spawn(process: Callable[[], int]) -> int:
         child = os.fork()
         if child == 0:
             code = CRASHED
             try:
-                code = _work(partial(make_application, slot), listener, supervisor, lanes, patience, tls)
+                code = process()
             except BaseException:  # noqa: BLE001 - a worker must never run on as a second supervisor
                 traceback.print_exc()
             finally:
@@ -118,12 +133,25 @@ def supervise(
     signal.signal(signal.SIGINT, stop)
     # Whoever started us may ignore it, and then no child could be waited for.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    places = {spawn(slot): slot for slot in range(workers)}
+    companion: set[int] = set()
+    if beside:
+        signal.signal(signal.SIGHUP, hang_up)
+    places = {spawn(partial(worker, slot)): slot for slot in range(workers)}
     first = frozenset(places)
     code = 0
     spawns_after = 0.0
     while not stopping:
+        if beside and not companion and time.monotonic() >= spawns_after:
+            with suppress(OSError):
+                companion.add(spawn(partial(_accompany, beside, listener, supervisor)))
         time.sleep(0.05)
+        if _ended(companion):
+            companion.clear()
+            _log.error("the process beside the workers ended and is replaced")
+            spawns_after = time.monotonic() + RESPAWN_SECONDS
+        elif hung_up and companion:
+            hung_up = False
+            os.kill(min(companion), signal.SIGHUP)
         gone = _ended(places.keys())
         for child, status in gone.items():
             ended(places.pop(child))
@@ -139,9 +167,9 @@ def supervise(
             # Where no process can be had now, it is asked for again.
             with suppress(OSError):
                 slot = min(free)
-                places[spawn(slot)] = slot
+                places[spawn(partial(worker, slot))] = slot
     listener.close()
-    _stop(places.keys())
+    _stop({*places, *companion})
     return code
 
 
@@ -183,8 +211,9 @@ def _work(
         going = False
 
     signal.signal(signal.SIGTERM, stop)
-    # Ctrl-C reaches the whole group: the supervisor decides.
+    # Ctrl-C reaches the whole group, and so does a terminal that is closed: the supervisor decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         served = make_application()
     except SystemExit:
@@ -202,6 +231,30 @@ def _work(
     return 0
 
 
+def _accompany(beside: Callable[[Callable[[], bool]], None], listener: socket.socket, supervisor: int) -> int:
+    going = True
+
+    def stop(*_: Any) -> None:
+        nonlocal going
+        going = False
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Until `beside` says what is to be done then.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    listener.close()
+    beside(lambda: going and os.getppid() == supervisor)
+    return 0
+
+
 def _allow_many_descriptors() -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def _share_one_heap() -> None:
+    """For the threads of a process. By itself, glibc gives each one that begins a heap of its own, eight of them for each
+    core, and what the busiest moment of one needed is of no use to the others. Nobody waits for the one: whoever makes
+    an object holds Python's lock anyway."""
+    with suppress(OSError, AttributeError):  # another libc
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)

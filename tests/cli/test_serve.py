@@ -36,7 +36,7 @@ def test_the_server_is_told_what_the_settings_say(tmp_path, monkeypatch, name, t
         return 0
 
     monkeypatch.setattr(serve, "supervise", supervise)
-    assert serve.run(settings.load(file, {f"CAFPRO_SERVER__{name}": text})) == 0
+    assert serve.run(settings.load(file, {f"CAFPRO_SERVER__{name}": text}), file) == 0
     assert found(told) == expected
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from gateway.metrics import counts as counts_module
 from gateway.metrics.counts import Counts, Row
-from gateway.metrics.layout import ANSWERED, CELLS, CONNECTIONS, RECORD_ROWS, REQUEST_SECONDS, STARTS, SUM
+from gateway.metrics.layout import ANSWERED, CELLS, CONNECTIONS, RECORD_ROWS, RELOADS, REQUEST_SECONDS, STARTS, SUM
 
 
 def forked(work) -> None:
@@ -140,7 +140,7 @@ def test_between_reading_a_cell_and_writing_it_no_other_thread_can_come(function
             assert instruction.opname in harmless, f"line {instruction.positions.lineno}: {instruction.opname}"
     assert not reading
     observes = counts_module._observe.__name__ in function.__code__.co_names
-    assert updates or observes or function is Row.looked
+    assert updates or observes or function in (Row.looked, Row.policy_stale)
 
 
 def test_a_replaced_worker_goes_on_where_its_predecessor_ended():
@@ -191,6 +191,8 @@ def test_counting_keeps_nothing():
         row.unclassified(number)
         row.recorded(number, number / 1000)
         row.looked(connections=number, in_flight=1, waiting=0)
+        counts.beside.reloaded(RELOADS[number % len(RELOADS)])
+        counts.beside.policy_stale(bool(number % 2))
 
     for number in range(1_000):
         count(number)

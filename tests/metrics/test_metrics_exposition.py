@@ -14,6 +14,7 @@ ALLOWED = {
     "status": r"[2-5][0-9][0-9]|other",
     "code": r"GW[1-5][0-9][0-9]|other|",
     "cached": r"yes|no",
+    "result": r"in_force|unreadable|refused|unapproved|unchecked|unswapped",
     "outcome": r"answered|late|unreachable|not_understood|other",
     "le": r"[0-9.]+|\+Inf",
 }
@@ -52,8 +53,15 @@ def test_every_number_appears_under_its_name(kit):
     second.recorded(7, 0.004)
     first.looked(connections=10, in_flight=3, waiting=0)
     second.looked(connections=20, in_flight=4, waiting=5)
+    counts.beside.reloaded("in_force")
+    counts.beside.reloaded("refused")
+    counts.beside.reloaded("refused")
+    counts.beside.policy_stale(True)
     seen = kit.scrape(counts)
 
+    assert value(seen, "cafpro_policy_reloads_total", result="in_force") == 1
+    assert value(seen, "cafpro_policy_reloads_total", result="refused") == 2
+    assert value(seen, "cafpro_policy_stale") == 1
     assert value(seen, "cafpro_requests_total", status="200", code="") == 2
     assert value(seen, "cafpro_requests_total", status="403", code="GW301") == 1
     assert value(seen, "cafpro_request_seconds_count") == 3
@@ -167,6 +175,16 @@ def test_the_loop_that_is_silent_longest_is_told(kit, monkeypatch):
     assert value(kit.scrape(counts), "cafpro_worker_silent_seconds") == pytest.approx(30)
     counts.release(0)
     assert value(kit.scrape(counts), "cafpro_worker_silent_seconds") == 0
+
+
+def test_a_stale_folder_is_so_whichever_worker_ends(kit):
+    counts = Counts(1)
+    counts.take(0)
+    counts.beside.policy_stale(True)
+    counts.release(0)
+    assert value(kit.scrape(counts), "cafpro_policy_stale") == 1
+    counts.beside.policy_stale(False)
+    assert value(kit.scrape(counts), "cafpro_policy_stale") == 0
 
 
 def test_workers_are_those_that_have_a_row(kit):

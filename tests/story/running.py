@@ -28,6 +28,7 @@ from gateway.cli.main import main
 from gateway.identity import directory
 from gateway.identity.store import Store, open_store
 from gateway.policy_files.folder import load_folder, shipped
+from gateway.policy_files.history import take_as_approved
 from gateway.settings import Limits
 
 PASSWORD = "Une-phrase-de-passe-2012"
@@ -294,7 +295,7 @@ class Gateway(Client):
         certificate: Certificate | None = None,
         variables: Mapping[str, str] | None = None,
     ) -> None:
-        """Speaks TLS itself where it has a certificate."""
+        """Speaks TLS itself where it has a certificate. Takes the `policies` that it is given as approved."""
         port = free_port()
         if certificate:
             tls = {"server.tls_certificate": str(certificate.file), "server.tls_key": str(certificate.key)}
@@ -311,6 +312,8 @@ class Gateway(Client):
             caisse=CAISSE,
             policies=policies or shipped(),
         )
+        if policies:
+            take_as_approved(folder / "policies")
         self.record_file = folder / "record.db"
         self.store: Store = open_store(f"sqlite:///{folder / 'cafpro.db'}")
         """The directory, changed from this process while the gateway runs."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from gateway.cli.policy import check, diff, matrix, test
+from gateway.cli.policy import approve, check, diff, key, matrix, reload, rollback, shadow, test, verify
 
 
 @click.group()
@@ -12,5 +12,16 @@ def policy() -> None:
     """The policies: who sees what."""
 
 
-for command in (check.check, matrix.matrix, diff.diff, test.test):
+for command in (
+    check.check,
+    matrix.matrix,
+    diff.diff,
+    test.test,
+    reload.reload,
+    shadow.shadow,
+    approve.approve,
+    key.key,
+    rollback.rollback,
+    verify.verify,
+):
     policy.add_command(command)

@@ -1,0 +1,89 @@
+"""What keeps the policies of a gateway that serves, joined by hand: the board before the fork, and the process beside
+the workers."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from gateway.app import approval_rules, load_approved, policies_folder
+from gateway.cli.log import SINK, Stream, write_log
+from gateway.errors import Misconfigured
+from gateway.metrics.counts import Row
+from gateway.policy_files.board import Accepted, Board
+from gateway.policy_files.control import Control
+from gateway.policy_files.examining import examined
+from gateway.policy_files.keeping import Keeper
+from gateway.policy_files.shadow import Draft, Tally
+from gateway.policy_files.watching import look
+from gateway.record.shadow import ShadowBook, open_shadow_book
+from gateway.settings import Settings
+
+
+class Teller:
+    """How the workers tell the process beside them what they decide: all write into one end."""
+
+    def __init__(self) -> None:
+        self.worker, self.keeper = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+
+
+def put_up(settings: Settings) -> Board:
+    """A board with the policies that the settings name. Raises `Misconfigured` where they cannot be read, or may not
+    decide."""
+    found = look(policies_folder(settings))
+    if found.texts is None:
+        raise Misconfigured(found.problems)
+    load_approved(settings, found.texts)
+    board = Board(settings.server.workers)
+    board.accept(Accepted(found.fingerprint, found.texts, found.mark))
+    return board
+
+
+def keep(
+    settings: Settings, config: Path, board: Board, teller: Teller | None, counted: Row, keep_on: Callable[[], bool]
+) -> None:
+    """The life of the process beside the workers."""
+    sys.stderr = Stream(SINK)
+    write_log()
+    drafted = settings.policies.draft
+    draft = None
+    if drafted and teller:
+        draft = Draft(
+            drafted,
+            teller.keeper,
+            examine=lambda found: examined(found, drafted, None),  # it decides nothing: nobody approves it
+            write=Writing(settings),
+        )
+    folder, rules = policies_folder(settings), approval_rules(settings)
+    Keeper(
+        folder,
+        board,
+        examine=lambda found: examined(found, folder, rules),
+        every=settings.policies.reload_seconds,
+        control=Control(config),
+        counted=counted,
+        draft=draft,
+    ).run(keep_on)
+
+
+class Writing:
+    """Adds what a draft would change to the record's database, opened when there is something to add."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._url = settings.record.url
+        self._book: ShadowBook | None = None
+
+    def __call__(self, draft: str, against: str, tally: Tally) -> None:
+        self._book = self._book or open_shadow_book(self._url)
+        self._book.add(
+            draft,
+            against,
+            compared=tally.compared,
+            failed=tally.failed,
+            lost=tally.lost,
+            cells=tally.cells,
+            now=int(time.time()),
+        )
