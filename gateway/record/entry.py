@@ -26,7 +26,8 @@ class Entry:
     """What will be recorded of one request. Texts are empty where nothing is known."""
 
     act: str = "request"
-    """`log_in`, `log_out`, `session`, an action of the vocabulary, or `request` where it was refused before one."""
+    """`log_in`, `log_out`, `session`, an action of the vocabulary, or `request` where it was refused before one; `read`
+    where the record itself was read, by whom `agent` says (`command line: ` and a user of the machine)."""
     agent: str = ""
     partner: str = ""
     profile: str = ""
@@ -61,7 +62,7 @@ class Entry:
     def row(self) -> tuple[object, ...]:
         """The values of `COLUMNS`."""
         return (
-            self.at.isoformat(timespec="microseconds"),
+            instant_text(self.at),
             self.request_id,
             self.act,
             self.agent,
@@ -77,6 +78,11 @@ class Entry:
             self.because,
             self.address,
         )
+
+
+def instant_text(at: datetime) -> str:
+    """An instant, in UTC, as the record has it: the order of the texts is that of time."""
+    return at.isoformat(timespec="microseconds")
 
 
 @lru_cache(maxsize=4096)
