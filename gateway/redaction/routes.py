@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from gateway.errors import Misconfigured
 from gateway.model import NEVER
@@ -27,7 +27,15 @@ DEEPEST: Final = 8
 MOST_ROUTES: Final = 200
 """Each is compared with each other, and every refusal of one is a sentence."""
 MOST_PROBLEMS: Final = 200
-_WHERE: Final = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
+_WHERE: Final = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+
+
+class Doubt(NamedTuple):
+    """What is wrong in the file, and where; line and column count from 1."""
+
+    line: int
+    column: int
+    sentence: str
 
 
 def compile_routes(text: str, rubrics: Sequence[str], file: str = "routes.toml") -> RouteTable:
@@ -36,6 +44,14 @@ def compile_routes(text: str, rubrics: Sequence[str], file: str = "routes.toml")
     Raises `Misconfigured` with every problem found, up to MOST_PROBLEMS, each written "routes.toml:LINE: sentence", in
     the file's order.
     """
+    table, doubts = read_routes(text, rubrics)
+    if table is None:
+        raise Misconfigured([f"{file}:{doubt.line}: {doubt.sentence}" for doubt in doubts])
+    return table
+
+
+def read_routes(text: str, rubrics: Sequence[str]) -> tuple[RouteTable | None, list[Doubt]]:
+    """The same, or None and what is wrong, in the file's order."""
     lines = Lines(text)
     written, problems = _read_toml(text, lines)
     entries = [read_entry(table, rubrics) for table in written]
@@ -48,20 +64,22 @@ def compile_routes(text: str, rubrics: Sequence[str], file: str = "routes.toml")
             *_clashes(entry, entries[:place]),
             *_loose_part(entry, owner, entries, contents),
         ):
-            problems.append((lines.of_route(place, about), sentence))
+            line = lines.of_route(place, about)
+            problems.append(Doubt(line, lines.column(line, about), sentence))
         if entry.template:
             routes.append(_route(entry, entry.template, contents))
     if problems:
-        told = sorted(set(problems))[:MOST_PROBLEMS]
-        raise Misconfigured([f"{file}:{line}: {sentence}" for line, sentence in told])
-    return RouteTable(routes)
+        return None, sorted(set(problems), key=lambda doubt: (doubt.line, doubt.sentence))[:MOST_PROBLEMS]
+    return RouteTable(routes), []
 
 
-def _read_toml(text: str, lines: Lines) -> tuple[list[dict[str, Any]], list[tuple[int, str]]]:
-    """The `[[route]]` tables of the file, and what is wrong around them, with lines."""
+def _read_toml(text: str, lines: Lines) -> tuple[list[dict[str, Any]], list[Doubt]]:
+    """The `[[route]]` tables of the file, and what is wrong around them."""
     for number, written in enumerate(text.split("\n"), 1):
         if len(written) > LONGEST_LINE:
-            return [], [(number, f"this line has more than {LONGEST_LINE} characters: write it on several lines.")]
+            return [], [
+                Doubt(number, 1, f"this line has more than {LONGEST_LINE} characters: write it on several lines.")
+            ]
     try:
         file = tomllib.loads(text)
         nested = _is_deeper(file, DEEPEST)
@@ -71,13 +89,17 @@ def _read_toml(text: str, lines: Lines) -> tuple[list[dict[str, Any]], list[tupl
         message = str(error)
         where = _WHERE.search(message)
         line = int(where[1]) if where and where[1] else text.count("\n") + 1
+        column = int(where[2]) if where and where[2] else 1
         reason = message[: where.start()] if where else message
-        return [], [(line, f"from here on the file cannot be read: check quotes, brackets and commas ({reason}).")]
+        return [], [
+            Doubt(line, column, f"from here on the file cannot be read: check quotes, brackets and commas ({reason}).")
+        ]
     if nested:
-        return [], [(_deepest_line(text), f"brackets, braces or dotted keys nest deeper than {DEEPEST}.")]
+        return [], [Doubt(_deepest_line(text), 1, f"brackets, braces or dotted keys nest deeper than {DEEPEST}.")]
     problems = [
-        (
+        Doubt(
             lines.of(key),
+            lines.column(lines.of(key), key),
             f'the file has no place for "{key}": it holds [[route]] sections only.{did_you_mean(key, ["route"])}',
         )
         for key in file
@@ -85,11 +107,11 @@ def _read_toml(text: str, lines: Lines) -> tuple[list[dict[str, Any]], list[tupl
     ]
     routes = file.get("route", [])
     if not isinstance(routes, list) or not all(isinstance(route, dict) for route in routes):
-        return [], [*problems, (lines.of("route"), "each route starts with [[route]], in double brackets.")]
+        return [], [*problems, Doubt(lines.of("route"), 1, "each route starts with [[route]], in double brackets.")]
     if len(routes) > MOST_ROUTES:
-        return [], [*problems, (lines.of_route(MOST_ROUTES), f"there are more than {MOST_ROUTES} routes.")]
+        return [], [*problems, Doubt(lines.of_route(MOST_ROUTES), 1, f"there are more than {MOST_ROUTES} routes.")]
     if not routes and not problems:
-        problems.append((1, "the file has no [[route]]: nothing of the backend could be reached."))
+        problems.append(Doubt(1, 1, "the file has no [[route]]: nothing of the backend could be reached."))
     return routes, problems
 
 

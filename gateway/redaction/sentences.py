@@ -40,6 +40,12 @@ class Lines:
     def of(self, about: str) -> int:
         return self._find(about, 0, len(self._lines))
 
+    def column(self, line: int, about: str = "") -> int:
+        """Where `about` stands in that line, its quotation mark included; where it does not, where the line begins."""
+        written = self._lines[line - 1]
+        found = re.search(rf"[\"']?{re.escape(about)}", written) if about else None
+        return (found.start() if found else len(written) - len(written.lstrip())) + 1
+
     def _find(self, about: str, first: int, end: int) -> int:
         key = re.compile(rf"\s*\[*\s*(?:route\.)?{re.escape(about)}\s*[=.\]]")
         for number in range(first, end) if about else ():
