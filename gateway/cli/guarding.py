@@ -12,7 +12,9 @@ from pathlib import Path
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from gateway.policy_files.approved import APPROVED
 from gateway.policy_files.folder import ROUTES, shipped
+from gateway.policy_files.signatures import SUFFIX
 from gateway.server.supervisor import tls_context
 from gateway.settings import ENVIRONMENT_PREFIX, Settings
 
@@ -40,6 +42,8 @@ def exposed(settings: Settings, config: Path, environ: Mapping[str, str]) -> Ite
     if settings.upstream.ca and _permits(settings.upstream.ca, stat.S_IWOTH):
         yield f"upstream.ca: {_changed_by_everyone(settings.upstream.ca)}"
     yield from _policies(settings.policies.path or shipped())
+    if settings.policies.approver_keys:
+        yield from _approvers(settings.policies.approver_keys)
     yield from _folders(settings, config)
 
 
@@ -48,12 +52,19 @@ def _policies(folder: Path) -> Iterator[str]:
     if _permits(folder, stat.S_IWOTH):
         yield f"policies.path: {_changed_by_everyone(folder)}"
     try:
-        files = sorted(file for file in folder.iterdir() if file.suffix == ".polar" or file.name == ROUTES)
+        files = sorted(file for file in folder.iterdir() if file.suffix == ".polar" or file.name in (ROUTES, APPROVED))
     except OSError:
         return
     for file in files:
         if _permits(file, stat.S_IWOTH):
             yield f"policies.path: {_changed_by_everyone(file)}"
+
+
+def _approvers(folder: Path) -> Iterator[str]:
+    """Whoever may add a key, or change one, may approve."""
+    for path in (folder, *sorted(folder.glob(f"*{SUFFIX}"))):
+        if _permits(path, stat.S_IWOTH):
+            yield f"policies.approver_keys: {_changed_by_everyone(path)}"
 
 
 def _folders(settings: Settings, config: Path) -> Iterator[str]:
@@ -67,6 +78,7 @@ def _folders(settings: Settings, config: Path) -> Iterator[str]:
         ("server.tls_key", settings.server.tls_key),
         ("metrics.token_file", settings.metrics.token_file),
         ("record.key_file", settings.record.key_file),
+        ("policies.approver_keys", settings.policies.approver_keys),
         ("store.url", _database_file(settings.store.url)),
         ("record.url", _database_file(settings.record.url)),
     ):

@@ -56,7 +56,8 @@ class Number(click.ParamType[str]):
         return text
 
 
-def _address(context: click.Context, parameter: click.Parameter, value: str | None) -> Place | None:
+def address(context: click.Context, parameter: click.Parameter, value: str | None) -> Place | None:
+    """The place that `--url` names."""
     try:
         return place_of(value) if value is not None else None
     except ValueError as error:
@@ -69,7 +70,7 @@ def _address(context: click.Context, parameter: click.Parameter, value: str | No
     "  cafpro selftest --url https://cafpro.example --as m.durand --only 1,2,3 --format json\n"
     "  cafpro selftest --list"
 )
-@click.option("--url", "place", callback=_address, metavar="URL", help="What agents type: scheme, host and port.")
+@click.option("--url", "place", callback=address, metavar="URL", help="What agents type: scheme, host and port.")
 @click.option("--as", "identifier", metavar="IDENTIFIER", help="An account that may log in.")
 @click.option(
     "--password-file",
@@ -115,7 +116,7 @@ def selftest(
         raise click.UsageError("--url and --as are needed, or --list.")
     if not place.secure and place.host not in LOOPBACK:
         leave([f"{place.origin} would be told the password in clear: give the https address."], status=MISUSE)
-    account = Account(identifier, _password(password_file), profile)
+    account = Account(identifier, password_in(password_file), profile)
     wire = Wire(place, context=_trust(ca), per_second=PER_SECOND)
     site = Site(
         wire, account, dossiers=tuple(dict.fromkeys(dossiers)), closed=tuple(dict.fromkeys(closed)), limits=limits
@@ -157,7 +158,8 @@ def _progress(checks: int) -> Iterator[Any]:
         yield tell
 
 
-def _password(file: Path | None) -> str:
+def password_in(file: Path | None) -> str:
+    """The first line of the file, else the variable, else what is typed. Ends the command where there is none."""
     if file is not None:
         try:
             lines = file.read_text("utf-8").splitlines()

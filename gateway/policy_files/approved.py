@@ -67,7 +67,7 @@ def unapproved(folder: Path, in_force: InForce, rules: ApprovalRules) -> list[st
         approval = approval_in(folder, rules)
         if approval.fingerprint == in_force.fingerprint:
             return []
-        found = opened_beyond(approval, in_force, enumerated(in_force))
+        found = opened_beyond(approval, in_force, all_openings(in_force))
     except Misconfigured as error:
         return list(error.problems)
     said = [f"not approved: {sentence}." for sentences in found.names().values() for sentence in sentences]
@@ -141,7 +141,7 @@ def opened_beyond(approval: Approval | None, in_force: InForce, opened: Openings
     return Beyond(beyond(approval.openings(), opened), parts)
 
 
-def enumerated(in_force: InForce) -> Openings:
+def all_openings(in_force: InForce) -> Openings:
     """What the policies open in every situation. Raises `Misconfigured` where they fail when they are asked."""
     try:
         return openings(in_force.policy)

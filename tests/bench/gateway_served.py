@@ -15,6 +15,7 @@ from gateway.cli.init import furnish
 from gateway.identity import directory
 from gateway.identity.store import Store, open_store
 from gateway.policy_files.folder import shipped
+from gateway.policy_files.history import take_as_approved
 from gateway.settings import Limits
 from tests.bench.processes import MEASURED_CORE, free_port, running, wait_for
 
@@ -47,6 +48,7 @@ def furnished(folder: Path, upstream: str, *, policies: Path | None = None) -> t
         caisse=CAISSE,
         policies=policies or shipped(),
     )
+    take_as_approved(folder / "policies")
     return configuration, port
 
 

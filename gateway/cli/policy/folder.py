@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 
 from gateway import settings as settings_module
+from gateway.app import approval_rules
+from gateway.policy_files.approved import ApprovalRules
 from gateway.policy_files.folder import shipped
 
 
@@ -17,3 +19,11 @@ def folder(policies: Path | None, config: Path | None) -> Path:
     if config is not None or here.is_file():
         return settings_module.load(config or here, os.environ).policies.path or shipped()
     return shipped()
+
+
+def rules(config: Path | None) -> ApprovalRules:
+    """Who must approve, by the configuration (or `gateway.toml` here); without one, anybody."""
+    here = Path("gateway.toml")
+    if config is not None or here.is_file():
+        return approval_rules(settings_module.load(config or here, os.environ))
+    return ApprovalRules()
