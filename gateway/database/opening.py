@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
+import time
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
 import sqlalchemy
-from sqlalchemy import Inspector, MetaData, NullPool
+from sqlalchemy import Inspector, MetaData, NullPool, event
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from gateway.database.connections import BUSY_MS, Database
@@ -24,6 +25,8 @@ _PRAGMAS: Final = (
     "PRAGMA trusted_schema = OFF",
     "PRAGMA cache_size = -512",
 )
+PAUSE: Final = 0.1
+"""Seconds between two attempts at a server that is away. Each costs a thread, and there is one for every request."""
 _CREATION: Final = 0x0CAF
 """Key of the PostgreSQL advisory lock under which one process at a time creates the tables."""
 
@@ -95,7 +98,24 @@ def _server(url: sqlalchemy.URL) -> Database:
         raise _Unusable("PostgreSQL needs the package psycopg, which is not installed.") from None
     except (SQLAlchemyError, TypeError, ValueError):
         raise _Unusable("has an option that PostgreSQL does not know.") from None
+    event.listen(engine, "do_connect", _Knocking().connect)
     return Database(engine, None)
+
+
+class _Knocking:
+    """Opens the connections to a server. Where it has just failed, it fails again without asking, for `PAUSE`."""
+
+    def __init__(self) -> None:
+        self._failed_at = float("-inf")
+
+    def connect(self, dialect: Any, _: Any, arguments: Any, options: Any) -> Any:
+        if time.monotonic() - self._failed_at < PAUSE:
+            raise dialect.loaded_dbapi.OperationalError("the server was away a moment ago")
+        try:
+            return dialect.connect(*arguments, **options)
+        except dialect.loaded_dbapi.Error:
+            self._failed_at = time.monotonic()
+            raise
 
 
 def _make_private(file: Path) -> None:

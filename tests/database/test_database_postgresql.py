@@ -6,9 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from functools import partial
 
+import psycopg
 import pytest
 
 from gateway.database import connections
+from gateway.database.opening import PAUSE
 from gateway.errors import Misconfigured, RecordUnavailable, SessionEnded, StoreUnavailable
 from gateway.identity import directory
 from gateway.identity.facts import dossier_facts
@@ -376,6 +378,7 @@ def test_a_stopped_server_refuses_everything_and_works_by_itself_once_it_is_star
             run(lambda: recorder.append(entry("meanwhile")))
         with pytest.raises(Misconfigured, match="cannot be used"):
             open_store(url)
+    time.sleep(PAUSE)
     assert town.told() == ALL_WELL
     town.sign_in()
     town.store.check_writable()
@@ -399,6 +402,31 @@ def test_of_a_server_that_was_started_again_one_request_at_most_notices(served, 
         except StoreUnavailable:
             refused += 1
     assert refused <= 1, "it found out for all threads, and for the record"
+
+
+def test_a_server_that_is_away_is_not_tried_again_for_a_tenth_of_a_second_whoever_asks(served, server, monkeypatch):
+    tried = []
+    connect = psycopg.connect
+
+    def noted(*arguments, **options):
+        tried.append(time.monotonic())
+        return connect(*arguments, **options)
+
+    refused = 0
+    monkeypatch.setattr(connections, "REMEMBERED_SECONDS", 0.0)
+    with server.stopped():
+        monkeypatch.setattr(psycopg, "connect", noted)
+        until = time.monotonic() + 5 * PAUSE
+        while time.monotonic() < until:
+            for ask in (partial(in_a_loop, served), served.database.check_writable, partial(served.append, "open")):
+                with pytest.raises(StoreUnavailable):
+                    ask()
+                refused += 1
+        monkeypatch.setattr(psycopg, "connect", connect)
+    assert 1 <= len(tried) <= 6 < refused
+    assert all(later - earlier >= PAUSE for earlier, later in itertools.pairwise(tried))
+    time.sleep(PAUSE)
+    assert in_a_loop(served) is None
 
 
 def test_a_read_only_server_takes_no_change_and_says_so(served, server):
