@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from gateway.cli.policy import approve, check, diff, key, matrix, reload, rollback, shadow, test, verify
+from gateway.cli.policy import approve, check, diff, key, matrix, reload, replay, rollback, shadow, test, unused, verify
 
 
 @click.group()
@@ -23,5 +23,7 @@ for command in (
     key.key,
     rollback.rollback,
     verify.verify,
+    replay.replay,
+    unused.unused,
 ):
     policy.add_command(command)
