@@ -27,7 +27,7 @@ class Outcome(msgspec.Struct, frozen=True):
     """What became of it."""
 
     result: str
-    """`in_force`, `unchanged`, or one of `watching.REASONS`."""
+    """`in_force`; `unchanged`, where it was already; or one of `watching.REASONS`."""
     policy: str
     """The fingerprint of what is in force now."""
     workers: int = 0

@@ -19,6 +19,9 @@ from gateway.redaction.table import RouteTable
 
 ROUTES: Final = "routes.toml"
 
+_proven: Final[set[str]] = set()
+"""Fingerprints of texts that this process, or the one it was forked from, has loaded: the canaries answer the same."""
+
 
 @dataclass(frozen=True, slots=True)
 class InForce:
@@ -85,7 +88,9 @@ def load_texts(texts: Mapping[str, str], *, proven: bool = False) -> InForce:
     policy = routes = None
     try:
         polar = {name: text for name, text in texts.items() if name != ROUTES}
-        policy = load(polar, fingerprint(texts), proven=proven)
+        named = fingerprint(texts)
+        policy = load(polar, named, proven=proven or named in _proven)
+        _proven.add(named)
     except Misconfigured as found:
         problems += found.problems
     try:

@@ -21,7 +21,6 @@ from contextlib import closing
 from itertools import count
 from typing import NamedTuple
 
-import psutil
 import pytest
 
 from tests.attacks.sending import Sender, Tried
@@ -423,8 +422,7 @@ def test_a_whole_dossier_in_the_place_of_a_rubric_is_nothing_but_unknown_keys(as
 
 def workers_memory(gateway: Gateway) -> int:
     """Bytes that the processes of a gateway hold, together."""
-    [supervisor] = [one for one in psutil.Process().children() if str(gateway.configuration) in one.cmdline()]
-    return sum(one.memory_info().rss for one in supervisor.children())
+    return sum(one.memory_info().rss for one in gateway.workers())
 
 
 MEGABYTES = 100

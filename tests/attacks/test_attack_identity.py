@@ -17,7 +17,6 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import NamedTuple
 
-import psutil
 import pytest
 
 from gateway.identity import directory
@@ -210,16 +209,14 @@ class Circle:
             self._stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=30)) for _ in range(8)
         ]
         self.ask()
-        [supervisor] = [
-            child for child in psutil.Process().children() if str(self.gateway.configuration) in child.cmdline()
-        ]
+        workers = self.gateway.workers()
         mine = {connection.getsockname()[1] for connection in self._open}
         met = [
             worker
-            for worker in supervisor.children()
+            for worker in workers
             if mine & {known.raddr.port for known in worker.net_connections("tcp") if known.raddr}
         ]
-        return len(met) == len(supervisor.children()) > 1
+        return len(met) == len(workers) > 1
 
     def ask(self) -> list[Answer]:
         """The answer on each connection: all of them ask, and then all are read."""

@@ -47,11 +47,6 @@ class Breakable(Gateway):
             self.store.close()
             self.store = open_store(elsewhere)
 
-    def workers(self) -> list[psutil.Process]:
-        """The workers that live."""
-        children = psutil.Process(self._process.popen.pid).children()
-        return [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
-
     def is_whole(self) -> bool:
         """Whether every worker is there."""
         return len(self.workers()) == int(self.settings["server.workers"])

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+import psutil
 from click.testing import CliRunner
 
 from gateway.cli.init import furnish
@@ -29,6 +30,7 @@ from gateway.identity import directory
 from gateway.identity.store import Store, open_store
 from gateway.policy_files.folder import load_folder, shipped
 from gateway.policy_files.history import take_as_approved
+from gateway.policy_files.keeping import NAME as KEEPER
 from gateway.settings import Limits
 
 PASSWORD = "Une-phrase-de-passe-2012"
@@ -332,6 +334,11 @@ class Gateway(Client):
 
     def log(self) -> str:
         return self._process.said()
+
+    def workers(self) -> list[psutil.Process]:
+        """The processes that serve and live. Beside them there is one that keeps the policies."""
+        children = psutil.Process(self._process.popen.pid).children()
+        return [child for child in children if child.name() != KEEPER and child.status() != psutil.STATUS_ZOMBIE]
 
     def policy(self) -> str:
         """The fingerprint of the policies in its folder."""

@@ -11,7 +11,6 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from tests.story import running
@@ -132,12 +131,12 @@ def test_with_a_full_log_it_ends_with_0(gateway, pipe):
 def test_with_a_full_log_a_worker_that_dies_is_replaced_and_it_ends_with_0(gateway, pipe):
     consult(gateway, gateway.log_in("t1"), 20)
     assert pipe.is_full()
-    [worker] = psutil.Process(gateway._process.popen.pid).children()
+    [worker] = gateway.workers()
     for _ in range(2):  # the supervisor has something to say too
         worker.kill()
         gateway.close()
         gateway._process.answers(f"{gateway.url}/-/health/ready")
-        [worker] = [child for child in psutil.Process(gateway._process.popen.pid).children() if child.is_running()]
+        [worker] = gateway.workers()
     consult(gateway, gateway.log_in("t1"), 1)
     assert pipe.is_full()
     assert gateway._process.end() == 0

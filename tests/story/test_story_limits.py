@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from itertools import count
 
-import psutil
 import pytest
 from sqlalchemy import update
 
@@ -106,7 +105,7 @@ def test_a_worker_that_takes_over_from_another_knows_what_was_asked_for(start):
     gateway = start(limits__agent_per_minute=1, limits__agent_burst=3)
     session = gateway.log_in("t1")
     assert [gateway.ask(DOSSIER, session).status for _ in range(4)] == [200, 200, 200, 429]
-    [worker] = psutil.Process(gateway._process.popen.pid).children()
+    [worker] = gateway.workers()
     os.kill(worker.pid, signal.SIGKILL)
     worker.wait(30)
     gateway.close()

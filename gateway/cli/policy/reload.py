@@ -54,7 +54,7 @@ def _said(outcome: Outcome) -> Iterator[str]:
     if outcome.result == "in_force":
         yield f"In force, in {processes}: {outcome.policy}"
     elif outcome.result == "unchanged":
-        yield f"Nothing has changed; in force, in {processes}: {outcome.policy}"
+        yield f"In force already, in {processes}: {outcome.policy}"
     else:
         yield from outcome.because
         yield f"Not put in force ({outcome.result}). What was in force goes on deciding: {outcome.policy}"
