@@ -128,7 +128,7 @@ def _leftovers(tables: Mapping[str, Any], pending: Mapping[str, Any], lines: Seq
         line = next((at for at, line in enumerate(lines, 1) if re.match(rf"\s*\[*\s*{re.escape(name)}\b", line)), 1)
         if name not in names:
             hint = near(name, names) or " Every key stands under [[case]], [[promise]] or [defaults]."
-            refuse(line, 1, f"`{name}` is not understood here.{hint}{known(f'[[{kind}]]' for kind in KINDS)}")
+            refuse(line, 1, f"`{shown(name)}` is not understood here.{hint}{known(f'[[{kind}]]' for kind in KINDS)}")
         elif next(pending[name], None) is not None or not _tables(tables[name]):
             refuse(line, 1, f"each {name} has its own heading: write [[{name}]] on a line of its own.")
 
@@ -137,10 +137,17 @@ def _count(brackets: str) -> str:
     return "one bracket" if len(brackets) == 1 else "two brackets"
 
 
+def shown(written: str) -> str:
+    """What somebody wrote, as it can be repeated in a sentence: short, and with nothing invisible in it."""
+    visible = "".join(one if one.isprintable() else f"\\u{ord(one):04x}" for one in written[:40])
+    return visible + ("…" if len(written) > 40 else "")
+
+
 def unknown_keys(block: Block, keys: Iterable[str], refuse: Refuse) -> None:
     """Refuse each key of a block that is none of `keys`."""
     words = list(keys)
     for key in block.table:
         if key not in words:
-            said = f"a {block.kind} has no `{key}`." if block.kind != DEFAULTS else f"[defaults] has no `{key}`."
+            noun = "[defaults] has" if block.kind == DEFAULTS else f"a {block.kind} has"
+            said = f"{noun} no `{shown(key)}`."
             refuse(*block.place(key), f"{said}{near(key, words)}{known(words)}")

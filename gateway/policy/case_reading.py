@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from gateway.errors import NotOpen
 from gateway.model import FACT_VOCABULARIES, GATES, MANDATE_KINDS, Facts
-from gateway.policy.case_blocks import DEFAULTS, Block, Refuse, read_blocks, unknown_keys
+from gateway.policy.case_blocks import DEFAULTS, Block, Refuse, read_blocks, shown, unknown_keys
 from gateway.policy.cases import Case, Promise, Suite
 from gateway.policy.layout import PROFILES, SCHEMA, known, near
 from gateway.policy.situations import EVERY, HELD, bits_of
@@ -69,7 +69,7 @@ def read_cases(file: str, text: str, vocabulary: Vocabulary) -> tuple[Suite, lis
     for block in blocks:
         if block.kind != DEFAULTS:
             reader.read(block)
-    if not blocks and not problems:
+    if not reader.cases and not reader.promises and not problems:
         refuse(1, 1, "the file holds no test. Write [[case]] or [[promise]], or remove it.")
     return Suite(tuple(reader.cases), tuple(reader.promises)), sorted(
         problems, key=lambda each: (each.line, each.column)
@@ -94,8 +94,8 @@ class _Reader:
     def declare(self, block: Block) -> None:
         unknown_keys(block, FACT_VOCABULARIES, self.refuse)
         for name in FACT_VOCABULARIES:
-            if name in block.table:
-                self._facts(block, name, block.table[name])
+            told = self.told
+            if name in block.table and self._facts(block, name, block.table[name]) and self.told == told:
                 self.declared[name] = block.table[name]
 
     def read(self, block: Block) -> None:
@@ -149,7 +149,7 @@ class _Reader:
         if name != "mandates":
             return self._words(block, name, value, FACT_VOCABULARIES[name])
         if isinstance(value, str):
-            said = f'mandates is a list, also of one: mandates = ["{value}"]. Without any: mandates = [].'
+            said = f'mandates is a list, also of one: mandates = ["{shown(value)}"]. Without any: mandates = [].'
             self.refuse(*block.place(name), said)
             return ()
         several = isinstance(value, list) and value and all(isinstance(held, list) for held in value)
@@ -177,10 +177,10 @@ class _Reader:
     def _code(self, block: Block) -> str:
         if "code" not in block.table:
             return ""
-        shown = _codes()
-        code = self._words(block, "code", block.table["code"], shown, many=False)
-        if code and shown[code[0]] != code[0]:
-            said = f"`{code[0]}` stays in the record; what goes out is `{shown[code[0]]}`: write that."
+        outward = _codes()
+        code = self._words(block, "code", block.table["code"], outward, many=False)
+        if code and outward[code[0]] != code[0]:
+            said = f"`{code[0]}` stays in the record; what goes out is `{outward[code[0]]}`: write that."
             self.refuse(*block.place("code"), said)
         return code[0] if code else ""
 
@@ -266,11 +266,10 @@ class _Reader:
                 self.refuse(*block.place(key), said)
                 return ()
             if vocabulary is not None and word not in vocabulary:
-                shown = word[:40].encode(errors="backslashreplace").decode()
-                said = f"unknown {noun} `{shown}`." if noun else f"`{shown}` is never a value of `{key}`."
+                said = f"unknown {noun} `{shown(word)}`." if noun else f"`{shown(word)}` is never a value of `{key}`."
                 self.refuse(*block.place(key, word), f"{said}{near(word, vocabulary)}{also}{known(vocabulary)}")
             elif words.count(word) > 1:
-                self.refuse(*block.place(key, word), f"`{word}` stands twice in `{key}`.")
+                self.refuse(*block.place(key, word), f"`{shown(word)}` stands twice in `{key}`.")
                 return ()
         return tuple(word for word in words if vocabulary is None or word in vocabulary)
 
