@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Mapping
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from dataclasses import replace
 
 from polar.exceptions import OsoError
@@ -34,8 +34,11 @@ def both_enumerated(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[Enu
         load_texts(old)
         return replace(once, fingerprint=fingerprint(old)), once
     # Not forked: whoever asks may have threads.
-    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as two:
-        found = list(two.map(_enumerated_or_problems, (dict(old), dict(new))))
+    try:
+        with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as two:
+            found = list(two.map(_enumerated_or_problems, (dict(old), dict(new))))
+    except BrokenExecutor:
+        raise Misconfigured(["policies: the process that decided them ended without a result."]) from None
     first, second = found
     if isinstance(first, Enumerated) and isinstance(second, Enumerated):
         return first, second

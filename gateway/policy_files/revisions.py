@@ -105,7 +105,8 @@ def revision(folder: Path, written: str) -> Revision:
         raise Misconfigured([f"{written}: this is neither a file, a folder nor a revision of git."])
     if not folder.is_dir():
         raise Misconfigured([f"{folder}: there is no such folder, so nobody knows whose revision {written} is."])
-    prefix = _git(folder, "rev-parse", "--show-prefix", unless=f"{folder} is in no git repository")
+    unless = f"{written}: this is neither a file nor a folder, and {folder} is in no git repository"
+    prefix = _git(folder, "rev-parse", "--show-prefix", unless=unless)
     unless = f"{written}: this is neither a file, a folder nor a revision of the repository that {folder} is in"
     commit = _git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}", unless=unless)
     top = prefix.decode(errors="surrogateescape").removesuffix("\n")

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import re
 import shutil
 import stat
 from pathlib import Path
@@ -43,25 +42,6 @@ def test_the_matrix_as_csv_has_one_row_for_each_rubric(cafpro):
     assert len(rows) == 20
     assert sum(row[profile] == "1" for row in rows for profile in PROFILES) == 89
     assert {row[profile] for row in rows for profile in PROFILES} == {"0", "1"}
-
-
-def test_the_matrix_as_json_names_rubric_label_profiles_and_source(cafpro):
-    rows = json.loads(cafpro("policy", "matrix", "--format", "json").output)
-    assert rows[9] == {
-        "rubric": "creances",
-        "label": "Créances",
-        "profiles": ["T1", "T9", "T11", "T13"],
-        "source": "brochure 2012, row 10",
-    }
-
-
-@pytest.mark.parametrize("form", ["table", "markdown", "html"])
-def test_the_matrix_for_readers_has_every_label_and_profile_and_89_crosses(cafpro, form):
-    said = cafpro("policy", "matrix", "--format", form)
-    assert said.exit_code == 0
-    for word in ("Paiement", "Maladie maternité Affiliation", "Déclaration de ressources", *PROFILES):
-        assert word in said.output
-    assert len(re.findall(r"\bX\b", said.output)) == 89
 
 
 def test_the_matrix_is_decided_and_not_copied(cafpro, policies):

@@ -12,12 +12,19 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 def _environment() -> Environment:
     # Labels and sources are whatever a policy author wrote: everything is escaped, in pictures too.
     loader = PackageLoader("gateway.cli.policy", "templates")
-    return Environment(autoescape=True, loader=loader, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    found = Environment(autoescape=True, loader=loader, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    found.filters["together"] = together
+    return found
 
 
 def page(template: str, **values: object) -> str:
     """The text of a template of this folder's `templates`, without a line's end after it."""
     return _environment().get_template(template).render(**values).rstrip("\n")
+
+
+def together(text: str) -> str:
+    """French text whose colons, semicolons and guillemets stay on the line of the word they belong to."""
+    return re.sub(r" (?=[:;!?»])|(?<=«) ", "\u00a0", text)
 
 
 def markdown_text(text: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from textwrap import shorten, wrap
 from typing import Final, NamedTuple
 
-from gateway.cli.policy.pages import page
+from gateway.cli.policy.pages import page, together
 from gateway.policy.grid import PLAIN, Grid
 from gateway.policy.wording import requirements
 
@@ -108,7 +108,7 @@ class _Layout:
         entries = [(entry.mark, entry.sentence) for entry in legend(self.grid, "fr")]
         at = self.bottom + 34
         for entry in (*entries, ("", ""), *self.grid.profiles.items()):
-            for number, line in enumerate(wrap(entry[1], letters) or [""]):
+            for number, line in enumerate(wrap(together(entry[1]), letters) or [""]):
                 yield at, entry[0] if number == 0 else "", line
                 at += _SMALL
 
