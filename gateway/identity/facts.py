@@ -46,38 +46,48 @@ class SessionRow(NamedTuple):
     convention_over: bool | None
 
 
+_STANDING: Final = (
+    account.c.id,
+    account.c.identifier,
+    account.c.profiles,
+    account.c.suspended,
+    account.c.engagement_version,
+    partner.c.id,
+    partner.c.name,
+    partner.c.kind,
+    convention.c.profiles,
+    convention.c.suspended,
+    (convention.c.starts_on <= _TODAY),
+    (convention.c.ends_on < _TODAY),
+)
+_CONVENTIONS: Final = and_(
+    convention.c.partner_id == partner.c.id, convention.c.caisse == bindparam("caisse", type_=String())
+)
+
 SESSION: Final = (
-    select(
-        session.c.profile,
-        session.c.assurance,
-        session.c.seen_at,
-        session.c.expires_at,
-        account.c.id,
-        account.c.identifier,
-        account.c.profiles,
-        account.c.suspended,
-        account.c.engagement_version,
-        partner.c.id,
-        partner.c.name,
-        partner.c.kind,
-        convention.c.profiles,
-        convention.c.suspended,
-        (convention.c.starts_on <= _TODAY),
-        (convention.c.ends_on < _TODAY),
-    )
+    select(session.c.profile, session.c.assurance, session.c.seen_at, session.c.expires_at, *_STANDING)
     .select_from(session)
     .join(account, account.c.id == session.c.account_id)
     .join(partner, partner.c.id == account.c.partner_id)
-    .outerjoin(
-        convention,
-        and_(
-            convention.c.partner_id == partner.c.id,
-            convention.c.caisse == bindparam("caisse", type_=String()),
-        ),
-    )
+    .outerjoin(convention, _CONVENTIONS)
     .where(session.c.token_hash == bindparam("token_hash", type_=String()))
 )
 """One row for each of the partner's conventions with `caisse`, at least one for a session that exists."""
+
+ACCOUNT: Final = (
+    select(
+        bindparam("profile", type_=String()),
+        bindparam("assurance", type_=String()),
+        literal_column("0"),
+        literal_column("0"),
+        *_STANDING,
+    )
+    .select_from(account)
+    .join(partner, partner.c.id == account.c.partner_id)
+    .outerjoin(convention, _CONVENTIONS)
+    .where(account.c.identifier == bindparam("identifier", type_=String()))
+)
+"""The rows of `SESSION` for an account that has none: `profile` and `assurance` are those it would have."""
 
 ENTRUSTED: Final = union_all(
     select(mandate.c.kind, literal_column("0")).where(

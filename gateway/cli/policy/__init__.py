@@ -4,7 +4,21 @@ from __future__ import annotations
 
 import click
 
-from gateway.cli.policy import approve, check, diff, key, matrix, reload, replay, rollback, shadow, test, unused, verify
+from gateway.cli.policy import (
+    approve,
+    check,
+    diff,
+    explain,
+    key,
+    matrix,
+    reload,
+    replay,
+    rollback,
+    shadow,
+    test,
+    unused,
+    verify,
+)
 
 
 @click.group()
@@ -23,6 +37,7 @@ for command in (
     key.key,
     rollback.rollback,
     verify.verify,
+    explain.explain,
     replay.replay,
     unused.unused,
 ):

@@ -67,7 +67,7 @@ def _print_tallies(of: str, tallies: Mapping[str, Tally]) -> None:
     for name, tally in ranked[:MOST_PARTNERS]:
         table.add_row(Text(name or "(none)"), _n(tally.lost), _n(tally.left), _n(tally.gained))
     # A pipe has no width: its lines must stay whole.
-    Console(file=sys.stdout, width=None if sys.stdout.isatty() else 160).print(table)
+    Console(file=sys.stdout, width=None if sys.stdout.isatty() else 10_000).print(table)
     if len(ranked) > MOST_PARTNERS:
         click.echo(f"… and {len(ranked) - MOST_PARTNERS} more: --format json has them all.")
 
