@@ -72,6 +72,12 @@ class Control:
         """Readable when somebody asks; -1 while it is not open."""
         return self._listener.fileno() if self._listener else -1
 
+    def close(self) -> None:
+        """Be there no more."""
+        if self._listener:
+            self._listener.close()
+            self._listener = None
+
     def asked(self) -> list[socket.socket]:
         """Those who ask now: root's and this user's own."""
         asking = []

@@ -22,7 +22,7 @@ from cachetools import LRUCache
 from gateway.policy_files.board import Accepted, Board
 from gateway.policy_files.control import Control, Outcome, tell
 from gateway.policy_files.examining import Verdict
-from gateway.policy_files.shadow import Draft
+from gateway.policy_files.shadow import RETRY_SECONDS, Draft
 from gateway.policy_files.watching import Look, Watch, look
 
 NAME: Final = "cafpro-policies"
@@ -35,8 +35,6 @@ SETTLED_SECONDS: Final = 0.2
 UNSETTLED_SECONDS: Final = 5.0
 SWAP_SECONDS: Final = 5.0
 """How long the workers are waited for."""
-RETRY_SECONDS: Final = 30.0
-"""After a check that ended without a result, until the next one of the same content."""
 _VERDICTS_KEPT: Final = 32
 
 _log = structlog.get_logger()
@@ -104,6 +102,7 @@ class Keeper:
         except _Ended:
             pass
         finally:
+            self._control.close()
             if self._draft:
                 self._draft.write()
 

@@ -29,6 +29,8 @@ MOST_DISTINCT: Final = 4_096
 """Facts that a worker keeps apart between two tellings."""
 TELL_SECONDS: Final = 1.0
 WRITE_SECONDS: Final = 5.0
+RETRY_SECONDS: Final = 30.0
+"""After a check that ended without a result, until the next one of the same content."""
 _AT_ONCE: Final = 64
 """Of them, in one piece: well below what a socket takes at once."""
 _BUSY_SECONDS: Final = 0.25
@@ -124,6 +126,7 @@ class Draft:
         self._opened: dict[Facts, frozenset[str] | None] = {}
         self._tallies: dict[str, Tally] = {}
         self._write_at = 0.0
+        self._retry_at = float("inf")
         self._complained = False
 
     def fileno(self) -> int:
@@ -132,6 +135,9 @@ class Draft:
 
     def look(self) -> None:
         """Look at the folder; where it is new and settled, it is the draft from now on, if it can be one."""
+        if time.monotonic() >= self._retry_at:
+            self._retry_at = float("inf")
+            self._watch.tell_again()
         found = self._watch.again()
         if found is None:
             return
@@ -145,6 +151,8 @@ class Draft:
                 return
             except Misconfigured as error:
                 verdict = Verdict("refused", error.problems)
+        if verdict.reason == "unchecked":
+            self._retry_at = time.monotonic() + RETRY_SECONDS
         _log.warning("the draft is compared with nothing", reason=verdict.reason, because=verdict.because[:20])
 
     def turn(self) -> None:

@@ -16,7 +16,7 @@ import pytest
 from gateway.server.supervisor import listen
 
 SERVE = """
-import os, sys, time
+import os, signal, sys, time
 from pathlib import Path
 from gateway.server.connection import Patience
 from gateway.server.lanes import Lanes, Places
@@ -45,11 +45,21 @@ def make(place):
         raise LookupError("cannot be made")
     return Served(application)
 
+def beside(keep_on):
+    with (folder / "beside").open("a") as file:
+        file.write(f"{os.getpid()}\\n")
+    signal.signal(signal.SIGHUP, lambda *_: (folder / "hung up").touch())
+    while keep_on():
+        if (folder / "fall").exists():
+            raise LookupError("falls")
+        time.sleep(0.02)
+    (folder / "ended").touch()
+
 listener = listen("127.0.0.1", 0)
 print(listener.getsockname()[1], flush=True)
 lanes = Lanes(lambda path: False, own=Places(4, 100), others=Places(4, 100))
 sys.exit(supervise(make, listener, workers=workers, lanes=lanes, patience=Patience(), tls=None,
-                   leaving=(folder / "left").touch))
+                   leaving=(folder / "left").touch, beside=beside if kind == "accompanied" else None))
 """
 
 
@@ -93,6 +103,11 @@ class Running:
                 self.process.kill()
                 self.process.wait()
         self.process.stdout.close()
+
+    def beside(self) -> list[int]:
+        """The processes beside the workers there have been."""
+        file = self.folder / "beside"
+        return [int(line) for line in file.read_text().split()] if file.exists() else []
 
 
 def until(condition, seconds=20.0):
@@ -247,3 +262,60 @@ def test_every_worker_serves(start):
             client.sendall(b"GET /slow HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
         answers = {client.recv(65536).partition(b"\r\n\r\n")[2] for client in clients}
     assert {int(answer) for answer in answers} <= {worker.pid for worker in running.workers()} | {os.getpid()}
+
+
+def test_one_process_goes_beside_the_workers_and_ends_with_them(start, tmp_path):
+    running = start(kind="accompanied")
+    until(lambda: running.made() == 2 and running.beside())
+    [companion] = running.beside()
+    assert companion in [child.pid for child in running.workers()]
+    running.ask("/")
+    running.process.terminate()
+    assert running.process.wait(20) == 0
+    assert (tmp_path / "ended").exists()
+    assert not psutil.pid_exists(companion)
+
+
+def test_what_is_told_to_the_supervisor_by_sighup_reaches_the_process_beside_and_nobody_else(start, tmp_path):
+    running = start(kind="accompanied")
+    until(lambda: running.made() == 2 and running.beside())
+    before = {child.pid for child in running.workers()}
+    running.ask("/")
+    time.sleep(0.2)
+    for child in running.workers():
+        if child.pid not in running.beside():
+            child.send_signal(signal.SIGHUP)  # as a terminal that is closed does, to all of them
+    running.process.send_signal(signal.SIGHUP)
+    until((tmp_path / "hung up").exists)
+    running.ask("/")
+    assert {child.pid for child in running.workers()} == before
+    assert running.process.poll() is None
+
+
+@pytest.mark.parametrize("how", ["is killed", "fails"])
+def test_the_process_beside_is_replaced_and_the_workers_go_on(start, tmp_path, how):
+    running = start(kind="accompanied")
+    until(lambda: running.made() == 2 and running.beside())
+    workers = {child.pid for child in running.workers()} - {*running.beside()}
+    if how == "fails":
+        (tmp_path / "fall").touch()
+    else:
+        psutil.Process(running.beside()[0]).kill()
+    until(lambda: len(running.beside()) >= 2)
+    (tmp_path / "fall").unlink(missing_ok=True)
+    running.ask("/")
+    assert workers <= {child.pid for child in running.workers()}
+    until(lambda: psutil.pid_exists(running.beside()[-1]))
+    running.process.send_signal(signal.SIGHUP)
+    until((tmp_path / "hung up").exists)
+
+
+def test_without_their_supervisor_the_process_beside_ends_too(start):
+    running = start(kind="accompanied")
+    until(lambda: running.made() == 2 and running.beside())
+    family = running.workers()
+    assert len(family) == 3
+    running.process.kill()
+    running.process.wait()
+    _, alive = psutil.wait_procs(family, timeout=20)
+    assert alive == []
