@@ -7,6 +7,7 @@ for what does not exist shows it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from msgspec.structs import replace
@@ -14,6 +15,7 @@ from polar.exceptions import OsoError
 
 from gateway.model import MANDATE_KINDS, Facts
 from gateway.policy.engine import Policy
+from gateway.policy.enumeration import Decisions
 from gateway.policy.sandbox import PolicyDefect
 
 STRANGERS: Final = ("", "T0", "T7", "T15", "t1", " T1", "T1,T9", "T", "*", "_", "__canary__", "Τ1")
@@ -52,31 +54,67 @@ LACKING: Final[Mapping[str, Facts]] = {
 }
 
 
+WATCHED: Final[Mapping[str, str]] = {
+    "without a convention": "convention",
+    "with a suspended convention": "convention",
+    "with an expired convention": "convention",
+    "with an unknown convention state": "convention",
+    "without an engagement": "engagement",
+    "with an outdated engagement": "engagement",
+    "with an unknown engagement state": "engagement",
+    "with an unknown proof of identity": "assurance",
+    "on a dossier under objection": "refusal",
+}
+"""The rule that should have kept the policy shut in a situation of `LACKING`; in the others, `opens`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Defect:
+    """What a policy opens and may not: to which profile, a sentence without it, and the rule to look at."""
+
+    profile: str
+    said: str
+    rule: str
+
+    def __str__(self) -> str:
+        return f"{self.profile}{self.said}"
+
+
 def defects(policy: Policy) -> list[str]:
     """A sentence for each canary that the policy opens, or for the defect that stopped the asking."""
+    return [str(defect) for defect in found(Decisions(policy))]
+
+
+def found(decided: Decisions) -> list[Defect]:
+    """The same, each with its rule; what was decided for it stays in `decided`."""
     try:
-        return list(_opened(policy))
+        return list(_opened(decided))
     except (OsoError, PolicyDefect) as defect:
-        return [f"the policy fails when it is asked ({type(defect).__name__}); nothing can be decided with it."]
+        said = f"the policy fails when it is asked ({type(defect).__name__}); nothing can be decided with it."
+        return [Defect("", said, "")]
 
 
-def _opened(policy: Policy) -> Iterator[str]:
+def _opened(decided: Decisions) -> Iterator[Defect]:
+    policy = decided.policy
     slugs = [row.slug for row in policy.rows]
     for profile in STRANGERS:
         facts = replace(MOST, profile=profile)
-        if policy.evaluate(facts).rubrics or any(policy.opens(facts, slug) for slug in slugs):
-            yield f'the profile "{profile}" does not exist and yet it opens something.'
+        if decided.of(facts).rubrics or any(policy.opens(facts, slug) for slug in slugs):
+            yield Defect("", f'the profile "{profile}" does not exist and yet it opens something.', "")
     for profile in policy.profiles:
         facts = replace(MOST, profile=profile)
         for phantom in PHANTOMS:
             if policy.opens(facts, phantom):
-                yield f'{profile} opens the rubric "{phantom}", which does not exist: a rule matches everything.'
-        opened = policy.evaluate(facts).rubrics
+                said = f' opens the rubric "{phantom}", which does not exist: a rule matches everything.'
+                yield Defect(profile, said, "allow_field")
+        opened = decided.of(facts).rubrics
         for slug in sorted(opened - {row.slug for row in policy.rows if profile in row.profiles}):
-            yield f"{profile} opens the rubric `{slug}`, whose row does not name it: a rule matches everyone."
+            said = f" opens the rubric `{slug}`, whose row does not name it: a rule matches everyone."
+            yield Defect(profile, said, "opens")
         for slug in slugs:
             if policy.opens(facts, slug) != (slug in opened):
-                yield f"{profile}: `allow_field` and `opens` disagree about the rubric `{slug}`."
+                said = f": `allow_field` and `opens` disagree about the rubric `{slug}`."
+                yield Defect(profile, said, "allow_field")
         for situation, lacking in LACKING.items():
-            if policy.evaluate(replace(lacking, profile=profile)).rubrics:
-                yield f"{profile} opens rubrics {situation}."
+            if decided.of(replace(lacking, profile=profile)).rubrics:
+                yield Defect(profile, f" opens rubrics {situation}.", WATCHED.get(situation, "opens"))

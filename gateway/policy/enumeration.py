@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from gateway.model import ACTIONS, Facts, Grant
+from gateway.model import Facts, Grant
 from gateway.policy.engine import Policy
 from gateway.policy.lint import Row
 from gateway.policy.sandbox import PolicyDefect
@@ -36,7 +36,7 @@ class Decisions:
         self.policy = policy
         self.evaluated = 0
         """How often the engine was asked."""
-        self._by_action = {action: _Branch("profile") for action in ACTIONS}
+        self._by_action: Mapping[str, _Branch] = defaultdict(lambda: _Branch("profile"))
 
     def of(self, facts: Facts) -> Grant:
         """What `policy` opens for these facts. Raises `PolicyDefect` or an `OsoError` where it is defective."""

@@ -33,15 +33,19 @@ def load(texts: Mapping[str, str], named: str = "", *, proven: bool = False) -> 
     folder, problems = read_folder(texts)
     if folder is None:
         raise Misconfigured([str(problem) for problem in problems])
-    try:
-        engine = StrictOso({name: texts[name] for name in FILES})
-    except (OsoError, PolicyDefect) as defect:
-        raise Misconfigured([f"policies: {_first_line(defect)}"]) from None
-    policy = Policy(folder, engine, named or fingerprint(texts))
+    policy = Policy(folder, engine(texts), named or fingerprint(texts))
     found = [] if proven else defects(policy)
     if found:
         raise Misconfigured([f"policies: {defect}" for defect in found])
     return policy
+
+
+def engine(texts: Mapping[str, str]) -> StrictOso:
+    """The engine of texts in which the lint found nothing. Raises `Misconfigured` with what oso has against them."""
+    try:
+        return StrictOso({name: texts[name] for name in FILES})
+    except (OsoError, PolicyDefect) as defect:
+        raise Misconfigured([f"policies: {_first_line(defect)}"]) from None
 
 
 def _first_line(defect: Exception) -> str:

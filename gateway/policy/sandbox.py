@@ -52,7 +52,10 @@ class PolarDossier:
 
 NOUNS: Final[Mapping[str, type]] = {"Agent": PolarAgent, "Dossier": PolarDossier}
 _READABLE: Final = {noun: frozenset(each.name for each in fields(noun)) - {"seen"} for noun in NOUNS.values()}
-_NATIVE: Final = (str, list)
+
+
+def _is_plain(value: Any, kind: type) -> bool:
+    return type(value) is kind and (type(value) is not list or all(type(part) is str for part in value))
 
 
 def _refuse(what: str) -> Any:
@@ -73,7 +76,7 @@ class StrictQuery(Query):
         if name not in _READABLE.get(type(noun), ()):
             _refuse("read something that is not a declared fact")
         value = getattr(noun, name)
-        if type(value) not in _NATIVE:
+        if not _is_plain(value, list if name == "mandates" else str):
             _refuse("read a fact of a wrong type")
         noun.seen.append(name)
         self.ffi_query.call_result(data["call_id"], self.host.to_polar(value))

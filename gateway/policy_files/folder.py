@@ -14,6 +14,7 @@ from gateway.policy.engine import Policy
 from gateway.policy.grammar import LARGEST_FILE
 from gateway.policy.lint import FILES, named_rubrics
 from gateway.policy.loading import fingerprint, load
+from gateway.policy.tokens import Problem
 from gateway.redaction.routes import compile_routes
 from gateway.redaction.table import RouteTable
 
@@ -57,26 +58,47 @@ def read(folder: Path) -> dict[str, str]:
 
     A Polar file that is none of them comes without its text.
     """
-    problems: list[str] = []
+    texts, problems = readable(folder)
+    if problems:
+        raise Misconfigured(
+            [f"{folder / problem.file if problem.file else folder}: {problem.said}" for problem in problems]
+        )
+    return texts
+
+
+def readable(folder: Path) -> tuple[dict[str, str], list[Problem]]:
+    """As `read`, the files that can be read; and why the others cannot, each with its name and place, the folder itself
+    without."""
+    problems: list[Problem] = []
     texts: dict[str, str] = {}
     try:
         if not folder.is_dir():
-            raise Misconfigured([f"{folder}: there is no such folder of policies."])
+            return {}, [Problem("", 1, 1, "there is no such folder of policies.")]
         found = sorted(path.name for path in folder.iterdir() if path.suffix == ".polar")
     except OSError as error:
-        raise Misconfigured([f"{folder}: {why(error)}"]) from None
+        return {}, [Problem("", 1, 1, why(error))]
     # Another Polar file is refused for its name: it need not be read, whatever its size.
     texts.update(dict.fromkeys(found, ""))
     for name in (*FILES, ROUTES):
         try:
             texts[name] = text_of(folder / name)
         except FileNotFoundError:
-            problems.append(f"{folder / name}: the file is missing. Without it nothing can be decided.")
+            problems.append(Problem(name, 1, 1, "the file is missing. Without it nothing can be decided."))
         except (OSError, ValueError) as error:
-            problems.append(f"{folder / name}: {why(error)}")
-    if problems:
-        raise Misconfigured(problems)
-    return texts
+            line, column = (error.line, error.column) if isinstance(error, NotText) else (1, 1)
+            problems.append(Problem(name, line, column, why(error)))
+    for problem in problems:
+        texts.pop(problem.file, None)
+    return texts, problems
+
+
+class NotText(ValueError):
+    """The content of a file is not UTF-8 at this place, both counted from 1, the column in bytes."""
+
+    def __init__(self, line: int, column: int) -> None:
+        super().__init__(f"line {line} is not UTF-8; save the file as UTF-8.")
+        self.line = line
+        self.column = column
 
 
 def load_texts(texts: Mapping[str, str], *, proven: bool = False) -> InForce:
@@ -126,7 +148,7 @@ def decoded(content: bytes) -> str:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise ValueError(f"line {line} is not UTF-8; save the file as UTF-8.") from None
+        raise NotText(line, error.start - content.rfind(b"\n", 0, error.start)) from None
 
 
 def why(error: OSError | ValueError) -> str:
