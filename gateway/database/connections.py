@@ -1,8 +1,8 @@
 """A database as the gateway uses it: ask, read, change, append.
 
-`reading` and `append` are the request path: SQL compiled once, one raw connection for each thread, nothing of
-SQLAlchemy's execution in between. In the task of a loop a file is read and written on the spot, unless another process
-occupies it, and a server is asked aside. `read` and `change` are for everything that is not done on each request.
+`reading` and `append` are the request path: SQL compiled once, raw connections that stay open, nothing of SQLAlchemy's
+execution in between. In the task of a loop a file is read and written on the spot, unless another process occupies it,
+and a server is asked aside. `read` and `change` are for everything that is not done on each request.
 
 What was read is remembered until anything in the file changes, which SQLite tells for a hundredth of the price of
 asking again; of a server, for one second.
@@ -54,7 +54,7 @@ Question = Select[Any] | CompoundSelect[Any]
 
 
 class Held:
-    """One thread's own connection. `file_id` is the device and inode that it reads, None for a server."""
+    """A connection that stays open. `file_id` is the device and inode that it reads, None for a server."""
 
     def __init__(self, connection: Any, file_id: tuple[int, int] | None) -> None:
         self.connection = connection
@@ -69,7 +69,7 @@ class Held:
 
 
 class _Own(threading.local):
-    """What a thread has of a database: its connection, and what its loop remembers.
+    """What a loop, which is its thread's, has of a database: its connection, and what it remembers.
 
     What is remembered is replaced when it is out of date, never emptied: what a slow server answered to an earlier
     reading is forgotten with it. Every connection counts changes for itself, so the version names it too.
@@ -122,6 +122,9 @@ class Database:
         self._inserts: dict[Insert, str] = {}
         self._appending: Held | None = None
         self._local = _Own()
+        self._idle: list[Held] = []
+        """Connections of the threads, which take the one used last and give it back: as many as ever asked at once, and
+        not one for each thread with a cache of its own. A list gives and takes its last one whole, in any thread."""
         self._held: weakref.WeakSet[Held] = weakref.WeakSet()
         self._aside = Aside(_ASIDE, "database")
         self._hung_up_at = 0.0
@@ -169,14 +172,18 @@ class Database:
             return self._aside.do(asked)
 
     def _ask(self, sql: str, values: Sequence[str | int]) -> list[tuple[Any, ...]]:
+        held: Held | None = None
         try:
-            rows: list[tuple[Any, ...]] = self._connection().execute(sql, values).fetchall()
+            held = self._taken()
+            rows: list[tuple[Any, ...]] = held.connection.execute(sql, values).fetchall()
         except (self._failure, SQLAlchemyError, OSError) as error:
             if _is_occupied(error) and current_task():
                 raise _Occupied from None
-            self._notice_end(self._local.held)
-            self._drop()
+            self._notice_end(held)
+            self._drop(held)
             raise StoreUnavailable(_kind_of(error)) from None
+        if held is not self._local.held:
+            self._idle.append(held)
         return rows
 
     @contextmanager
@@ -277,6 +284,7 @@ class Database:
         for held in list(self._held):
             held.close()
         self._local = _Own()
+        self._idle.clear()
         self._engine.dispose()
 
     def _compile(self, question: Question) -> tuple[str, tuple[str, ...]]:
@@ -285,19 +293,29 @@ class Database:
         self._compiled[question] = str(compiled), names
         return self._compiled[question]
 
-    def _connection(self) -> Any:
-        held = self._local.held
+    def _taken(self) -> Held:
+        """A connection to ask: a loop's own, or for a thread one that nobody uses until it is given back."""
+        mine = self._local if current_task() else None
+        held = mine.held if mine else self._resting()
         if held is not None:
             moment = time.monotonic()
             if self.file is None or moment - held.checked_at > _FILE_CHECK_SECONDS:
                 if self._is_stale(held):
-                    self._drop()
+                    self._drop(held)
                     held = None
                 elif self.file is not None:
                     held.checked_at = moment
         if held is None:
-            held = self._local.held = self._hold()
-        return held.connection
+            held = self._hold()
+            if mine:
+                mine.held = held
+        return held
+
+    def _resting(self) -> Held | None:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return None
 
     def _hold(self) -> Held:
         file_id = self._file_id()
@@ -314,7 +332,7 @@ class Database:
         return held.file_id != self._file_id()
 
     def _notice_end(self, held: Held | None) -> None:
-        # A server that was started again has hung up on every thread: one of them finds out for all.
+        # A server that was started again has hung up on every connection: one of them finds out for all.
         if self.file is None and held is not None and held.connection.closed:
             self._hung_up_at = time.monotonic()
 
@@ -324,10 +342,10 @@ class Database:
         status = os.stat(self.file)
         return status.st_dev, status.st_ino
 
-    def _drop(self) -> None:
-        held = self._local.held
+    def _drop(self, held: Held | None) -> None:
         if held is not None:
             held.close()
+        if held is self._local.held:
             self._local.held = None
 
     @contextmanager

@@ -419,4 +419,6 @@ class Connection:
             return False
 
     def close(self) -> None:
+        # It knows what it calls: as a circle, both would stay until the collector comes by.
+        self._parser = None
         self.socket.close()

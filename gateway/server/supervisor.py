@@ -253,7 +253,7 @@ def _allow_many_descriptors() -> None:
 
 
 def _share_one_heap() -> None:
-    """For the threads of a process. By itself, glibc gives each one that begins a heap of its own, eight of them for each
+    """For the threads of a process. By itself, glibc gives each one that begins a heap of its own, up to eight for each
     core, and what the busiest moment of one needed is of no use to the others. Nobody waits for the one: whoever makes
     an object holds Python's lock anyway."""
     with suppress(OSError, AttributeError):  # another libc

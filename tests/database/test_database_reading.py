@@ -160,6 +160,27 @@ def test_each_thread_remembers_for_itself_and_sees_every_change(board):
     assert len(board.asked) == 6
 
 
+def test_threads_that_ask_in_turns_use_one_connection_and_a_loop_has_its_own(board):
+    board.change("closed")
+    for _ in range(5):
+        with ThreadPoolExecutor(1) as thread:
+            assert thread.submit(board.says).result() == "closed"
+    assert in_a_loop(board) == "closed"
+    assert board.says() == "closed"
+    assert len(list(board.database._held)) == 2
+
+
+def test_threads_that_ask_at_once_are_each_answered_and_keep_no_more_connections_than_asked_at_once(board):
+    board.change("closed")
+    with ThreadPoolExecutor(8) as threads:
+        assert set(threads.map(lambda _: board.says(), range(800))) == {"closed"}
+    kept = len(board.database._idle)
+    assert 1 <= kept <= 8
+    by_another_connection(board, "open")
+    with ThreadPoolExecutor(8) as threads:
+        assert set(threads.map(lambda _: board.says(), range(80))) == {"open"}
+
+
 # Looking at the file.
 
 
@@ -167,7 +188,7 @@ def test_each_thread_remembers_for_itself_and_sees_every_change(board):
 def sent(board):
     """The statements that the loop's connection has sent to SQLite."""
     statements = []
-    run(lambda: board.database._connection().set_trace_callback(statements.append))
+    run(lambda: board.database._taken().connection.set_trace_callback(statements.append))
     return statements
 
 
@@ -282,7 +303,7 @@ def test_after_a_connection_was_dropped_nothing_old_is_believed(board):
     assert in_a_loop(board) == "closed"
     own = board.database._local
     before = own.version
-    run(board.database._connection).close()
+    run(board.database._taken).close()
     with pytest.raises(StoreUnavailable):
         in_a_loop(board)
     by_another_connection(board, "open")

@@ -40,7 +40,7 @@ def test_a_store_keeps_what_it_holds_when_it_is_opened_again(town):
 
 def test_connections_are_durable_and_checked(town):
     town.store.ask(SESSION, token_hash="", caisse="691", today="2026-01-01")
-    connection = town.store._connection()
+    connection = town.store._idle[-1].connection
     asked = {
         pragma: connection.execute(f"PRAGMA {pragma}").fetchone()[0]
         for pragma in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout", "cache_size")
@@ -153,7 +153,8 @@ def test_a_broken_database_is_unavailable_and_tells_nothing(town, tmp_path):
 def test_a_broken_connection_is_opened_afresh_on_the_next_use(town):
     token = town.sign_in().token
     town.identify(token)
-    town.store._connection().close()
+    for held in list(town.store._held):
+        held.connection.close()
     with pytest.raises(StoreUnavailable):
         town.identify(token)
     assert town.identify(token).identifier == town.agent
