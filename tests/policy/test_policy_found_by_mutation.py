@@ -1,0 +1,196 @@
+"""Promises of the rooms that decide which no other test would miss: found by mutation (`tests/mutation`)."""
+
+import threading
+from types import SimpleNamespace
+
+import pytest
+from msgspec.structs import replace
+
+from gateway.policy import engine
+from gateway.policy.canaries import MOST
+from gateway.policy.engine import Policy
+from gateway.policy.lint import FILES, Folder, Row, read_folder
+from gateway.policy.sandbox import PolarAgent, PolicyDefect, StrictOso, StrictQuery
+
+P, M, C, R, G, S = FILES
+
+T2 = 'profile("T2",'
+IN_FORCE = 'agent.convention = "in_force"'
+ASSURANCE = 'assurance(agent: Agent, _action: String, "identity proved") if\n'
+NEVER = "\nallow(_, _, _) if never(_, _);\nnever(x, x) if x = 1 and x = 2;\n"
+
+
+def told(texts):
+    folder, problems = read_folder(texts)
+    assert (folder is None) is bool(problems)
+    return [str(problem) for problem in problems]
+
+
+# ------------------------------------------------------------------ what is refused, and what is not
+
+
+def test_a_profile_whose_line_cannot_be_read_is_not_called_unknown_elsewhere(changed):
+    texts = {**changed(P, T2, "profile(T2,"), C: changed(C, IN_FORCE, f'{IN_FORCE} and agent.profile = "T2"')[C]}
+    assert [problem.split(": ")[0] for problem in told(texts)] == ["profiles.polar:5"]
+
+
+def test_a_table_that_cannot_be_read_is_not_called_missing(texts):
+    assert [problem.split(": ")[0] for problem in told({**texts, M: "rubric("})] == ["matrix.polar:1"]
+
+
+def test_what_another_file_lacks_is_told_beside_conditions_that_cannot_be_read(texts):
+    assert "refusals.polar:1: the rule `refusal` is missing." in told({**texts, C: "convention(", R: ""})
+
+
+def test_a_file_that_is_missing_is_one_problem(texts):
+    without = {name: text for name, text in texts.items() if name != R}
+    assert told(without) == ["refusals.polar:1: the file is missing. Without it nothing can be decided."]
+
+
+def test_a_superfluous_file_comes_before_what_the_others_say(changed):
+    files = [problem.split(":")[0] for problem in told({**changed(P, T2, "profile(T2,"), "extra.polar": ""})]
+    assert files == ["extra.polar", P]
+
+
+REFUSED = {
+    "a list where a text or a variable stands": (
+        (C, 'convention(agent: Agent, "convention in force")', 'convention(agent: Agent, ["convention in force"])'),
+        "conditions.polar:5: place 2 of `convention` must be a text or a variable.",
+    ),
+    "a misspelt variable": (
+        (G, "labels = [own, reason];", "labels = [own, reasn];"),
+        "gates.polar:15: `reasn` stands only once: is it misspelt? Unused, write `_reasn`. Did you mean `reason`?",
+    ),
+    "a word that the head's variable never is": (
+        (C, ASSURANCE, f'{ASSURANCE.replace("_action", "action")}  action = "consutl" and\n'),
+        "conditions.polar:12: `consutl` is never a value of `action`. Did you mean `consult`?",
+    ),
+    "a word in a list that the head's variable never is": (
+        (C, ASSURANCE, f'{ASSURANCE.replace("_action", "action")}  action in ["consult", "mesage"] and\n'),
+        "conditions.polar:12: `mesage` is never a value of `action`. Did you mean `message`?",
+    ),
+    "a second denial": (
+        (G, "  not refusal(agent, dossier, _) and\n", "  not refusal(agent, dossier, _) and\n" * 2),
+        "gates.polar:15: `not refusal(…)` must stand exactly once in the folder, here 2 times.",
+    ),
+    "a fact of one word in the schema": (
+        (S, "type refusal(", 'droits("rsa");\ntype refusal('),
+        "schema.polar:16: `droits` does not belong here: only shapes (`type …`).",
+    ),
+    "rubrics under a condition": (
+        (S, "type refusal(", 'rubric_slugs(x) if x = ["rsa"];\ntype refusal('),
+        "schema.polar:16: `rubric_slugs` does not belong here: only shapes (`type …`).",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "said"), REFUSED.values(), ids=list(REFUSED))
+def test_it_is_refused_in_these_words(changed, change, said):
+    assert any(problem.startswith(said) for problem in told(changed(*change)))
+
+
+def test_what_nobody_needs_may_be_left_out_as_often_as_one_likes(changed):
+    entrusted = 'dossiers(agent.profile, kinds, _) and "any" in kinds'
+    assert told(changed(C, entrusted, f"{entrusted} and profile(agent.profile, _)")) == []
+
+
+# ------------------------------------------------------------------ the decision
+
+
+def policy_of(texts, name):
+    return Policy(read_folder(texts)[0], StrictOso({file: texts[file] for file in FILES}), name)
+
+
+def test_what_is_remembered_is_answered_while_something_else_is_decided(texts):
+    policy = policy_of(texts, "remembered")
+    facts = replace(MOST, profile="T9")
+    decided = policy.decide(facts)
+    answers = []
+    asking = threading.Thread(target=lambda: answers.append(policy.decide(replace(facts))), daemon=True)
+    with engine._deciding:
+        asking.start()
+        asking.join(20)
+        assert answers == [decided], "it waits for whoever decides"
+
+
+def test_each_decision_that_was_made_is_counted_once(texts):
+    policy = policy_of(texts, "counted")
+    counts = [policy.evaluated]
+    for profile in ("T1", "T1", "T2", "T7", "T7"):
+        policy.decide(replace(MOST, profile=profile))
+        counts.append(policy.evaluated)
+    assert counts == [0, 1, 1, 2, 3, 3]
+
+
+OPENED = {
+    '"iban", "all"': "the policy opened something that is not a rubric",
+    '1, "all"': "the policy opened something that is not a rubric",
+    '"rsa", 1': "a rule gave a reason that is not a text",
+    '"rsa", ["all", [1]]': "a rule gave a reason that is not a text",
+}
+
+
+@pytest.mark.parametrize(("opened", "said"), OPENED.items())
+def test_what_a_policy_opens_is_a_rubric_for_reasons_that_are_texts(opened, said):
+    defective = StrictOso({"a.polar": f'opens(_: Agent, "consult", _: Dossier, {opened});{NEVER}'})
+    folder = Folder({"T9": "x"}, (Row("rsa", "Rsa", ("T9",), "x", 1),), {})
+    with pytest.raises(PolicyDefect, match=f"^{said}$"):
+        Policy(folder, defective, f"opens {opened}").evaluate(replace(MOST, profile="T9"))
+
+
+# ------------------------------------------------------------------ the ways out of the engine
+
+
+SHUT = {
+    "handle_make_external": "make an object",
+    "handle_external_isa_with_path": "ask the type of a fact",
+    "handle_external_op": "compare objects",
+    "handle_next_external": "iterate over an object",
+    "handle_debug": "stop in the debugger",
+}
+
+
+@pytest.mark.parametrize(("way", "said"), SHUT.items())
+def test_each_way_out_says_what_was_tried(way, said):
+    with pytest.raises(PolicyDefect, match=f"^the policy tried to {said}$"):
+        getattr(StrictQuery, way)(None, {})
+
+
+def test_a_relation_says_what_was_tried():
+    with pytest.raises(PolicyDefect, match=r"^the policy tried to follow a relation$"):
+        StrictQuery.handle_relation(None, None, None)
+
+
+READ = {
+    "a declared fact, called": ({"args": []}, "call a method"),
+    "a declared fact, called with a name": ({"args": None, "kwargs": {"x": 1}}, "call a method"),
+    "a method": ({"attribute": "__init__"}, "read something that is not a declared fact"),
+    "what is ours": ({"attribute": "seen"}, "read something that is not a declared fact"),
+    "a number": ({"attribute": "convention"}, "read a fact of a wrong type"),
+}
+
+
+@pytest.mark.parametrize(("asked", "said"), READ.values(), ids=list(READ))
+def test_nothing_but_a_declared_fact_is_read_and_nothing_is_called(asked, said):
+    agent = PolarAgent("T9", "external", 1, "signed", "password", [])
+    query = SimpleNamespace(host=SimpleNamespace(to_python=lambda _: agent))
+    with pytest.raises(PolicyDefect, match=f"^the policy tried to {said}$"):
+        StrictQuery.handle_external_call(query, {"instance": {}, "attribute": "profile", "args": None, **asked})
+    assert agent.seen == []
+
+
+LOADED = {
+    'grants("a");': "print something, or oso warned about it",
+    f'?= grants("a"); grants("a");{NEVER}': r"ask a question \(`\?=`\) while it is loaded",
+}
+
+
+@pytest.mark.parametrize(("text", "said"), LOADED.items())
+def test_a_text_that_does_not_load_says_what_it_tried(text, said):
+    with pytest.raises(PolicyDefect, match=f"^the policy tried to {said}$"):
+        StrictOso({"a.polar": text})
+
+
+def test_a_question_in_text_says_so():
+    with pytest.raises(PolicyDefect, match=r"^the policy tried to be asked in text$"):
+        list(StrictOso({"a.polar": f'grants("a");{NEVER}'}).query("grants(x)"))
