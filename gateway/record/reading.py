@@ -129,8 +129,8 @@ def _span(connection: Connection, since: datetime) -> Span:
         return Span(since, 1, 0, None)
 
     def row_from(at_least: int) -> tuple[int, str]:
-        found: tuple[int, str] = connection.execute(_FROM, {"at_least": at_least}).one()._tuple()
-        return found
+        found, at = connection.execute(_FROM, {"at_least": at_least}).one()
+        return found, at
 
     begins = _instant(row_from(first)[1])
     wanted = instant_text(since - MOST_DISORDER)

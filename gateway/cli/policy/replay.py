@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -106,6 +105,6 @@ def _as_json(result: Replayed, span: Span, before: InForce, after: InForce) -> M
         "record_begins": span.begins,
         "policy": before.fingerprint,
         "draft": after.fingerprint,
-        **asdict(result),
+        **msgspec.to_builtins(result),
         "parts_that_move": len(compared(before.routes, after.routes)),
     }
