@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from gateway.policy import engine
-from gateway.policy.canaries import MOST
+from gateway.policy.canaries import MOST, defects
 from gateway.policy.engine import Policy
 from gateway.policy.lint import FILES, Folder, Row, read_folder
 from gateway.policy.sandbox import PolarAgent, PolicyDefect, StrictOso, StrictQuery
@@ -136,6 +136,13 @@ def test_what_a_policy_opens_is_a_rubric_for_reasons_that_are_texts(opened, said
     folder = Folder({"T9": "x"}, (Row("rsa", "Rsa", ("T9",), "x", 1),), {})
     with pytest.raises(PolicyDefect, match=f"^{said}$"):
         Policy(folder, defective, f"opens {opened}").evaluate(replace(MOST, profile="T9"))
+
+
+def test_a_stranger_who_opens_by_allow_field_alone_is_found(texts):
+    stranger = '\nallow_field(agent: Agent, "consult", _: Dossier, "rsa") if agent.profile = "T0";'
+    loaded = StrictOso({**{file: texts[file] for file in FILES}, G: texts[G] + stranger})
+    found = defects(Policy(read_folder(texts)[0], loaded, "a stranger"))
+    assert found == ['the profile "T0" does not exist and yet it opens something.']
 
 
 # ------------------------------------------------------------------ the ways out of the engine
