@@ -110,8 +110,7 @@ def _approve(
         _show(candidate)
         approval = candidate
     else:
-        wanted = proposed.beyond(new).names() if proposed.base else {}
-        approval = _answered(proposed, wanted, who, reasons, because).draw_up(proposed, new)
+        approval = _answered(proposed, proposed.beyond(new).names(), who, reasons, because).draw_up(proposed, new)
     if who.key and who.name:
         approval = signed(approval, who.name, who.key)
     _write(proposed, approval, rules)
@@ -159,13 +158,15 @@ class _Answers:
 
 
 def _answered(
-    proposed: Proposal, wanted: Mapping[str, Sequence[str]], who: _Signer, reasons: Sequence[str], because: str | None
+    proposed: Proposal, opened: Mapping[str, Sequence[str]], who: _Signer, reasons: Sequence[str], because: str | None
 ) -> _Answers:
     """What was given, and what is typed now where somebody can be asked. Ends the command where it is not all there."""
     try:
-        given = reasons_given(reasons, wanted)
+        given = reasons_given(reasons, opened)
     except ValueError as error:
         leave([f"--reason: {error}"], status=MISUSE)
+    # Where nothing is approved yet, everything opens: one reason stands for all.
+    wanted = opened if proposed.base else {}
     unsaid = [name for name in wanted if name not in given]
     asked = {} if who.name else {"--by NAME": "Who approves?"}
     asked |= {f"--reason {shlex.quote(f'{name}=WHY')}": f"Why: {wanted[name][0]}?" for name in unsaid}
