@@ -89,6 +89,33 @@ def test_it_is_refused_in_these_words(changed, change, said):
     assert any(problem.startswith(said) for problem in told(changed(*change)))
 
 
+def test_a_variable_and_a_word_that_are_written_alike_are_two_things(changed):
+    assert told(changed(C, IN_FORCE, 'agent.convention = in_force and in_force = "in_force"')) == []
+
+
+PLACED = {
+    "a misspelt variable": (G, "labels = [own, reason];", "labels = [own, @reasn];"),
+    "a rubric that does not exist": (M, 'rubric("enfants",', 'rubric(@"enfant",'),
+    "a rubric with two rows": (M, 'rubric("qf_caf",', 'rubric(@"qf_cnaf",'),
+    "a row without a label": (M, '"Enfants"', '@""'),
+    "a row without a source": (M, '"brochure 2012, row 4"', '@""'),
+}
+
+
+@pytest.mark.parametrize(("file", "old", "new"), PLACED.values(), ids=list(PLACED))
+def test_a_mistake_is_told_at_its_column(changed, file, old, new):
+    marked = changed(file, old, new)[file]
+    line, column = next((at, text.index("@")) for at, text in enumerate(marked.split("\n"), start=1) if "@" in text)
+    _, problems = read_folder(changed(file, old, new.replace("@", "")))
+    assert (file, line, column + 1) in [(problem.file, problem.line, problem.column) for problem in problems]
+
+
+def test_a_file_too_many_or_too_few_is_told_at_its_first_letter(texts):
+    _, problems = read_folder({**{name: text for name, text in texts.items() if name != R}, "extra.polar": ""})
+    places = [(problem.file, problem.line, problem.column) for problem in problems]
+    assert places == [("extra.polar", 1, 1), (R, 1, 1)]
+
+
 def test_what_nobody_needs_may_be_left_out_as_often_as_one_likes(changed):
     entrusted = 'dossiers(agent.profile, kinds, _) and "any" in kinds'
     assert told(changed(C, entrusted, f"{entrusted} and profile(agent.profile, _)")) == []
