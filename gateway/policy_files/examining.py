@@ -1,8 +1,7 @@
-"""May these policies come into force? Asked in a process of its own, so that nothing they do can hurt whoever asks."""
+"""May these policies come into force? Asked in processes of their own: nothing they do can hurt whoever asks."""
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -13,15 +12,13 @@ from typing import Final
 import msgspec
 
 from gateway.errors import Misconfigured
-from gateway.policy_files.approved import ApprovalRules, unapproved
+from gateway.policy_files.approved import ApprovalRules, approval_in, unapproved
+from gateway.policy_files.child import checked
 from gateway.policy_files.folder import load_texts
 from gateway.policy_files.watching import Look, Reason
 
-CPU_SECONDS: Final = 60
-"""Of a processor. A good folder takes two; where something must be enumerated, ten."""
-MEMORY: Final = 2 * 1024 * 1024 * 1024
 SECONDS: Final = 120.0
-"""Of the clock: on a busy machine requests come first."""
+"""Of the clock, for what opens something to be told from what is approved: on a busy machine requests come first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +30,12 @@ class Verdict:
 
 
 class Question(msgspec.Struct, frozen=True, array_like=True):
-    """The texts, and where they must be approved the folder in which the approval is, and who must have signed it."""
+    """Texts that are in order, the folder in which their approval is, and who must have signed it."""
 
     texts: Mapping[str, str]
-    folder: str = ""
-    approvers: int = 1
-    keys: str | None = None
-
-
-class Found(msgspec.Struct, frozen=True, array_like=True):
-    """Everything that is wrong with them, or else what is not approved."""
-
-    wrong: tuple[str, ...]
-    unapproved: tuple[str, ...]
+    folder: str
+    approvers: int
+    keys: str | None
 
 
 def examined(found: Look, folder: Path, rules: ApprovalRules | None, *, seconds: float = SECONDS) -> Verdict:
@@ -55,25 +45,41 @@ def examined(found: Look, folder: Path, rules: ApprovalRules | None, *, seconds:
     """
     if found.texts is None:
         return Verdict("unreadable", found.problems)
-    question = Question(found.texts)
-    if rules is not None:
-        question = Question(found.texts, str(folder), rules.approvers, str(rules.keys) if rules.keys else None)
+    findings = checked(found.texts)
+    if findings.problems:
+        late = any(problem.stage == "limits" for problem in findings.problems)
+        return Verdict("unchecked" if late else "refused", tuple(str(problem) for problem in findings.problems))
+    if rules is None or _exactly_approved(folder, rules, found.fingerprint):
+        return Verdict()
+    keys = str(rules.keys) if rules.keys else None
+    return _compared(Question(found.texts, str(folder), rules.approvers, keys), seconds)
+
+
+def _exactly_approved(folder: Path, rules: ApprovalRules, fingerprint: str) -> bool:
+    try:
+        return approval_in(folder, rules).fingerprint == fingerprint
+    except Misconfigured:
+        return False
+
+
+def _compared(question: Question, seconds: float) -> Verdict:
+    """What the texts open beyond what is approved: asked in a child, since to enumerate them takes seconds."""
     try:
         done = subprocess.run(  # noqa: S603 - our own
             [sys.executable, "-m", __name__],
             input=msgspec.msgpack.encode(question),
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
             timeout=seconds,
             check=True,
         )
-        told = msgspec.msgpack.decode(done.stdout, type=Found)
+        told = msgspec.msgpack.decode(done.stdout, type=tuple[str, ...])
     except subprocess.TimeoutExpired:
-        return Verdict("unchecked", (f"The check did not end within {seconds:.0f} seconds.",))
+        said = f"What is approved was not compared within {seconds:.0f} seconds."
+        return Verdict("unchecked", (said,))
     except (OSError, subprocess.CalledProcessError, msgspec.DecodeError) as fault:
-        return Verdict("unchecked", (f"The check ended without a result ({_why(fault)}).",))
-    if told.wrong:
-        return Verdict("refused", told.wrong)
-    return Verdict("unapproved", told.unapproved) if told.unapproved else Verdict()
+        return Verdict("unchecked", (f"What is approved could not be compared ({_why(fault)}).",))
+    return Verdict("unapproved", told) if told else Verdict()
 
 
 def _why(fault: Exception) -> str:
@@ -83,21 +89,10 @@ def _why(fault: Exception) -> str:
 
 
 def _main() -> None:
-    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     question = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Question)
-    sys.stdout.buffer.write(msgspec.msgpack.encode(_answer(question)))
-
-
-def _answer(question: Question) -> Found:
-    try:
-        loaded = load_texts(question.texts)
-    except Misconfigured as error:
-        return Found(error.problems, ())
-    if not question.folder:
-        return Found((), ())
     rules = ApprovalRules(question.approvers, Path(question.keys) if question.keys else None)
-    return Found((), tuple(unapproved(Path(question.folder), loaded, rules)))
+    told = unapproved(Path(question.folder), load_texts(question.texts, proven=True), rules)
+    sys.stdout.buffer.write(msgspec.msgpack.encode(told))
 
 
 if __name__ == "__main__":

@@ -165,6 +165,8 @@ class Keeper:
 
     def _verdict(self, found: Look) -> Verdict | None:
         verdict = self._verdicts.get(found.mark)
+        if verdict is None and found.mark == self._board.newest()[1].mark:
+            verdict = Verdict()  # by whoever kept before
         if verdict is None:
             with _ending():
                 verdict = self._examine(found)

@@ -4,13 +4,13 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 
 import pytest
 
 from gateway.policy_files import examining
 from gateway.policy_files.approved import ApprovalRules
 from gateway.policy_files.examining import examined
+from gateway.policy_files.findings import Finding, Findings
 from gateway.policy_files.folder import shipped
 from gateway.policy_files.history import take_as_approved
 from gateway.policy_files.watching import look
@@ -69,11 +69,16 @@ def test_a_folder_that_cannot_be_read_is_not_checked(folder, monkeypatch):
     assert [line for line in found.because if "missing" in line]
 
 
-def test_a_check_that_does_not_end_is_ended(folder):
-    begun = time.monotonic()
+def opened(folder):
+    """More than is approved, so that it must be told from it."""
+    (folder / "approved.json").unlink()
+    change(folder, ENFANTS, '"Enfants",     ["T2", "T3", "T1"]')
+
+
+def test_a_comparison_that_does_not_end_is_ended(folder):
+    opened(folder)
     found = verdict(folder, seconds=0.05)
-    assert (found.reason, found.because) == ("unchecked", ("The check did not end within 0 seconds.",))
-    assert time.monotonic() - begun < 20
+    assert (found.reason, found.because) == ("unchecked", ("What is approved was not compared within 0 seconds.",))
 
 
 ENDS = {
@@ -85,13 +90,15 @@ ENDS = {
 
 
 @pytest.mark.parametrize(("does", "why"), ENDS.values(), ids=ENDS)
-def test_a_check_that_ends_otherwise_is_no_check(folder, monkeypatch, tmp_path, does, why):
+def test_a_comparison_that_ends_otherwise_is_none(folder, monkeypatch, tmp_path, does, why):
+    opened(folder)
+    monkeypatch.setattr(examining, "checked", lambda _: Findings())
     command = tmp_path / "python"
     command.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{does}"\n')
     command.chmod(0o700)
     monkeypatch.setattr(sys, "executable", str(command))
     found = verdict(folder)
-    assert (found.reason, found.because) == ("unchecked", (f"The check ended without a result ({why}).",))
+    assert (found.reason, found.because) == ("unchecked", (f"What is approved could not be compared ({why}).",))
 
 
 def test_a_check_that_cannot_begin_is_no_check(folder, monkeypatch):
@@ -101,18 +108,13 @@ def test_a_check_that_cannot_begin_is_no_check(folder, monkeypatch):
     assert os.strerror(2) in found.because[0]
 
 
-@pytest.mark.parametrize("limit", ["CPU_SECONDS", "MEMORY"])
-def test_a_check_has_little_time_and_memory(folder, monkeypatch, tmp_path, limit):
-    """The child's own limits: one that wants more is ended by the system, or fails."""
-    assert examining.CPU_SECONDS <= 60
-    value = {"CPU_SECONDS": 1, "MEMORY": 40_000_000}[limit]
-    command = tmp_path / "python"
-    code = f"from gateway.policy_files import examining; examining.{limit} = {value}; examining._main()"
-    command.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{code}"\n')
-    command.chmod(0o700)
-    monkeypatch.setattr(sys, "executable", str(command))
-    (folder / "approved.json").unlink()
-    change(folder, ENFANTS, '"Enfants",     ["T2", "T3", "T1"]')
-    found = verdict(folder)
-    assert found.reason == "unchecked"
-    assert "without a result" in found.because[0]
+def test_a_check_that_met_a_limit_is_no_check(folder, monkeypatch):
+    """What is slow on a busy machine may be tried again; what is wrong may not."""
+    late = Finding("limits", "the check did not end within 80 seconds")
+    monkeypatch.setattr(examining, "checked", lambda _: Findings((late,)))
+    assert verdict(folder).reason == "unchecked"
+
+
+def test_what_is_exactly_what_was_approved_is_not_compared(folder, monkeypatch):
+    monkeypatch.setattr(examining, "_compared", None)
+    assert verdict(folder).reason is None
