@@ -101,8 +101,8 @@ def furnish(
     caisse: str,
     policies: Path,
 ) -> Path:
-    """Make `folder`: settings, a fresh key (0600), a copy of the policies, their tests and their approval, and empty
-    databases; or nothing at all.
+    """Make `folder`: settings, a fresh key (0600), a copy of the policies with their tests, approval, drafts and kit,
+    and empty databases; or nothing at all.
 
     Returns the settings' file. Raises `FileExistsError` where the folder has anything in it, `Misconfigured` where the
     values could not be served, or `OSError`.
@@ -117,10 +117,11 @@ def furnish(
         _write_secret(made / CONFIGURATION, text)
         _write_secret(made / KEY, secrets.token_hex(32) + "\n")
         names = (*FILES, ROUTES, APPROVED, "README.md")
-        for file in (*(policies / name for name in names), *policies.glob("tests/*.toml")):
+        others = (file for pattern in ("tests/*.toml", "kit/*", "drafts/*/*") for file in policies.glob(pattern))
+        for file in (*(policies / name for name in names), *others):
             if file.is_file():
                 place = made / "policies" / file.relative_to(policies)
-                place.parent.mkdir(exist_ok=True)
+                place.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(file, place)
         settings.load(made / CONFIGURATION, {})
         open_store(f"sqlite:///{made / 'cafpro.db'}").close()

@@ -25,14 +25,12 @@ class Given(NamedTuple):
 
 
 def both_given(old: str, new: str, folder: Path) -> tuple[Texts, Texts]:
-    """The texts that these two words mean, file name → text; `folder` is the one that revisions are revisions of, where
-    neither word is a path.
+    """The texts that these two words mean, file name → text. Revisions are those of `folder`.
 
     A single file is read in the place of its namesake in the other's folder; two files, each in its own folder.
     Raises `Misconfigured` with everything that cannot be read.
     """
-    beside = next((_folder(Path(word)) for word in (new, old) if os.path.exists(word)), folder)
-    one, other = _given(old, beside), _given(new, beside)
+    one, other = _given(old, folder), _given(new, folder)
     if one.file and not other.file:
         texts = other.texts()
         return {**texts, one.file: one.text()}, texts
@@ -42,17 +40,22 @@ def both_given(old: str, new: str, folder: Path) -> tuple[Texts, Texts]:
     return one.texts(), other.texts()
 
 
+def beside(old: str, new: str) -> Path | None:
+    """The folder that one of these words is, or that its file is in: where the other is a revision, it is its own."""
+    return next((_folder(Path(word)) for word in (new, old) if os.path.exists(word)), None)
+
+
 def _folder(path: Path) -> Path:
     return path if path.is_dir() else path.parent
 
 
-def _given(word: str, beside: Path) -> Given:
+def _given(word: str, folder: Path) -> Given:
     path = Path(word)
     if os.path.exists(word):
         file = "" if path.is_dir() else path.name
         given = Given(file, lambda: _text(path), lambda: read(_folder(path)))
     else:
-        found = revision(beside, word)
+        found = revision(folder, word)
         given = Given(found.file, found.text, found.texts)
     if given.file and given.file not in (*FILES, ROUTES):
         raise Misconfigured([f"{word}: `{given.file}` is none of {', '.join((*FILES, ROUTES))}."])

@@ -9,7 +9,7 @@ import pytest
 from gateway.errors import Misconfigured
 from gateway.policy.grammar import LARGEST_FILE
 from gateway.policy_files.folder import ROUTES
-from gateway.policy_files.given import both_given
+from gateway.policy_files.given import beside, both_given
 from gateway.policy_files.revisions import revision
 
 PLAIN = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
@@ -89,9 +89,9 @@ def test_policies_can_be_the_whole_repository(every_text, tmp_path):
 
 
 def test_two_words_are_read_side_by_side(folder, every_text, tmp_path):
-    old, new = both_given("HEAD~1", str(folder), tmp_path)
+    old, new = both_given("HEAD~1", str(folder), folder)
     assert (matrix_of(old), matrix_of(new)) == ("", "# not committed")
-    old, new = both_given(str(folder), "HEAD", tmp_path)
+    old, new = both_given(str(folder), "HEAD", folder)
     assert (matrix_of(old), matrix_of(new)) == ("# not committed", "# second")
     old, new = both_given("HEAD~1", "HEAD", folder)
     assert (matrix_of(old), matrix_of(new)) == ("", "# second")
@@ -104,7 +104,7 @@ def test_a_single_file_is_read_in_the_place_of_its_namesake_in_the_others_folder
     assert new == {**old, "matrix.polar": "# mine\n"}
     old, new = both_given(str(alone), str(folder), tmp_path)
     assert old == {**new, "matrix.polar": "# mine\n"}
-    old, new = both_given("HEAD~1:security/policies/matrix.polar", str(folder), tmp_path)
+    old, new = both_given("HEAD~1:security/policies/matrix.polar", str(folder), folder)
     assert old == {**new, "matrix.polar": every_text["matrix.polar"]}
 
 
@@ -122,6 +122,11 @@ def test_a_path_that_exists_is_no_revision(repository, folder, tmp_path, monkeyp
     monkeypatch.chdir(folder.parent)
     old, new = both_given("policies", "HEAD", folder)
     assert (matrix_of(old), matrix_of(new)) == ("# not committed", "# second")
+
+
+def test_the_folder_whose_revisions_are_meant_is_the_one_that_is_named(folder, tmp_path):
+    assert beside("HEAD", str(folder)) == beside(str(folder / "matrix.polar"), "HEAD") == folder
+    assert beside("HEAD~1", "HEAD") is None
 
 
 def test_a_file_that_is_none_of_a_folder_is_refused(folder, tmp_path):

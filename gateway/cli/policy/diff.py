@@ -15,7 +15,7 @@ from gateway.cli.speaking import FOUND, MISUSE, leave
 from gateway.errors import Misconfigured
 from gateway.policy.layout import MATRIX
 from gateway.policy_files.comparison import Comparison, comparison
-from gateway.policy_files.given import both_given
+from gateway.policy_files.given import beside, both_given
 
 
 @click.command(
@@ -25,7 +25,7 @@ from gateway.policy_files.given import both_given
 )
 @click.argument("old", metavar="A")
 @click.argument("new", metavar="B")
-@click.option("--policies", type=click.Path(path_type=Path), help="Whose revisions are meant, where A and B are both.")
+@click.option("--policies", type=click.Path(path_type=Path), help="Whose revisions are meant, else A's or B's.")
 @click.option("--config", "-c", type=click.Path(path_type=Path), help="The configuration that names this folder.")
 @click.option(
     "--format",
@@ -45,7 +45,7 @@ def diff(old: str, new: str, policies: Path | None, config: Path | None, form: s
     """
     names = (old, new)
     try:
-        texts = both_given(old, new, policies or _here(config))
+        texts = both_given(old, new, policies or beside(old, new) or _here(config))
         with Console(stderr=True).status("Every situation is decided, twice…"):
             found = comparison(*texts)
     except Misconfigured as error:
