@@ -1,5 +1,6 @@
 """Promises of the rooms that decide which no other test would miss: found by mutation (`tests/mutation`)."""
 
+import hashlib
 import threading
 from types import SimpleNamespace
 
@@ -9,7 +10,9 @@ from msgspec.structs import replace
 from gateway.policy import engine
 from gateway.policy.canaries import MOST, defects
 from gateway.policy.engine import Policy
+from gateway.policy.grammar import DEEPEST_NESTING, LARGEST_FILE, LONGEST_STATEMENT, MOST_PROBLEMS, read, read_on
 from gateway.policy.lint import FILES, Folder, Row, read_folder
+from gateway.policy.loading import fingerprint
 from gateway.policy.sandbox import PolarAgent, PolicyDefect, StrictOso, StrictQuery
 
 P, M, C, R, G, S = FILES
@@ -119,6 +122,77 @@ def test_a_file_too_many_or_too_few_is_told_at_its_first_letter(texts):
 def test_what_nobody_needs_may_be_left_out_as_often_as_one_likes(changed):
     entrusted = 'dossiers(agent.profile, kinds, _) and "any" in kinds'
     assert told(changed(C, entrusted, f"{entrusted} and profile(agent.profile, _)")) == []
+
+
+# ------------------------------------------------------------------ the grammar
+
+
+def test_every_goal_is_read_in_brackets_and_beside_them_after_and_and_after_or():
+    (statement,) = read(G, "x(a) if y(a) and (z(a) or (w(a) and v(a))) or u(a);")
+    assert [goal.name for goal in statement.goals] == ["y", "z", "w", "v", "u"]
+
+
+def test_a_list_knows_its_column():
+    text = 'x(a) if a in  ["b"];'
+    (statement,) = read(G, text)
+    assert statement.goals[0].right.column == text.index("[") + 1
+
+
+SAID = {
+    "x(a) if y(a) an z(a);": "expected `;`, found `an`. Did you mean `and`?",
+    "x(a) if y(a) orr z(a);": "expected `;`, found `orr`. Did you mean `or`?",
+    "x(a) f y(a);": "expected `;`, found `f`. Did you mean `if`?",
+    'x("a")\ny("b");': "expected `;`, found `y`. Is the `;` missing at the end of line 1?",
+    'x("a"\n)\ny("b");': "expected `;`, found `y`. Is the `;` missing at the end of line 2?",
+    'x("a") y("b");': "expected `;`, found `y`.",
+    'x("a")\n"b";': 'expected `;`, found `"b"`.',
+    'x("a")\nnot y("b");': "expected `;`, found `not`.",
+    "x;": "expected `(`, found `;`.",
+    'x(a: "b");': 'expected a type such as String after `:`, found `"b"`.',
+    "x(a) if (y(a);": "expected `)`, found `;`.",
+}
+
+
+@pytest.mark.parametrize(("text", "said"), SAID.items(), ids=repr)
+def test_what_was_expected_is_told_and_what_was_perhaps_meant(text, said):
+    _, problems = read_on(G, text)
+    assert [problem.said for problem in problems] == [said]
+
+
+def test_a_fault_in_a_comment_loses_nothing_of_the_rule_around_it():
+    statements, problems = read_on(G, 'x("a", # \u202e\n"b");')
+    assert [statement.name for statement in statements] == ["x"]
+    assert [(problem.line, problem.column) for problem in problems] == [(1, 8)]
+
+
+def test_each_rule_may_nest_as_deep_as_the_one_before():
+    deep = DEEPEST_NESTING - 1
+    rule = "x(a) if " + "(" * deep + "y(a)" + ")" * deep + ";\n"
+    assert [len(part) for part in read_on(G, rule * 3)] == [3, 0]
+
+
+def test_what_is_too_long_is_told_where_it_begins():
+    _, problems = read_on(G, "  x\n([" + '"a",' * LONGEST_STATEMENT + "]);")
+    assert [(problem.line, problem.column) for problem in problems] == [(1, 3)]
+    _, problems = read_on(G, "#" * (LARGEST_FILE + 1))
+    assert [(problem.line, problem.column) for problem in problems] == [(1, 1)]
+
+
+def test_a_file_has_no_more_problems_than_anyone_reads():
+    assert len(read_on(G, ";" * (MOST_PROBLEMS + 50))[1]) == MOST_PROBLEMS
+
+
+# ------------------------------------------------------------------ the name of the texts
+
+
+def test_the_fingerprint_is_of_each_name_and_text_behind_its_length():
+    told_apart = b"".join(len(part).to_bytes(8, "big") + part for part in (b"a", "é".encode(), b"b", b""))
+    assert fingerprint({"b": "", "a": "é"}) == hashlib.sha256(told_apart).hexdigest()
+
+
+def test_texts_that_are_not_unicode_have_names_of_their_own():
+    names = [{"a": "\ud800"}, {"a": "\ud801"}, {"\ud800": "a"}, {"\ud801": "a"}]
+    assert len({fingerprint(texts) for texts in names}) == len(names)
 
 
 # ------------------------------------------------------------------ the decision
