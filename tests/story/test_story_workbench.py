@@ -31,6 +31,7 @@ def said(gateway: Gateway, command: str, *words: str) -> dict:
         main, ["policy", command, *words, "--config", str(gateway.configuration), "--format", "json"]
     )
     assert done.exit_code in (0, 1), done.output
+    assert done.stdout, done.stderr
     return json.loads(done.stdout)
 
 
