@@ -153,7 +153,7 @@ class Judge:
         return Failure(spoken(facts), wanted, self._got(grant, facts), tuple(decided))
 
     def _broken(self, promise: Promise, profile: str, slug: str, bits: int) -> Failure:
-        facts = facts_in(max(situations(bits), key=_likeness), profile)
+        facts = facts_in(max(situations(bits), key=likeness), profile)
         grant = self._decide(facts)
         if not promise.always:
             decided = [self._opened_by(rule) for rule in grant.rules if rule[0] == slug]
@@ -198,8 +198,8 @@ class Judge:
         return f"{MATRIX}:{self._rows[slug].line}"
 
 
-def _likeness(situation: Words) -> int:
-    """How much a situation is like the ordinary one: a reader looks for what is odd about it."""
+def likeness(situation: Words) -> int:
+    """How many words a situation has in common with the ordinary one. Of several, a reader understands the likest."""
     return sum(word == usual for word, usual in zip(situation, _ORDINARY, strict=True))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from gateway.model import FACT_VOCABULARIES, Facts
@@ -39,6 +39,16 @@ def asked(rule: Rule) -> Iterator[Asked]:
         found = _asked(placed)
         if found is not None:
             yield found
+
+
+def always_holds(rule: Rule, shape: Sequence[str], profiles: tuple[str, ...]) -> bool:
+    """Whether a rule asks for nothing today: every condition takes every word, and its head names none. `shape` is what
+    its places are called."""
+    conditions = list(asked(rule))
+    if len(conditions) < len(rule.goals) or any(condition.others(profiles) for condition in conditions):
+        return False
+    heads = zip(rule.parameters, shape, strict=True)
+    return not any(isinstance(given.term, Text) and name in FACT_VOCABULARIES for (given, _), name in heads)
 
 
 def _asked(placed: PlacedGoal) -> Asked | None:

@@ -14,7 +14,7 @@ from typing import Final
 from gateway.model import Facts
 from gateway.policy.anatomy import Anatomy, Rule
 from gateway.policy.cases import Suite
-from gateway.policy.conditions import asked, held
+from gateway.policy.conditions import always_holds, asked, held
 from gateway.policy.engine import Policy
 from gateway.policy.enumeration import Decisions
 from gateway.policy.layout import ANY_DOSSIER, CONDITIONS, GATES, MATRIX, REFUSALS
@@ -35,7 +35,7 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
-class Tested:
+class Examined:
     """A policy, its texts and rules, and the tests that it was held against."""
 
     policy: Policy
@@ -62,9 +62,9 @@ class Tested:
         return found
 
 
-def coverage(tested: Tested) -> list[Point]:
+def coverage(examined: Examined) -> list[Point]:
     """Every point in the order of the files. Raises like `Decisions.of`."""
-    return [*_cells(tested), *_dossiers(tested), *_conditions(tested), *_rules(tested)]
+    return [*_cells(examined), *_dossiers(examined), *_conditions(examined), *_rules(examined)]
 
 
 def percent(points: Sequence[Point]) -> float:
@@ -77,22 +77,22 @@ def by_kind(points: Sequence[Point]) -> Iterator[tuple[str, list[Point]]]:
         yield kind, list(found)
 
 
-def _cells(tested: Tested) -> Iterator[Point]:
+def _cells(examined: Examined) -> Iterator[Point]:
     """A cell is exercised where its row was looked at for this profile: where the cross alone decides."""
-    looked_at = {profile: tested.looked_at(profile) for profile in tested.policy.profiles}
-    for row in tested.policy.rows:
-        for profile in tested.policy.profiles:
+    looked_at = {profile: examined.looked_at(profile) for profile in examined.policy.profiles}
+    for row in examined.policy.rows:
+        for profile in examined.policy.profiles:
             state = "open" if profile in row.profiles else "closed"
             exercised = row.slug in looked_at[profile]
             yield Point("cell", f"{MATRIX}:{row.line}", f"{profile} × {row.slug} ({state})", exercised)
 
 
-def _dossiers(tested: Tested) -> Iterator[Point]:
-    for profile in tested.policy.profiles:
-        line = tested.rules.dossiers(profile)
+def _dossiers(examined: Examined) -> Iterator[Point]:
+    for profile in examined.policy.profiles:
+        line = examined.rules.dossiers(profile)
         if line is None:
             continue
-        mine = [(facts, tested.decisions.of(facts)) for facts in tested.of_profile(profile)]
+        mine = [(facts, examined.decisions.of(facts)) for facts in examined.of_profile(profile)]
         for kind in words(line.parameters[1][0].term):
             opened = [
                 facts for facts, grant in mine if grant.rubrics and (kind == ANY_DOSSIER or kind in facts.mandates)
@@ -104,41 +104,39 @@ def _dossiers(tested: Tested) -> Iterator[Point]:
             yield Point("dossiers", line.where, f"{profile}: without any of these mandates", shut)
 
 
-def _conditions(tested: Tested) -> Iterator[Point]:
+def _conditions(examined: Examined) -> Iterator[Point]:
     """Each word that a condition asks for, and any other, is exercised where a decision read the fact and it was so."""
-    read = _words_read(tested)
-    for rule in _deciding(tested.rules):
+    read = _words_read(examined)
+    for rule in _deciding(examined.rules):
         for condition in asked(rule):
             fact, where = condition.fact, f"{rule.file}:{condition.placed.line}"
             seen = read.get(fact, set())
             for word in condition.words:
                 yield Point("condition", where, f"{fact} is {word}", any(word in had for had in seen))
-            if condition.others(tuple(tested.policy.profiles)):
+            if condition.others(tuple(examined.policy.profiles)):
                 other = any(had.isdisjoint(condition.words) for had in seen)
                 yield Point("condition", where, f"{fact} is something else", other)
 
 
-def _words_read(tested: Tested) -> Mapping[str, set[frozenset[str]]]:
+def _words_read(examined: Examined) -> Mapping[str, set[frozenset[str]]]:
     """Fact → the words it had where a decision read it."""
     read: dict[str, set[frozenset[str]]] = {}
-    for _, facts in tested.suite.situations():
-        for fact in tested.decisions.read_for(facts):
+    for _, facts in examined.suite.situations():
+        for fact in examined.decisions.read_for(facts):
             read.setdefault(fact, set()).add(held(facts, fact))
     return read
 
 
-def _rules(tested: Tested) -> Iterator[Point]:
+def _rules(examined: Examined) -> Iterator[Point]:
     """Each rule with conditions, where it holds and where it does not: oso is asked about that rule alone."""
-    rules = list(_deciding(tested.rules))
-    probing = variant(tested.policy, {**tested.texts, GATES: _with_probes(tested, rules)})
-    every = list(dict.fromkeys(facts for _, facts in tested.suite.situations()))
-    profiles = tuple(tested.policy.profiles)
+    rules = list(_deciding(examined.rules))
+    probing = variant(examined.policy, {**examined.texts, GATES: _with_probes(examined, rules)})
+    every = list(dict.fromkeys(facts for _, facts in examined.suite.situations()))
+    profiles = tuple(examined.policy.profiles)
     for place, rule in enumerate(rules):
-        conditions = list(asked(rule))
-        always = len(conditions) == len(rule.goals) and not any(each.others(profiles) for each in conditions)
         for wanted, said in ((True, "holds"), (False, "does not hold")):
-            if always and not wanted:
-                continue  # it takes every word: no situation shuts it
+            if not wanted and always_holds(rule, examined.rules.shapes[rule.name], profiles):
+                continue
             exercised = any(probing.opens(facts, str(place)) is wanted for facts in every)
             yield Point("rule", rule.where, f"{rule.name} {said}", exercised)
 
@@ -150,16 +148,16 @@ def _deciding(rules: Anatomy) -> Iterator[Rule]:
             yield rule
 
 
-def _with_probes(tested: Tested, rules: Sequence[Rule]) -> str:
+def _with_probes(examined: Examined, rules: Sequence[Rule]) -> str:
     """The gates with a copy of each of `rules` under a name of its own, and `allow_field`, the one question that names
     a single word, asking for the copy whose number it is given."""
-    texts, copies, questions = tested.texts, [], []
+    texts, copies, questions = examined.texts, [], []
     for place, rule in enumerate(rules):
         copies.append(f"\nprobe_{place}{rule.whole.of(texts[rule.file])[len(rule.name) :]};")
-        nouns = (f"_{noun}" if noun in _NOUNS else "_" for noun in tested.rules.shapes[rule.name])
+        nouns = (f"_{noun}" if noun in _NOUNS else "_" for noun in examined.rules.shapes[rule.name])
         question = f'allow_field(_agent: Agent, _action: String, _dossier: Dossier, "{place}")'
         questions.append(f"{question} if probe_{place}({', '.join(nouns)})")
-    (asks,) = tested.rules.named("allow_field")
+    (asks,) = examined.rules.named("allow_field")
     return asks.whole.replaced(texts[GATES], ";\n".join(questions)) + "".join(copies)
 
 

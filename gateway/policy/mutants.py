@@ -11,7 +11,7 @@ from typing import Final
 
 from gateway.model import FACT_VOCABULARIES, MANDATE_KINDS
 from gateway.policy.anatomy import DOSSIERS, Anatomy, PlacedGoal, Rule, Span
-from gateway.policy.conditions import Asked, asked
+from gateway.policy.conditions import Asked, always_holds, asked
 from gateway.policy.layout import ANY_DOSSIER, CONDITIONS, GATES, REFUSALS
 from gateway.policy.statements import Attribute, Call, Comparison, Denied, Text, Texts, Variable, terms_of, word, words
 
@@ -55,7 +55,11 @@ def _changed(text: str, rule: Rule, rules: Anatomy, profiles: tuple[str, ...]) -
         by_goal = {condition.placed: condition for condition in asked(rule)}
         for placed in rule.goals:
             condition = by_goal.get(placed)
-            yield from _words(text, rule, condition, profiles) if condition else _condition(text, rule, placed)
+            yield from (
+                _words(text, rule, condition, profiles)
+                if condition
+                else _condition(text, rule, placed, rules, profiles)
+            )
 
 
 def _body(text: str, rule: Rule) -> Span:
@@ -127,32 +131,32 @@ def _words(text: str, rule: Rule, condition: Asked, profiles: tuple[str, ...]) -
 # -------------------------------------------------------------------- entrusted(agent, dossier, reason), not refusal(…)
 
 
-def _condition(text: str, rule: Rule, placed: PlacedGoal) -> Iterator[RuleMutant]:
+def _condition(
+    text: str, rule: Rule, placed: PlacedGoal, rules: Anatomy, profiles: tuple[str, ...]
+) -> Iterator[RuleMutant]:
     goal, written = placed.goal, placed.span.of(text)
-    if isinstance(goal, Comparison):
-        if goal.operator == "=" and _binds(goal):
-            return
-        dropped, contrary = _held(placed, text), f"not ({written})"
-    elif isinstance(goal, Denied):
-        dropped, contrary = _held(placed, text), written.removeprefix("not").lstrip()
-    elif goal.name in LOOKED_UP:
+    if (isinstance(goal, Comparison) and _binds(goal)) or (isinstance(goal, Call) and goal.name in LOOKED_UP):
         return
-    else:
+    dropped, contrary, needed = _held(placed, text), f"not ({written})", True
+    if isinstance(goal, Denied):
+        contrary = written.removeprefix("not").lstrip()
+    elif isinstance(goal, Call):
         found = _answers(goal, rule)
         given = "".join(f' and {name} = "-"' for name in found)
-        arguments = [_written(term) if _name(term) not in found else "_" for term in goal.arguments]
-        dropped, contrary = (
-            f"{_held(placed, text, but=found)}{given}",
-            f"not {goal.name}({', '.join(arguments)}){given}",
-        )
-    for by, said in ((dropped, "did not ask"), (contrary, "asked the contrary of")):
-        yield _mutant(text, rule, placed.span, by, f"{said}: {written}", {}, placed.line)
+        arguments = ", ".join("_" if _name(term) in found else _written(term) for term in goal.arguments)
+        dropped, contrary = f"{_held(placed, text, but=found)}{given}", f"not {goal.name}({arguments}){given}"
+        needed = not any(always_holds(one, rules.shapes[one.name], profiles) for one in rules.named(goal.name))
+    if needed:  # else the condition asks for nothing today
+        yield _mutant(text, rule, placed.span, dropped, f"did not ask: {written}", {}, placed.line)
+    yield _mutant(text, rule, placed.span, contrary, f"asked the contrary of: {written}", {}, placed.line)
 
 
 def _binds(goal: Comparison) -> bool:
     """Whether the goal only gives a name to something, as in `labels = [in_force, signed]`."""
     one, other = goal.left, goal.right
-    return any(isinstance(a, Variable) and not isinstance(b, Text) for a, b in ((one, other), (other, one)))
+    return goal.operator == "=" and any(
+        isinstance(a, Variable) and not isinstance(b, Text) for a, b in ((one, other), (other, one))
+    )
 
 
 def _answers(goal: Call, rule: Rule) -> list[str]:

@@ -6,20 +6,24 @@ change is noticed when one test at least fails with it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
+from msgspec.structs import replace
 from polar.exceptions import OsoError
 
 from gateway.model import Facts
-from gateway.policy.cases import Case, CodeOf
+from gateway.policy.canaries import MOST
+from gateway.policy.cases import Case, CodeOf, Promise, likeness
 from gateway.policy.conditions import held
-from gateway.policy.coverage import Tested
+from gateway.policy.coverage import Examined
 from gateway.policy.enumeration import Decisions, Openings, openings
 from gateway.policy.layout import MATRIX
 from gateway.policy.lint import Row
 from gateway.policy.mutants import RuleMutant, rule_mutants
 from gateway.policy.sandbox import PolicyDefect
+from gateway.policy.situations import SITUATIONS, bit_of, facts_in
 from gateway.policy.variants import variant
 
 
@@ -51,17 +55,16 @@ class Survival:
         return 100.0 * (self.counted - len(self.survivors)) / self.counted if self.counted else 100.0
 
 
-def survival(tested: Tested, opened: Openings, code_of: CodeOf) -> Survival:
-    """Judges every change. `opened` is what the tested policy opens, and its tests must all be kept.
+def survival(examined: Examined, code_of: CodeOf) -> Survival:
+    """Judges every change. The tested policy must keep all its tests.
 
     Raises like `Decisions.of`.
     """
-    cells = _Cells(tested)
+    cells = Cells(examined)
     surviving = list(cells.survivors())
-    rules = _Rules(tested, opened, code_of)
-    fates = [
-        (mutant, rules.fate(mutant)) for mutant in rule_mutants(tested.texts, tested.rules, tested.policy.profiles)
-    ]
+    rules = Rules(examined, code_of)
+    mutants = rule_mutants(examined.texts, examined.rules, examined.policy.profiles)
+    fates = [(mutant, rules.fate(mutant)) for mutant in mutants]
     surviving += [_untested(mutant) for mutant, fate in fates if fate == "survived"]
     told = [fate for _, fate in fates]
     lost = told.count("without effect") + told.count("unusable")
@@ -78,22 +81,22 @@ def _untested(mutant: RuleMutant) -> Survivor:
     return Survivor(f"{mutant.file}:{mutant.line}", f"{mutant.said[0].upper()}{mutant.said[1:]}, no test would notice.")
 
 
-class _Cells:
-    """The cells, by set arithmetic on `tested.wide`: why that is exact, `variants.widened` says."""
+class Cells:
+    """The cells, by set arithmetic on `examined.wide`: why that is exact, `variants.widened` says."""
 
-    def __init__(self, tested: Tested) -> None:
-        self.tested = tested
+    def __init__(self, examined: Examined) -> None:
+        self.examined = examined
         self.counted = 0
         self.without_effect = 0
         self._wide: dict[str, Openings] = {}
 
     def survivors(self) -> Iterator[Survivor]:
-        for profile in self.tested.policy.profiles:
+        for profile in self.examined.policy.profiles:
             # A case wants the exact rubrics: whatever a row that it looks at would add or take away, it notices.
-            noticed = self.tested.looked_at(profile)
-            for row in self.tested.policy.rows:
+            noticed = self.examined.looked_at(profile)
+            for row in self.examined.policy.rows:
                 if row.slug not in noticed and not self._promised(profile, row):
-                    if not self._would_open(profile).of(profile, row.slug):
+                    if not self._has_effect(profile, row):
                         self.without_effect += 1
                         continue
                     yield _untested_cell(profile, row)
@@ -101,17 +104,24 @@ class _Cells:
 
     def _promised(self, profile: str, row: Row) -> bool:
         """Whether the changed cell would break a promise."""
-        for promise in self.tested.suite.promises:
+        for promise in self.examined.suite.promises:
             if promise.always is (profile in row.profiles) and promise.broken_in(
                 profile, row.slug, 0 if promise.always else self._would_open(profile).of(profile, row.slug)
             ):
                 return True
         return False
 
+    def _has_effect(self, profile: str, row: Row) -> bool:
+        """Whether the cell's cross decides anywhere: mostly it does where everything is in order."""
+        in_order = replace(MOST, profile=profile)
+        return row.slug in self.examined.wide.of(in_order).rubrics or bool(
+            self._would_open(profile).of(profile, row.slug)
+        )
+
     def _would_open(self, profile: str) -> Openings:
         """Where each row would open its rubric to this profile, if it named it."""
         if profile not in self._wide:
-            self._wide[profile] = openings(self.tested.wide.policy, self.tested.wide, [profile])
+            self._wide[profile] = openings(self.examined.wide.policy, self.examined.wide, [profile])
         return self._wide[profile]
 
 
@@ -120,40 +130,68 @@ def _untested_cell(profile: str, row: Row) -> Survivor:
     return Survivor(f"{MATRIX}:{row.line}", f"If {profile} {change} `{row.slug}`, no test would notice.")
 
 
-class _Rules:
+class Rules:
     """The other changes: each is loaded for what it is, and asked until a test notices."""
 
-    def __init__(self, tested: Tested, opened: Openings, code_of: CodeOf) -> None:
-        self.tested = tested
-        self.opened = opened
+    def __init__(self, examined: Examined, code_of: CodeOf) -> None:
+        self.examined = examined
         self.code_of = code_of
-        every = dict.fromkeys(facts for _, facts in tested.suite.situations())
-        self.wanted: dict[Facts, list[Case]] = {facts: [] for facts in every}
-        for case, facts in tested.suite.situations():
-            self.wanted[facts].append(case)
+        self.wanted: dict[Facts, list[Case]] = {}
+        for case, facts in examined.suite.situations():
+            self.wanted.setdefault(facts, []).append(case)
 
     def fate(self, mutant: RuleMutant) -> str:
+        """`noticed`, `survived`, `without effect` or `unusable`."""
         try:
-            changed = variant(self.tested.policy, {**self.tested.texts, mutant.file: mutant.text})
+            changed = variant(self.examined.policy, {**self.examined.texts, mutant.file: mutant.text})
             decisions = Decisions(changed)
-            if any(self._notices(decisions, facts) for facts in self._likely_first(mutant)):
+            if any(self._fails(decisions, facts) for facts in sorted(self.wanted, key=_unlike(mutant))):
                 return "noticed"
-            opened = openings(changed, decisions)
+            return self._fate_elsewhere(decisions, mutant)
         except (OsoError, PolicyDefect):
             return "unusable"
-        if opened == self.opened:
-            return "without effect"
-        broken = any(True for promise in self.tested.suite.promises for _ in promise.broken(opened))
-        return "noticed" if broken else "survived"
 
-    def _notices(self, decisions: Decisions, facts: Facts) -> bool:
+    def _fails(self, decisions: Decisions, facts: Facts) -> bool:
         grant = decisions.of(facts)
         return not all(case.kept(grant, facts, self.code_of) for case in self.wanted[facts])
 
-    def _likely_first(self, mutant: RuleMutant) -> list[Facts]:
-        """All situations of the cases; those with the words that the change is about come first."""
+    def _fate_elsewhere(self, decisions: Decisions, mutant: RuleMutant) -> str:
+        """In the situations that no case names, one of which may break a promise.
 
-        def unlike(facts: Facts) -> int:
-            return sum(held(facts, fact).isdisjoint(words) for fact, words in mutant.about.items())
+        Only what differs from the tested policy can: that one keeps them all.
+        """
+        effect = False
+        for facts in self._everywhere(mutant):
+            promises = self._about(facts)
+            if effect and not promises:
+                continue
+            old, new = self.examined.decisions.of(facts).rubrics, decisions.of(facts).rubrics
+            if old != new:
+                effect = True
+                differing = {True: old - new, False: new - old}
+                if any(not differing[promise.always].isdisjoint(promise.rubrics) for promise in promises):
+                    return "noticed"
+                if not self.examined.suite.promises:
+                    break
+        return "survived" if effect else "without effect"
 
-        return sorted(self.wanted, key=unlike)
+    def _about(self, facts: Facts) -> list[Promise]:
+        bit = bit_of(facts)
+        return [p for p in self.examined.suite.promises if p.situations & bit and facts.profile in p.profiles]
+
+    def _everywhere(self, mutant: RuleMutant) -> Iterator[Facts]:
+        """Every situation of every profile, likely ones first."""
+        likely = mutant.about.get("profile", frozenset())
+        profiles = sorted(self.examined.policy.profiles, key=lambda code: code not in likely)
+        unlike = _unlike(mutant)
+        for situation in sorted(_ORDINARY_FIRST, key=lambda one: unlike(facts_in(one, profiles[0]))):
+            for profile in profiles:
+                yield facts_in(situation, profile)
+
+
+_ORDINARY_FIRST: Final = sorted(SITUATIONS, key=likeness, reverse=True)
+
+
+def _unlike(mutant: RuleMutant) -> Callable[[Facts], int]:
+    """How far facts are from those with which the change is likely to be noticed."""
+    return lambda facts: sum(held(facts, fact).isdisjoint(words) for fact, words in mutant.about.items())

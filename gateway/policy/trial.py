@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gateway.policy.anatomy import anatomy
 from gateway.policy.cases import CodeOf, Judge, Suite, Verdict
-from gateway.policy.coverage import Point, Tested, coverage
+from gateway.policy.coverage import Examined, Point, coverage
 from gateway.policy.engine import Policy
 from gateway.policy.enumeration import Decisions, Openings, openings
 from gateway.policy.survival import Survival, survival
@@ -39,12 +39,12 @@ def trial(
     decisions = Decisions(policy)
     judge = Judge(policy, decisions.of, code_of, rules)
     verdicts = [judge.case(case) for case in suite.cases]
-    opened = openings(policy, decisions) if suite.promises or mutated else Openings({})
+    opened = openings(policy, decisions) if suite.promises else Openings({})
     verdicts += [judge.promise(promise, opened) for promise in suite.promises]
     points = survived = None
     if covered or mutated:
-        tested = Tested(policy, texts, rules, suite, decisions, Decisions(widened(policy, texts, rules)))
-        points = tuple(coverage(tested)) if covered else None
+        examined = Examined(policy, texts, rules, suite, decisions, Decisions(widened(policy, texts, rules)))
+        points = tuple(coverage(examined)) if covered else None
         kept = not any(verdict.failed for verdict in verdicts)
-        survived = survival(tested, opened, code_of) if mutated and kept else None
+        survived = survival(examined, code_of) if mutated and kept else None
     return Trial(tuple(verdicts), points, survived)

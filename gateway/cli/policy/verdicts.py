@@ -144,7 +144,8 @@ def junit(trial: Trial, fingerprint: str) -> bytes:
     if trial.coverage is not None:
         root.insert(0, _properties(trial.coverage))
     indent(root)
-    return tostring(root, encoding="utf-8", xml_declaration=True)
+    written: bytes = tostring(root, encoding="utf-8", xml_declaration=True)
+    return written
 
 
 def _untested(root: Element, survival: Survival) -> None:
