@@ -17,7 +17,7 @@ from typing import Final
 
 import msgspec
 
-PATIENCE_SECONDS: Final = 120.0
+PATIENCE_SECONDS: Final = 300.0
 """How long whoever asks waits for the outcome: a check, and every worker."""
 _LARGEST: Final = 1024 * 1024
 _ROOT: Final = 0

@@ -27,7 +27,7 @@ from gateway.policy_files.watching import Look, Watch, look
 
 NAME: Final = "cafpro-policies"
 """What the process is called in lists of processes."""
-NICE: Final = 5
+NICE: Final = 2
 """Requests come first: a check wants seconds of a processor."""
 TURN_SECONDS: Final = 0.1
 SETTLED_SECONDS: Final = 0.2
