@@ -89,7 +89,8 @@ class _Reading:
             self.pending.append(token)
             self.depth += (token.text in "([") - (token.text in ")]") if token.kind == "mark" else 0
             if token.kind == "fault":
-                self.lose(token, fault_of(token.text))
+                self.parse(self.pending, otherwise=token)
+                self.lost = True
             elif self.depth > DEEPEST_NESTING:
                 self.lose(token, f"brackets nest deeper than {DEEPEST_NESTING}.")
             elif len(self.pending) >= LONGEST_STATEMENT:  # the `;` is to come
@@ -99,11 +100,16 @@ class _Reading:
         self.refuse(place, said)
         self.lost = True
 
-    def parse(self, pending: list[Token]) -> None:
+    def parse(self, pending: list[Token], otherwise: Token | None = None) -> None:
+        """Reads a statement, or tells what is wrong in it before the fault at its end: a quotation mark that is missing
+        makes a fault of the last one of the line."""
         try:
             self.statements.append(_Statement(self.file, pending).parse())
         except Unreadable as unreadable:
-            self.problems.append(unreadable.problem)
+            problem = unreadable.problem
+            if otherwise and (problem.line, problem.column) >= (otherwise.line, otherwise.column):
+                problem = Problem(self.file, otherwise.line, otherwise.column, fault_of(otherwise.text))
+            self.problems.append(problem)
 
     def end(self) -> None:
         if self.pending and not self.lost:
@@ -134,6 +140,9 @@ class _Statement:
     @property
     def now(self) -> Token:
         return self.pending[min(self.at, len(self.pending) - 1)]
+
+    def _follows_a_text(self) -> bool:
+        return self.at > 0 and self.pending[self.at - 1].kind == "text" and self.now.kind in ("class", "name")
 
     def _meant(self) -> str:
         """What whoever goes on here may have forgotten or misspelt."""
@@ -173,7 +182,8 @@ class _Statement:
         while not self.mark(closing):
             items.append(one())
             if not self.mark(",") and not (self.now.kind == "mark" and self.now.text == closing):
-                raise self.refuse(f"expected `,` or `{closing}`, found `{self.now.text}`.")
+                quote = " Is a quotation mark missing before it?" if self._follows_a_text() else ""
+                raise self.refuse(f"expected `,` or `{closing}`, found `{self.now.text}`.{quote}")
         return tuple(items)
 
     def parameter(self) -> Parameter:

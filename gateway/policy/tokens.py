@@ -59,7 +59,7 @@ _STRANGE: Final = {
     "“": 'strings are written with straight double quotes: "T1".',
     "”": 'strings are written with straight double quotes: "T1".',
     "«": 'strings are written with straight double quotes: "T1".',
-    '"': "this string has no end on its line, or contains a backslash. Is a quotation mark missing before?",
+    '"': "this string has no end on its line, or contains a backslash.",
     "{": "braces are not used in these policies.",
     "!": "`!` is not used in these policies: say what is required.",
     "<": "values are compared with `=` and `in` only: facts are words, not numbers or dates.",
@@ -73,10 +73,11 @@ def tokens(text: str) -> Iterator[Token]:
     while at < len(text):
         found = _TOKEN.match(text, at)
         kind, written = (str(found.lastgroup), found.group()) if found else ("fault", text[at])
+        column = at - start + 1
         if (kind == "text" or written.startswith("#")) and _text_fault(written):
-            kind = "fault"
+            kind, column = "fault", column + _unseen(written)
         if kind != "space":
-            yield Token(kind, written, line, at - start + 1)
+            yield Token(kind, written, line, column)
         breaks = written.count("\n")
         if breaks:
             line, start = line + breaks, at + written.rindex("\n") + 1
@@ -97,6 +98,11 @@ def _strange(character: str) -> str:
         name = unicodedata.name(character, f"U+{ord(character):04X}")
         return f"the character {name} may stand only between double quotes or after #."
     return f"`{character}` is not used in these policies."
+
+
+def _unseen(written: str) -> int:
+    """How far in it the first character stands that cannot be seen; 0 where all can."""
+    return next((place for place, each in enumerate(written) if not each.isprintable() and each != "\t"), 0)
 
 
 def _text_fault(written: str) -> str:

@@ -24,6 +24,9 @@ from gateway.policy.sandbox import PolicyDefect
 KNOWN: Final[Mapping[str, Sequence[Any]]] = {**FACT_VOCABULARIES, "mandates": (frozenset[str](),)}
 """What each fact can rightly be. Of the sets of mandates the empty one: no condition holds for want of a mandate."""
 
+REQUIRED: Final = ("convention", "engagement", "assurance", "action")
+"""Facts without which nobody sees anything. The others may be without a bearing on what a profile sees."""
+
 STRANGE: Final[Mapping[str, Any]] = {"an empty text": "", "a word that nobody knows": WORD}
 STRANGE_MANDATES: Final[Mapping[str, Any]] = {"kinds that nobody knows": frozenset(("", WORD, ANY_DOSSIER))}
 MISSING: Final[Mapping[str, Any]] = {"nothing at all": None, "a number": 1, "a truth": True}
@@ -108,10 +111,12 @@ def _around(most: Facts, fact: str) -> Iterator[Facts]:
 
 
 def _resting(decided: Decisions, facts: Facts, fact: str, opened: frozenset[str]) -> set[str]:
-    """Those of `opened` that are shut with a value that the fact can rightly have: it matters to them.
+    """Those of `opened` to which the fact matters: they are shut with a value that it can rightly have.
 
     But for a refusal: it says when it shuts, never when it does not, and is asked about known words only.
     """
+    if fact in REQUIRED:
+        return set(opened)
     resting: set[str] = set()
     for word in KNOWN[fact] if opened else ():
         grant = decided.of(replace(facts, **{fact: word}))

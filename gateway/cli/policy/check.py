@@ -2,43 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
 from pathlib import Path
 
 import click
-import msgspec
 
 from gateway.cli.policy.folder import folder as folder_of
-from gateway.cli.speaking import FOUND
+from gateway.cli.policy.reports import FORMATS, Report
+from gateway.cli.speaking import FOUND, leave
 from gateway.errors import Misconfigured
-from gateway.policy.matrix import matrix as asked_matrix
-from gateway.policy_files.folder import InForce, load_folder
+from gateway.policy_files.child import checked_folder
 
 
-@click.command("check", epilog="\b\nExample:\n  cafpro policy check .\n  cafpro policy check ./policies --format json")
+@click.command(
+    "check",
+    epilog="\b\nExample:\n  cafpro policy check .\n  cafpro policy check ./policies --format github\n"
+    "  cafpro policy check ./policies --format sarif > policies.sarif",
+)
 @click.argument("folder", type=click.Path(path_type=Path), required=False, metavar="[DIR]")
 @click.option("--policies", type=click.Path(path_type=Path), help="The same as DIR.")
 @click.option("--config", "-c", type=click.Path(path_type=Path), help="Check the policies this configuration names.")
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("--format", "form", type=click.Choice(list(FORMATS)), default="text", show_default=True)
 def check(folder: Path | None, policies: Path | None, config: Path | None, form: str) -> None:
-    """Read DIR as the gateway would and say everything that is wrong, with file and line; exit 1 if anything is."""
+    """Read DIR as the gateway would, ask its policies for what nobody may see, and say everything that is wrong, each
+    with file, line and column; exit 1 if anything is. Nothing that is written in DIR is run."""
     if folder and policies:
         raise click.UsageError("DIR and --policies are the same thing: give one.")
     try:
         folder = folder_of(folder or policies, config)
-        loaded: InForce | None = load_folder(folder)
-        problems: Sequence[str] = ()
     except Misconfigured as error:
-        loaded, problems = None, error.problems
-    if form == "json":
-        click.echo(msgspec.json.encode({"problems": problems, "policy": loaded.fingerprint if loaded else None}))
-    elif loaded:
-        cells = asked_matrix(loaded.policy)
-        opened, rows = sum(map(len, cells.values())), loaded.policy.rows
-        click.echo(f"{folder}: no problem found.")
-        click.echo(f"{len(rows)} rubrics, {len(cells)} profiles, {opened} open cells of {len(rows) * len(cells)}.")
-        click.echo(f"fingerprint {loaded.fingerprint}")
-    else:
-        click.echo("\n".join(problems), err=True)
-    if problems:
+        leave(error.problems)
+    began = time.monotonic()
+    findings, texts = checked_folder(folder)
+    report = Report(folder, findings, texts, time.monotonic() - began)
+    said = FORMATS[form](report)
+    if said:
+        click.echo(said, err=form == "text" and bool(findings.problems))
+    if findings.problems:
         raise SystemExit(FOUND)
