@@ -120,6 +120,11 @@ ONE_PROBLEM = {
     "a client key without its certificate": (with_line("upstream", 'client_key = "record.key"'), "go together"),
     "an authority that is not there": (with_line("upstream", 'ca = "none.pem"'), "upstream.ca: there is no file"),
     "a key file that is not there": (with_line("record", 'key_file = "none.key"'), "record.key_file"),
+    "a third approver": (with_line("policies", "approvers = 3"), "[policies] approvers"),
+    "two approvers without keys": (with_line("policies", "approvers = 2"), "Set policies.approver_keys too"),
+    "keys that are not there": (with_line("policies", 'approver_keys = "none"'), "policies.approver_keys: there is no"),
+    "keys in the policies": (with_line("policies", 'approver_keys = "a/../in/keys"\npath = "in"'), "must lie outside"),
+    "keys through a link": (with_line("policies", 'approver_keys = "link"\npath = "in"'), "must lie outside"),
     "an unknown time zone": (with_line("identity", 'timezone = "Europe/Lutece"'), "identity.timezone"),
     "a time zone that climbs": (with_line("identity", 'timezone = "../../etc/passwd"'), "identity.timezone"),
 }
@@ -127,6 +132,9 @@ ONE_PROBLEM = {
 
 @pytest.mark.parametrize(("text", "expected"), ONE_PROBLEM.values(), ids=ONE_PROBLEM)
 def test_a_mistake_is_told_in_one_sentence_that_quotes_no_value(folder, text, expected):
+    (folder / "in" / "keys").mkdir(parents=True)
+    (folder / "a").mkdir()
+    (folder / "link").symlink_to("in/keys")
     problems = problems_of(folder, text)
     (problem,) = problems
     assert expected in problem

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from gateway.cli.guarding import exposed, unusable
 from gateway.cli.main import main
+from gateway.policy_files.signatures import make_pair
 from gateway.settings import load
 from tests.story.running import certify
 
@@ -111,8 +112,11 @@ def test_settings_that_everyone_may_change_are_a_problem_and_those_with_a_passwo
 
 
 def apart(folder: Path) -> None:
-    """Everything in a folder of its own: the databases, the keys, what is believed."""
+    """Everything in a folder of its own: the databases, the keys, what is believed, who approves."""
     text = (folder / "gateway.toml").read_text().replace('# url = "sqlite:///record.db"', 'url = "sqlite:///record.db"')
+    text = text.replace("# approver_keys", "approver_keys")
+    (folder / "approvers").mkdir(0o755)
+    make_pair(folder / "m.durand.key", folder / "approvers" / "m.durand.pem")
     for name in ("record.key", "scrape.token", "server.key", "client.key", "server.pem", "cafpro.db", "record.db"):
         (folder / f"of-{name}").mkdir(0o755)
         (folder / name).rename(folder / f"of-{name}" / name)
@@ -121,7 +125,7 @@ def apart(folder: Path) -> None:
 
 
 DECIDING = {
-    ".": ("the configuration", 0o755),
+    ".": ("the configuration, policies.approver_keys", 0o755),
     "of-record.key": ("record.key_file", 0o755),
     "of-scrape.token": ("metrics.token_file", 0o755),
     "of-server.key": ("server.tls_key", 0o755),
@@ -133,6 +137,9 @@ DECIDING = {
     "policies": ("policies.path", 0o755),
     "policies/matrix.polar": ("policies.path", 0o644),
     "policies/routes.toml": ("policies.path", 0o644),
+    "policies/approved.json": ("policies.path", 0o644),
+    "approvers": ("policies.approver_keys", 0o755),
+    "approvers/m.durand.pem": ("policies.approver_keys", 0o644),
 }
 
 
@@ -154,13 +161,14 @@ def test_what_decides_and_where_it_stands_may_not_be_changed_by_everyone(cafpro,
     assert problems(caf) == []
 
 
-def test_a_folder_where_nobody_takes_away_what_is_anothers_may_hold_all_but_policies(caf):
+def test_a_folder_where_nobody_takes_away_what_is_anothers_may_hold_all_but_policies_and_keys(caf):
     apart(caf)
     for name in DECIDING:
         if (caf / name).is_dir():
             (caf / name).chmod(0o1777)
-    [problem] = problems(caf)
-    assert problem.startswith(f"policies.path: {caf / 'policies'} ")
+    policies, approvers = problems(caf)
+    assert policies.startswith(f"policies.path: {caf / 'policies'} ")
+    assert approvers.startswith(f"policies.approver_keys: {caf / 'approvers'} ")
 
 
 def test_a_folder_that_holds_several_is_one_problem_and_so_is_the_folder_of_a_link(caf):

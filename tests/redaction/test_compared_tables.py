@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from itertools import combinations
 
@@ -22,6 +23,7 @@ from tests.redaction.oracle import SLUGS
 
 SHIPPED = (shipped() / "routes.toml").read_text()
 NUMBER = "0012345"
+EXAMPLES = int(os.environ.get("REDACTION_EXAMPLES", "400"))
 
 
 def changed(*edits):
@@ -290,7 +292,7 @@ def lets_out_more(old, new, document):
     return False
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(st.data())
 def test_a_table_that_lets_out_anything_of_any_document_that_the_former_did_not_is_said_to_open(data):
     one = data.draw(parts())
@@ -304,7 +306,7 @@ def test_a_table_that_lets_out_anything_of_any_document_that_the_former_did_not_
     assert not lets_out_more(old, new, document)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=EXAMPLES // 4, deadline=None)
 @given(parts())
 def test_no_table_differs_from_another_reading_of_itself(part):
     table = RouteTable([route_of(part)])
