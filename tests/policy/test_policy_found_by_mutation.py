@@ -132,10 +132,15 @@ def test_every_goal_is_read_in_brackets_and_beside_them_after_and_and_after_or()
     assert [goal.name for goal in statement.goals] == ["y", "z", "w", "v", "u"]
 
 
-def test_a_list_knows_its_column():
-    text = 'x(a) if a in  ["b"];'
+@pytest.mark.parametrize("text", ['x(a) if  a in  ["b"];', 'x(a) if  a =  ["b"];'])
+def test_a_comparison_and_a_list_know_their_columns(text):
     (statement,) = read(G, text)
-    assert statement.goals[0].right.column == text.index("[") + 1
+    assert (statement.goals[0].column, statement.goals[0].right.column) == (10, text.index("[") + 1)
+
+
+def test_a_tabulator_may_stand_in_a_string_and_in_a_comment():
+    (statement,) = read(M, '#\t\nx("a\tb");')
+    assert statement.parameters[0].term.value == "a\tb"
 
 
 SAID = {
@@ -150,6 +155,11 @@ SAID = {
     "x;": "expected `(`, found `;`.",
     'x(a: "b");': 'expected a type such as String after `:`, found `"b"`.',
     "x(a) if (y(a);": "expected `)`, found `;`.",
+    "x(a) if a iin b;": "expected `=` or `in`, found `iin`. Did you mean `in`?",
+    'x(a) if not "b"(a);': "`not` may only stand before a rule: `refusal(…)`.",
+    'x(a) if not y = "b";': "`not` may only stand before a rule: `refusal(…)`.",
+    "#\u202e": "the invisible character U+202E is refused, even inside a string or a comment.",
+    "\x07": "the character U+0007 may stand only between double quotes or after #.",
 }
 
 
