@@ -26,6 +26,7 @@ def told(start_gateway: StartGateway, stub_url: str, tmp_path_factory: pytest.Te
     """A gateway that tells its policies to whoever bears the token."""
     token = tmp_path_factory.mktemp("scrape") / "scrape.token"
     token.write_text("t" * 40 + "\n")
+    token.chmod(0o600)
     gateway = start_gateway(stub_url, server__workers=2, metrics__token_file=token)
     gateway.token = token
     gateway.enter("t2", "T2")
