@@ -11,8 +11,9 @@ from gateway.policy import engine
 from gateway.policy.canaries import MOST, defects
 from gateway.policy.engine import Policy
 from gateway.policy.grammar import DEEPEST_NESTING, LARGEST_FILE, LONGEST_STATEMENT, MOST_PROBLEMS, read, read_on
+from gateway.policy.layout import known
 from gateway.policy.lint import FILES, Folder, Row, read_folder
-from gateway.policy.loading import fingerprint
+from gateway.policy.loading import fingerprint, load
 from gateway.policy.sandbox import PolarAgent, PolicyDefect, StrictOso, StrictQuery
 
 P, M, C, R, G, S = FILES
@@ -124,6 +125,19 @@ def test_what_nobody_needs_may_be_left_out_as_often_as_one_likes(changed):
     assert told(changed(C, entrusted, f"{entrusted} and profile(agent.profile, _)")) == []
 
 
+def test_a_folder_keeps_the_labels_of_its_profiles_and_all_that_its_files_say(texts):
+    folder, _ = read_folder(texts)
+    assert folder.profiles["T10"] == "Bailleurs sociaux bénéficiaires de tiers payants"
+    assert folder.statements == {file: read(file, texts[file]) for file in FILES}
+
+
+def test_of_the_words_there_are_forty_are_listed():
+    words = [f"w{number}" for number in range(41)]
+    assert known(words[:2]) == " Known: w0, w1."
+    assert known(words[:40]).endswith(", w38, w39.")
+    assert known(words).endswith(", w38, w39, …")
+
+
 # ------------------------------------------------------------------ the grammar
 
 
@@ -198,6 +212,11 @@ def test_a_file_has_no_more_problems_than_anyone_reads():
 def test_the_fingerprint_is_of_each_name_and_text_behind_its_length():
     told_apart = b"".join(len(part).to_bytes(8, "big") + part for part in (b"a", "é".encode(), b"b", b""))
     assert fingerprint({"b": "", "a": "é"}) == hashlib.sha256(told_apart).hexdigest()
+
+
+def test_a_policy_that_is_given_no_name_has_that_of_its_texts(texts):
+    assert load(texts).fingerprint == fingerprint(texts)
+    assert load(texts, "named").fingerprint == "named"
 
 
 def test_texts_that_are_not_unicode_have_names_of_their_own():
