@@ -186,7 +186,7 @@ def test_what_was_expected_is_told_and_what_was_perhaps_meant(text, said):
 def test_a_fault_in_a_comment_loses_nothing_of_the_rule_around_it():
     statements, problems = read_on(G, 'x("a", # \u202e\n"b");')
     assert [statement.name for statement in statements] == ["x"]
-    assert [(problem.line, problem.column) for problem in problems] == [(1, 8)]
+    assert [(problem.line, problem.column) for problem in problems] == [(1, 10)]
 
 
 def test_each_rule_may_nest_as_deep_as_the_one_before():
