@@ -1,0 +1,81 @@
+"""Texts enumerated whole: patiently, two at a time, and whatever fails is one sentence."""
+
+import os
+from concurrent.futures.process import BrokenProcessPool
+
+import pytest
+
+from gateway.errors import Misconfigured
+from gateway.policy.enumeration import Enumerated
+from gateway.policy.loading import fingerprint
+from gateway.policy.sandbox import QUERY_MILLISECONDS, PolicyDefect
+from gateway.policy_files import enumerated as module
+from gateway.policy_files.enumerated import PATIENCE, both_enumerated, enumerated
+from tests.policy.worlds import ORDINARY, PROFILES, ROUTES, SLUGS
+
+
+@pytest.fixture(scope="module")
+def small(texts) -> dict[str, str]:
+    return {**ORDINARY.texts(texts), "routes.toml": ROUTES}
+
+
+def test_what_is_enumerated_has_the_words_of_the_files_and_opens_what_they_say(small):
+    found = enumerated(small)
+    assert found.fingerprint == fingerprint(small)
+    assert list(found.profiles) == list(PROFILES)
+    assert [row.slug for row in found.rows] == list(SLUGS)
+    assert set(found.openings.cells) == {(profile, slug) for slug, row in ORDINARY.table.items() for profile in row}
+
+
+def test_two_that_differ_are_enumerated_each_by_itself(small):
+    other = {**small, "matrix.polar": small["matrix.polar"].replace('["T1", "T9"]', '["T1"]')}
+    old, new = both_enumerated(small, other)
+    assert (old, new) == (enumerated(small), enumerated(other))
+    assert set(old.openings.cells) - set(new.openings.cells) == {("T9", "paiement")}
+
+
+def test_another_route_table_needs_no_second_enumeration_and_is_looked_at(small, monkeypatch):
+    monkeypatch.delattr(module, "ProcessPoolExecutor")
+    other = {**small, "routes.toml": ROUTES + "# more\n"}
+    old, new = both_enumerated(other, small)
+    assert (old.fingerprint, new.fingerprint) == (fingerprint(other), fingerprint(small))
+    assert old.openings == new.openings
+    for pair in ((small, {**small, "routes.toml": "route ="}), ({**small, "routes.toml": "route ="}, small)):
+        with pytest.raises(Misconfigured, match=r"routes\.toml"):
+            both_enumerated(*pair)
+
+
+def test_a_busy_machine_is_waited_for_and_a_decision_has_its_own_limit_afterwards(small, monkeypatch):
+    limits = []
+
+    def noting(policy):
+        limits.append(os.environ["POLAR_TIMEOUT_MS"])
+        raise PolicyDefect("it did what it may not do")
+
+    monkeypatch.setattr(module, "policy_enumerated", noting)
+    with pytest.raises(Misconfigured, match=r"can be decided [(]it did what it may not do[)]"):
+        enumerated(small)
+    assert limits == [str(PATIENCE)]
+    assert os.environ["POLAR_TIMEOUT_MS"] == str(QUERY_MILLISECONDS)
+
+
+def test_a_process_that_ends_without_a_result_is_one_sentence(small, monkeypatch):
+    class Dying:
+        def __init__(self, *_):
+            pass
+
+        def __enter__(self):
+            raise BrokenProcessPool("killed")
+
+        def __exit__(self, *_):
+            raise AssertionError("never entered")
+
+    monkeypatch.setattr(module, "ProcessPoolExecutor", Dying)
+    with pytest.raises(Misconfigured, match="ended without a result"):
+        both_enumerated(small, {**small, "matrix.polar": small["matrix.polar"] + "# more\n"})
+
+
+def test_an_enumerated_policy_is_data(small):
+    """It travels between processes, and two that are equal are equal."""
+    assert enumerated(small) == enumerated(small)
+    assert isinstance(enumerated(small), Enumerated)
