@@ -171,7 +171,8 @@ def _compare(url: str, folder: Path, approval: Approval, told: Mapping[str, str]
     click.echo(f"approved  {approval.fingerprint}  {folder}: {approval}")
     for fingerprint in dict.fromkeys(told.values()):
         by = sum(1 for one in told.values() if one == fingerprint)
-        click.echo(f"running   {fingerprint}  {url}: {by} of {len(told)} answers{_known(folder, fingerprint)}")
+        which = _known(folder, fingerprint) if fingerprint in others else ""
+        click.echo(f"running   {fingerprint}  {url}: {by} of {len(told)} answers{which}")
     if others:
         leave(["What runs there is not what is approved here."])
     click.echo("The same: what runs there is what is approved here.")
