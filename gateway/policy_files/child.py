@@ -89,6 +89,9 @@ def main(seconds: str, megabytes: str) -> None:
 
 
 def _limit(seconds: float, megabytes: int) -> None:
+    os.environ["POLAR_TIMEOUT_MS"] = str(
+        round(seconds * PATIENCE * 1000)
+    )  # of one question; the processor's limit ends it
     whole = math.ceil(seconds)
     resource.setrlimit(resource.RLIMIT_CPU, (whole, whole + 1))  # the first ends it with a signal of its own
     for what, most in (

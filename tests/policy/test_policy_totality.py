@@ -23,7 +23,7 @@ LEAKS = {
     "a convention in any state": (C, CONVENTION, "convention(agent: Agent, state) if agent.convention = state", "convention", {"an empty text", "a word that nobody knows"}),
     "an engagement in any state": (C, ENGAGEMENT, "engagement(agent: Agent, state) if agent.engagement = state", "engagement", {"an empty text", "a word that nobody knows"}),
     "a convention of any state for who is federated": (C, CONVENTION, 'convention(agent: Agent, state) if agent.convention = state and (state = "in_force" or agent.assurance = "federated")', "convention", {"an empty text", "a word that nobody knows"}),
-    "a mandate of any kind": (C, ENTRUSTED, "dossiers(agent.profile, _, _) and kind in dossier.mandates", "mandates", {"kinds that nobody knows"}),
+    "a mandate of any kind": (C, ENTRUSTED, "dossiers(agent.profile, _, _) and kind in dossier.mandates", "mandates", {"kinds that nobody knows", "a text"}),
 }  # fmt: skip
 
 
