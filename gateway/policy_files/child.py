@@ -89,9 +89,8 @@ def main(seconds: str, megabytes: str) -> None:
 
 
 def _limit(seconds: float, megabytes: int) -> None:
-    os.environ["POLAR_TIMEOUT_MS"] = str(
-        round(seconds * PATIENCE * 1000)
-    )  # of one question; the processor's limit ends it
+    # Of the clock, for one question: what has no end is ended by the processor's limit.
+    os.environ["POLAR_TIMEOUT_MS"] = str(round(seconds * PATIENCE * 1000))
     whole = math.ceil(seconds)
     resource.setrlimit(resource.RLIMIT_CPU, (whole, whole + 1))  # the first ends it with a signal of its own
     for what, most in (
