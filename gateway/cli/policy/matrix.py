@@ -101,7 +101,7 @@ def _markdown(grid: Grid) -> str:
         label, source = markdown_text(row.label), markdown_text(row.source)
         lines.append(f"| {label} | {marks} | {grid.of_row(row.slug)} | {source} |")
     totals = " | ".join(f"**{grid.of_profile(profile)}**" for profile in grid.profiles)
-    lines += [f"| **Rubriques ouvertes** | {totals} | **{grid.total}** | |", ""]
+    lines += [f"| **Rubriques ouvertes** | {totals} | **{grid.total}** |   |", ""]
     lines += [f"- {entry.mark} : {markdown_text(entry.sentence)}" for entry in legend(grid, "fr")]
     return "\n".join([*lines, "", f"Empreinte des politiques : `{grid.fingerprint}`"])
 
