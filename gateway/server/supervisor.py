@@ -36,6 +36,7 @@ CRASHED: Final = 4
 GARBAGE: Final = 5_000
 """Objects made and not freed again before the collector looks for circles among them."""
 _M_ARENA_MAX: Final = -8
+_PR_SET_PDEATHSIG: Final = 1
 
 _log = structlog.get_logger()
 
@@ -243,6 +244,9 @@ def _accompany(beside: Callable[[Callable[[], bool]], None], listener: socket.so
     # Until `beside` says what is to be done then.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     listener.close()
+    # It may wait for a child of its own when the supervisor is killed, and would look up too late.
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     beside(lambda: going and os.getppid() == supervisor)
     return 0
 

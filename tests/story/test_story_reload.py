@@ -166,6 +166,7 @@ def _first_again(request):
         until(lambda town=town: "n force" in town.reload(), "the first folder is in force", seconds=CHECKED)
 
 
+@pytest.mark.attack(22)
 def test_swaps_under_load_cost_no_answer_and_no_answer_is_by_half_a_policy(town):
     """When the command has come back, every request that begins from then on is decided by the new folder."""
     in_force: list[tuple[float, float, str]] = []
@@ -199,6 +200,7 @@ def test_the_record_names_the_policy_that_decided(town):
     assert "enfants" not in {rubric["slug"] for rubric in shown["rubrics"]}
 
 
+@pytest.mark.attack(22)
 def test_a_swapped_link_is_noticed_without_being_told(watched):
     watched.swap("second")
     until(lambda: watched.everywhere("second"), "the second folder decides everywhere", seconds=CHECKED)
@@ -215,6 +217,7 @@ def test_sighup_to_the_supervisor_means_look_now(town):
     assert town.gateway._process.popen.poll() is None
 
 
+@pytest.mark.attack(22)
 def test_a_worker_that_is_killed_comes_back_with_the_newest_policies(town):
     town.swap("second")
     town.reload()
@@ -276,6 +279,7 @@ OPENS_MORE = {
 """Files of a bad folder: each of them, beside whichever others, opens what is not approved, or is refused."""
 
 
+@pytest.mark.attack(22)
 def test_a_bad_folder_never_comes_into_force_in_whatever_order_and_at_whatever_moments_it_is_written(watched):
     """In pieces, some of them for long enough to be seen twice and checked. `RELOAD_SEED` repeats one such course."""
     chance = random.Random(SEED)
