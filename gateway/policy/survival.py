@@ -10,20 +10,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from msgspec.structs import replace
 from polar.exceptions import OsoError
 
 from gateway.model import Facts
-from gateway.policy.canaries import MOST
 from gateway.policy.cases import Case, CodeOf, Promise, likeness
 from gateway.policy.conditions import held
 from gateway.policy.coverage import Examined
-from gateway.policy.enumeration import Decisions, Openings, openings
+from gateway.policy.enumeration import Decisions
 from gateway.policy.layout import MATRIX
 from gateway.policy.lint import Row
 from gateway.policy.mutants import RuleMutant, rule_mutants
 from gateway.policy.sandbox import PolicyDefect
-from gateway.policy.situations import SITUATIONS, bit_of, facts_in
+from gateway.policy.situations import EVERY, SITUATIONS, bit_of, facts_in
 from gateway.policy.variants import variant
 
 
@@ -88,7 +86,7 @@ class Cells:
         self.examined = examined
         self.counted = 0
         self.without_effect = 0
-        self._wide: dict[str, Openings] = {}
+        self._opened: dict[tuple[str, int], set[str]] = {}
 
     def survivors(self) -> Iterator[Survivor]:
         for profile in self.examined.policy.profiles:
@@ -96,7 +94,7 @@ class Cells:
             noticed = self.examined.looked_at(profile)
             for row in self.examined.policy.rows:
                 if row.slug not in noticed and not self._promised(profile, row):
-                    if not self._has_effect(profile, row):
+                    if row.slug not in self._would_open(profile, EVERY):
                         self.without_effect += 1
                         continue
                     yield _untested_cell(profile, row)
@@ -104,25 +102,22 @@ class Cells:
 
     def _promised(self, profile: str, row: Row) -> bool:
         """Whether the changed cell would break a promise."""
-        for promise in self.examined.suite.promises:
-            if promise.always is (profile in row.profiles) and promise.broken_in(
-                profile, row.slug, 0 if promise.always else self._would_open(profile).of(profile, row.slug)
-            ):
-                return True
-        return False
-
-    def _has_effect(self, profile: str, row: Row) -> bool:
-        """Whether the cell's cross decides anywhere: mostly it does where everything is in order."""
-        in_order = replace(MOST, profile=profile)
-        return row.slug in self.examined.wide.of(in_order).rubrics or bool(
-            self._would_open(profile).of(profile, row.slug)
+        is_open = profile in row.profiles
+        return any(
+            promise.always or row.slug in self._would_open(profile, promise.situations)
+            for promise in self.examined.suite.promises
+            if promise.always is is_open and profile in promise.profiles and row.slug in promise.rubrics
         )
 
-    def _would_open(self, profile: str) -> Openings:
-        """Where each row would open its rubric to this profile, if it named it."""
-        if profile not in self._wide:
-            self._wide[profile] = openings(self.examined.wide.policy, self.examined.wide, [profile])
-        return self._wide[profile]
+    def _would_open(self, profile: str, bits: int) -> set[str]:
+        """The rubrics that this profile would see somewhere in a set of situations, if their rows named it."""
+        found = self._opened.setdefault((profile, bits), set())
+        for bit, situation in () if found else _ORDINARY_FIRST:
+            if bits & bit:
+                found |= self.examined.wide.of(facts_in(situation, profile)).rubrics
+                if len(found) == len(self.examined.policy.rows):
+                    break
+        return found
 
 
 def _untested_cell(profile: str, row: Row) -> Survivor:
@@ -184,12 +179,17 @@ class Rules:
         likely = mutant.about.get("profile", frozenset())
         profiles = sorted(self.examined.policy.profiles, key=lambda code: code not in likely)
         unlike = _unlike(mutant)
-        for situation in sorted(_ORDINARY_FIRST, key=lambda one: unlike(facts_in(one, profiles[0]))):
+        for _, situation in sorted(_ORDINARY_FIRST, key=lambda one: unlike(facts_in(one[1], profiles[0]))):
             for profile in profiles:
                 yield facts_in(situation, profile)
 
 
-_ORDINARY_FIRST: Final = sorted(SITUATIONS, key=likeness, reverse=True)
+_ORDINARY_FIRST: Final = sorted(
+    ((1 << index, situation) for index, situation in enumerate(SITUATIONS)),
+    key=lambda one: likeness(one[1]),
+    reverse=True,
+)
+"""Each situation after the set of it alone."""
 
 
 def _unlike(mutant: RuleMutant) -> Callable[[Facts], int]:

@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 import msgspec
 
-Stage = Literal["files", "rules", "routes", "load", "canaries", "totality", "limits"]
+Stage = Literal["files", "rules", "routes", "load", "canaries", "totality", "limits", "tests"]
 """Where a finding comes from, in the order in which a folder is looked at."""
 
 STAGES: Final = {
@@ -17,6 +17,7 @@ STAGES: Final = {
     "canaries": "The policies open what nobody may see",
     "totality": "The policies grant from a fact that is missing or that nobody knows",
     "limits": "The check itself could not end",
+    "tests": "A test of the policies says something that it may not",
 }
 LONGEST_SENTENCE: Final = 600
 """Characters; what is quoted from a file may be longer than anybody reads."""

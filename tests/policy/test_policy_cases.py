@@ -1,5 +1,6 @@
 """The tests that travel with the policies: they are kept, they look at everything, and no change would escape them."""
 
+import re
 import shutil
 import textwrap
 from pathlib import Path
@@ -158,6 +159,13 @@ def test_a_promise_is_about_every_situation_that_it_does_not_leave_out(suite):
     assert (first.situations.bit_count(), len(first.profiles), len(first.rubrics)) == (4608, 14, 20)
     assert (second.situations.bit_count(), len(second.profiles), second.rubrics) == (4608 // 4, 12, ("creances",))
     assert (third.situations.bit_count(), third.profiles, third.always) == (4608 // 4 * 3 // 4, ("T9",), True)
+
+
+def test_the_tests_that_the_guide_shows_are_kept(suite, judge, policy):
+    guide = (shipped() / "README.md").read_text(encoding="utf-8")
+    shown = suite("\n".join(re.findall(r"```toml\n(\[\[.*?)```", guide, re.DOTALL)))
+    assert (len(shown.cases), len(shown.promises)) == (2, 2)
+    assert [verdict.failed for verdict in map(judge.case, shown.cases)] == [0, 0]
 
 
 # -------------------------------------------------------------------- what is told of a failure

@@ -52,13 +52,18 @@ class Report:
 
 def text(report: Report) -> str:
     """For people: each finding with its line and the place under it. Styled; `click.echo` takes that off for a pipe."""
-    problems = report.findings.problems
-    if not problems:
+    if not report.findings.problems:
         return _good(report)
-    told = [part for finding in problems for part in (*_finding(report, finding), "")]
+    return f"{told(report)}. The gateway refuses this folder."
+
+
+def told(report: Report) -> str:
+    """Each finding with its line and the place under it, and how many there are: the beginning of a sentence."""
+    problems = report.findings.problems
+    parts = [part for finding in problems for part in (*_finding(report, finding), "")]
     files = len({finding.file for finding in problems})
-    counted = f"{_many(len(problems), 'problem')} in {_many(files, 'file')}"
-    return "\n".join([*told, f"{click.style(counted, fg='red', bold=True)}. The gateway refuses this folder."])
+    counted = f"{many(len(problems), 'problem')} in {many(files, 'file')}"
+    return "\n".join([*parts, click.style(counted, fg="red", bold=True)])
 
 
 def _good(report: Report) -> str:
@@ -70,16 +75,17 @@ def _good(report: Report) -> str:
     return "\n".join(
         [
             f"{report.folder}: {click.style('no problem found', fg='green', bold=True)}.",
-            f"{_many(policy.rubrics, 'rubric')}, {_many(policy.profiles, 'profile')}, "
-            f"{_many(policy.open_cells, 'open cell')} of {cells}, {mandated}.",
-            f"{_many(policy.conditions, 'condition')}, {_many(policy.refusals, 'refusal')}, "
-            f"{_many(policy.routes, 'route')}. Checked in {report.seconds:.1f} seconds.",
+            f"{many(policy.rubrics, 'rubric')}, {many(policy.profiles, 'profile')}, "
+            f"{many(policy.open_cells, 'open cell')} of {cells}, {mandated}.",
+            f"{many(policy.conditions, 'condition')}, {many(policy.refusals, 'refusal')}, "
+            f"{many(policy.routes, 'route')}. Checked in {report.seconds:.1f} seconds.",
             f"fingerprint {policy.fingerprint}",
         ]
     )
 
 
-def _many(number: int, noun: str) -> str:
+def many(number: int, noun: str) -> str:
+    """A number of things, in words that fit it."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 

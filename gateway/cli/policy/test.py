@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NoReturn
 
 import click
 from polar.exceptions import OsoError
 
 from gateway.cli.policy import verdicts
 from gateway.cli.policy.folder import folder as folder_of
+from gateway.cli.policy.reports import Report, as_json, told
 from gateway.cli.speaking import FOUND, leave
 from gateway.errors import Misconfigured
 from gateway.model import Facts, Grant
 from gateway.policy.sandbox import PolicyDefect
 from gateway.policy.trial import trial
-from gateway.policy_files.case_files import read_tests
+from gateway.policy_files.case_files import Tests, read_tests
+from gateway.policy_files.findings import Finding, Findings
 from gateway.policy_files.folder import load_texts, read
 from gateway.proxy.authorise import refusal_of
 
@@ -46,7 +49,7 @@ def test(
         policy = load_texts(texts).policy
         tests = read_tests(folder, policy)
         if tests.problems:
-            leave([str(problem) for problem in tests.problems])
+            _refuse(folder, tests, form)
         held = trial(policy, texts, tests.suite, _code, covered=coverage, mutated=mutants)
     except Misconfigured as error:
         leave(error.problems)
@@ -57,6 +60,17 @@ def test(
         click.echo("Which changes would be noticed is told once every test is kept.", err=True)
     if held.failed or (held.survival and held.survival.survivors):
         raise SystemExit(FOUND)
+
+
+def _refuse(folder: Path, tests: Tests, form: str) -> NoReturn:
+    """Show what is wrong with the tests; none of them was run."""
+    problems = (Finding("tests", each.said, each.file, each.line, each.column) for each in tests.problems)
+    report = Report(folder, Findings(tuple(problems)), tests.texts, 0.0)
+    if form == "json":
+        click.echo(as_json(report))
+    else:
+        click.echo(f"{told(report)}. No test was run.", err=True)
+    raise SystemExit(FOUND)
 
 
 def _code(grant: Grant, facts: Facts) -> str:

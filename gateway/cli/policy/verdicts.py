@@ -9,6 +9,7 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 import msgspec
 
+from gateway.cli.policy.reports import many
 from gateway.policy.cases import Case, Failure, Verdict
 from gateway.policy.coverage import Point, by_kind, percent
 from gateway.policy.survival import Survival
@@ -53,8 +54,9 @@ def _summary(trial: Trial) -> str:
     tables = [verdict for verdict in trial.verdicts if isinstance(verdict.test, Case)]
     situations = sum(verdict.tried for verdict in tables)
     failed = f"{len(trial.failed)} failed" if trial.failed else "all kept"
-    promises = len(trial.verdicts) - len(tables)
-    return f"{len(trial.verdicts)} tests ({len(tables)} cases, {situations} situations; {promises} promises): {failed}."
+    cases = f"{many(len(tables), 'case')}, {many(situations, 'situation')}"
+    promises = many(len(trial.verdicts) - len(tables), "promise")
+    return f"{many(len(trial.verdicts), 'test')} ({cases}; {promises}): {failed}."
 
 
 def _covered(points: tuple[Point, ...]) -> Iterator[str]:
