@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from gateway.metrics.layout import RELOADS
 from gateway.policy.canaries import MOST
+from gateway.policy_files import following
 from gateway.policy_files.board import Accepted, Board
 from gateway.policy_files.control import Control
 from gateway.policy_files.examining import Verdict
@@ -221,18 +222,19 @@ def test_a_folder_that_changes_all_the_time_is_told_to_whoever_asks_and_changes_
 
 def test_where_a_worker_cannot_take_it_all_go_back_to_what_they_had(place, monkeypatch):
     new = place.change("one")
-    follower = place.followers[1]
-    original = Follower._follow
+    follow, made, running = Follower._follow, following._made, threading.local()
 
-    def follow(self):
-        if self is follower and self._board.newest()[1].fingerprint == new:
-            monkeypatch.setattr("gateway.policy_files.following.load_texts", lambda *_, **__: 1 / 0)
-        try:
-            original(self)
-        finally:
-            monkeypatch.undo()
+    def followed_by(self):
+        running.follower = self
+        follow(self)
 
-    monkeypatch.setattr(Follower, "_follow", follow)
+    def fails_in_one(accepted):
+        if accepted.fingerprint == new and running.follower is place.followers[1]:
+            raise ZeroDivisionError
+        return made(accepted)
+
+    monkeypatch.setattr(Follower, "_follow", followed_by)
+    monkeypatch.setattr(following, "_made", fails_in_one)
     with structlog.testing.capture_logs() as logs:
         place.see()
     assert place.board.standing().stale == "unswapped"
@@ -278,7 +280,8 @@ def test_a_worker_that_begins_later_takes_what_is_newest(place):
     assert place.board.taken() == [place.board.number] * 2
 
 
-def test_what_was_decided_before_is_decided_beforehand(place):
+def test_what_was_decided_before_is_decided_beforehand(place, monkeypatch):
+    monkeypatch.setattr(following, "WARM_SECONDS", 60.0)  # however busy the machine is
     old = place.followers[0].current.in_force.policy
     asked = [replace(MOST, profile=f"T{n}") for n in (1, 2, 3)]
     for facts in asked:
