@@ -54,7 +54,7 @@ _TOKEN: Final = re.compile(
 _STRANGE: Final = {
     # oso ends a comment there: what an editor shows as part of the comment would be a rule.
     "\r": "a carriage return stands alone here; save the file with ordinary ends of line.",
-    "?": "a question (`?=`) belongs in the tests, not in a policy.",
+    "?": "a question (`?=`) is never asked of a policy: write a promise in tests/.",
     "'": 'strings are written with double quotes: "T1".',
     "“": 'strings are written with straight double quotes: "T1".',
     "”": 'strings are written with straight double quotes: "T1".',

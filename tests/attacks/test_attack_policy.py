@@ -87,7 +87,7 @@ def instead(file: str, made: Callable[[Path], object]) -> Callable[[Path], None]
 CODE = {
     # CWE-94: what a policy could do in oso 0.27.3, where nothing keeps it from Python.
     "CWE-94: a shell through an attribute": (part(C, IN_FORCE, f"x = {BUILTINS}{TOUCH} and x = agent.convention"), "conditions.polar:5: names beginning with two underscores are refused."),
-    "CWE-94: a shell in a question, asked while the file is loaded": (more(C, f'\n?= x = "a" and {BUILTINS}{TOUCH} = x;\n'), "conditions.polar:40: a question (`?=`) belongs in the tests"),
+    "CWE-94: a shell in a question, asked while the file is loaded": (more(C, f'\n?= x = "a" and {BUILTINS}{TOUCH} = x;\n'), "conditions.polar:40: a question (`?=`) is never asked of a policy"),
     "CWE-94: a shell in a refusal, which no profile escapes": (part(R, RAISED, f"{RAISED} and x = {BUILTINS}{TOUCH} and x = x"), "refusals.polar:5: names beginning with two underscores are refused."),
     "CWE-94: a shell in a file of its own": (more("zz.polar", f'?= x = "a" and {BUILTINS}{TOUCH} = x;\n'), "zz.polar:1: this file is not one of"),
     "CWE-94: a class of oso's": (part(C, IN_FORCE, "x in String.__subclasses__() and x = agent.convention"), 'conditions.polar:5: `String` must be written between double quotes: "String".'),

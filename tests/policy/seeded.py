@@ -151,7 +151,7 @@ MISTAKES: Final[Mapping[str, Mistake]] = {
     "a way out: a new object": check(C, IN_FORCE, 'if x = new Agent("T1")', "`new` may not stand here"),
     "a way out: a method of the agent": check(C, IN_FORCE, 'if agent.profile.startswith("T")', "facts are read, never called"),
     "a way out: overwriting a frozen fact": check(C, IN_FORCE, 'if object.__setattr__(agent, "profile", "T1")', "names beginning with two underscores are refused"),
-    "a way out: a question that runs at load": also(G, '\n?= allow_field(_, "consult", _, "rsa");\n', "a question (`?=`) belongs in the tests"),
+    "a way out: a question that runs at load": also(G, '\n?= allow_field(_, "consult", _, "rsa");\n', "a question (`?=`) is never asked of a policy"),
     "a way out: print": check(C, IN_FORCE, "if print(agent)", "`print` may not stand here"),
     "a way out: the debugger, which waits for ever": check(C, IN_FORCE, "if debug()", "`debug` may not stand here"),
     "a way out: cut": check(C, IN_FORCE, "if cut", "`cut` may not stand here"),

@@ -119,7 +119,7 @@ MISTAKES = {
     "an unused variable that is used": (C, "entrusted(agent: Agent, _dossier: Dossier, \"any dossier\") if", 'entrusted(agent: Agent, _dossier: Dossier, "any dossier") if "masp" in _dossier.mandates and', "conditions.polar:34: `_dossier` is used, so its name must not begin with `_`."),
     "the list of rubrics asked as a rule": (C, IN_FORCE, f"{IN_FORCE} and rubric_slugs(_)", "conditions.polar:5: there is no rule named `rubric_slugs`."),
     # ------------------------------------------------------------------ what is not in the grammar
-    "a question": (C, "# Which dossiers", '?= allow("a", "b", "c");\n# Which dossiers', "conditions.polar:14: a question (`?=`) belongs in the tests"),
+    "a question": (C, "# Which dossiers", '?= allow("a", "b", "c");\n# Which dossiers', "conditions.polar:14: a question (`?=`) is never asked of a policy"),
     "an object made": (C, IN_FORCE, "x = new Agent()", "conditions.polar:5: `new` may not stand here."),
     "the debugger": (C, IN_FORCE, f"{IN_FORCE} and debug()", "conditions.polar:5: `debug` may not stand here."),
     "a print": (C, IN_FORCE, f"{IN_FORCE} and print(agent)", "conditions.polar:5: `print` may not stand here."),
