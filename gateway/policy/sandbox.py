@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
@@ -22,7 +23,22 @@ QUERY_MILLISECONDS: Final = 2_000
 """Of the wall clock, for one question. A decision takes two or three; on a machine whose processes stand in line a good
 policy must not be taken for one that never ends."""
 
+PATIENCE_MILLISECONDS: Final = 30_000
+"""The same where no agent waits: of thousands of questions that are asked on a busy machine, one may stand in line for
+longer than a decision may take."""
+
 os.environ["POLAR_TIMEOUT_MS"] = str(QUERY_MILLISECONDS)
+
+
+@contextmanager
+def patiently() -> Iterator[None]:
+    """While everything is asked of a policy. oso reads its limit from the environment at each question."""
+    usual = os.environ["POLAR_TIMEOUT_MS"]
+    os.environ["POLAR_TIMEOUT_MS"] = str(max(int(usual), PATIENCE_MILLISECONDS))
+    try:
+        yield
+    finally:
+        os.environ["POLAR_TIMEOUT_MS"] = usual
 
 
 class PolicyDefect(Exception):

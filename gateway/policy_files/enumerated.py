@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
-from typing import Final
 
 from polar.exceptions import OsoError
 
@@ -16,34 +13,19 @@ from gateway.errors import Misconfigured
 from gateway.policy.enumeration import Enumerated
 from gateway.policy.enumeration import enumerated as policy_enumerated
 from gateway.policy.loading import fingerprint
-from gateway.policy.sandbox import PolicyDefect
+from gateway.policy.sandbox import PolicyDefect, patiently
 from gateway.policy_files.folder import ROUTES, load_texts
-
-PATIENCE: Final = 30_000
-"""Milliseconds of the clock for one question to the engine. No agent waits for it, and of thousands that are asked on a
-busy machine one may stand in line for longer than a decision may take."""
 
 
 def enumerated(texts: Mapping[str, str]) -> Enumerated:
     """What these texts open, in seconds. Raises `Misconfigured` with everything that is wrong with them."""
-    with _patiently():
+    with patiently():
         policy = load_texts(texts).policy
         try:
             return policy_enumerated(policy)
         except (OsoError, PolicyDefect) as defect:
             said = " ".join(str(defect).split())[:200]
             raise Misconfigured([f"policies: not every situation can be decided ({said})."]) from None
-
-
-@contextmanager
-def _patiently() -> Iterator[None]:
-    """oso reads its limit from the environment at each question (`policy.sandbox`)."""
-    usual = os.environ["POLAR_TIMEOUT_MS"]
-    os.environ["POLAR_TIMEOUT_MS"] = str(PATIENCE)
-    try:
-        yield
-    finally:
-        os.environ["POLAR_TIMEOUT_MS"] = usual
 
 
 def both_enumerated(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[Enumerated, Enumerated]:

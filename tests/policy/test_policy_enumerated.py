@@ -8,9 +8,9 @@ import pytest
 from gateway.errors import Misconfigured
 from gateway.policy.enumeration import Enumerated
 from gateway.policy.loading import fingerprint
-from gateway.policy.sandbox import QUERY_MILLISECONDS, PolicyDefect
+from gateway.policy.sandbox import PATIENCE_MILLISECONDS, QUERY_MILLISECONDS, PolicyDefect
 from gateway.policy_files import enumerated as module
-from gateway.policy_files.enumerated import PATIENCE, both_enumerated, enumerated
+from gateway.policy_files.enumerated import both_enumerated, enumerated
 from tests.policy.worlds import ORDINARY, PROFILES, ROUTES, SLUGS
 
 
@@ -55,7 +55,7 @@ def test_a_busy_machine_is_waited_for_and_a_decision_has_its_own_limit_afterward
     monkeypatch.setattr(module, "policy_enumerated", noting)
     with pytest.raises(Misconfigured, match=r"can be decided [(]it did what it may not do[)]"):
         enumerated(small)
-    assert limits == [str(PATIENCE)]
+    assert limits == [str(PATIENCE_MILLISECONDS)]
     assert os.environ["POLAR_TIMEOUT_MS"] == str(QUERY_MILLISECONDS)
 
 
