@@ -162,7 +162,9 @@ def load(file: Path, environ: Mapping[str, str]) -> Settings:
     try:
         written: dict[str, Any] = tomllib.loads(file.read_text("utf-8"))
     except OSError as error:
-        raise Misconfigured([f"{file}: cannot be read ({error.strerror}). `cafpro init DIR` makes one."]) from None
+        raise Misconfigured(
+            [f"{file}: cannot be read ({error.strerror}). `cafpro init DIR` makes one; `--config FILE` names another."]
+        ) from None
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise Misconfigured([f"{file}: is not TOML: {error}"]) from None
     problems: list[str] = []

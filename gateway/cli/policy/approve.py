@@ -169,7 +169,7 @@ def _answered(
     wanted = opened if proposed.base else {}
     unsaid = [name for name in wanted if name not in given]
     asked = {} if who.name else {"--by NAME": "Who approves?"}
-    asked |= {f"--reason {shlex.quote(f'{name}=WHY')}": f"Why: {wanted[name][0]}?" for name in unsaid}
+    asked |= {f"--reason {shlex.quote(f'{name}=WHY')}": f"Why should it be open? {wanted[name][0]}" for name in unsaid}
     if because is None and not wanted:
         asked["--because WHY"] = "Why?"
     if asked and not sys.stdin.isatty():

@@ -31,8 +31,9 @@ def rollback(folder: Path | None, config: Path | None, number: int | None) -> No
         if number is None and before is not None:
             number = before.replaces
         if not number:
-            leave([f"{place}: {before} is the first: there is none before it."])
-        approval = _usable(kept(place, number), rules)
+            own = f"{command('rollback', place)} --to {before.number}" if before else ""
+            leave([f"{place}: {before} is the first: there is none before it.", f"Its own files again: {own}"])
+        approval = _usable(before if before and before.number == number else kept(place, number), rules)
         kept_at = put_back(place, approval, before)
     except Misconfigured as error:
         leave(error.problems)

@@ -21,6 +21,7 @@ from gateway.cli.speaking import MISUSE, leave
 from gateway.errors import Misconfigured
 from gateway.policy_files.approval_text import Approval
 from gateway.policy_files.approved import approval_in
+from gateway.policy_files.folder import readable
 from gateway.policy_files.history import kept, numbered
 from gateway.selftest.wire import Place
 
@@ -176,6 +177,8 @@ def _compare(url: str, folder: Path, approval: Approval, told: Mapping[str, str]
     if others:
         leave(["What runs there is not what is approved here."])
     click.echo("The same: what runs there is what is approved here.")
+    if readable(folder)[0] != approval.files():
+        click.echo(f"The files in {folder} are others: they have been changed since, and do not decide there.")
 
 
 def _known(folder: Path, fingerprint: str) -> str:
