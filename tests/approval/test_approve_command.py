@@ -207,6 +207,14 @@ def test_rollback_keeps_what_nobody_has_approved(cafpro, folder):
     assert in_order(folder) == []
 
 
+def test_what_nobody_has_approved_is_taken_back_also_before_there_is_a_history(cafpro, folder):
+    original = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    open_enfants(folder)
+    assert f"cafpro policy rollback {folder} --to 1" in cafpro("rollback", folder).stderr
+    assert cafpro("rollback --to 1", folder).exit_code == 0
+    assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == original
+
+
 @pytest.mark.parametrize("writes", range(8))
 def test_a_rollback_that_ends_early_opens_nothing_and_can_be_begun_again(cafpro, folder, monkeypatch, writes):
     """Whatever stands there in between is held to what is approved; the last file written is the approval."""
