@@ -286,7 +286,7 @@ def test_what_was_decided_before_is_decided_beforehand(place, monkeypatch):
     asked = [replace(MOST, profile=f"T{n}") for n in (1, 2, 3)]
     for facts in asked:
         old.decide(facts)
-    place.change("one")
+    place.change("nobody has decided by these in this process")
     place.see()
     new = place.followers[0].current.in_force.policy
     evaluated = new.evaluated

@@ -122,19 +122,19 @@ def _decided(url: str, identifier: str, password: str, dossier: str, ca: Path | 
     """The fingerprint with which an answer about the dossier comes. The session is ended again."""
     with _client(ca) as client:
         asked = {"identifier": identifier, "password": password}
-        opened = client.post(f"{url}/-/session", json=asked, **_TERMS)
-        if opened.status_code != _CREATED:
-            raise _Untold(f"the log-in of {identifier} is refused ({opened.status_code}).")
-        bearer = _bearer(str(_json(opened).get("token")))
+        with client.post(f"{url}/-/session", json=asked, **_TERMS) as opened:
+            if opened.status_code != _CREATED:
+                raise _Untold(f"the log-in of {identifier} is refused ({opened.status_code}).")
+            bearer = _bearer(str(_json(opened).get("token")))
         client.cookies.clear()
         try:
-            answer = client.get(f"{url}/dossiers/{dossier}", headers=bearer, **_TERMS)
+            with client.get(f"{url}/dossiers/{dossier}", headers=bearer, **_TERMS) as answer:
+                status, named = answer.status_code, answer.headers.get("X-Policy")
         finally:
             client.delete(f"{url}/-/session", headers=bearer, **_TERMS).close()
-        answer.close()
-    if answer.status_code != _DONE:
-        raise _Untold(f"{identifier} is not given the dossier ({answer.status_code}), so no policy is named.")
-    return _fingerprint(answer.headers.get("X-Policy"))
+    if status != _DONE:
+        raise _Untold(f"{identifier} is not given the dossier ({status}), so no policy is named.")
+    return _fingerprint(named)
 
 
 def _client(ca: Path | None) -> requests.Session:
