@@ -49,8 +49,6 @@ class Rule:
     name_span: Span
     parameters: tuple[tuple[Parameter, Span], ...]
     goals: tuple[PlacedGoal, ...]
-    has_alternatives: bool
-    """Whether an `or` stands in its body."""
 
     @property
     def name(self) -> str:
@@ -119,7 +117,6 @@ def _rule(file: str, statement: Statement, written: Sequence[Token], starts: Seq
             PlacedGoal(goal, span(*place), written[place[0]].line)
             for goal, place in zip(statement.goals, goals, strict=True)
         ),
-        any(token.kind == "name" and token.text == "or" for token in written),
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gateway.model import FACT_VOCABULARIES, Facts
 from gateway.policy.anatomy import PlacedGoal, Rule
-from gateway.policy.statements import Attribute, Comparison, Term, Text, Texts, words
+from gateway.policy.statements import Attribute, Comparison, Text, is_fixed, words
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +56,6 @@ def _asked(placed: PlacedGoal) -> Asked | None:
     if not isinstance(goal, Comparison):
         return None
     for fact, other in ((goal.left, goal.right), (goal.right, goal.left)):
-        if isinstance(fact, Attribute) and _is_fixed(other):
+        if isinstance(fact, Attribute) and is_fixed(other):
             return Asked(placed, fact.variable, fact.name, tuple(dict.fromkeys(words(other))))
     return None
-
-
-def _is_fixed(term: Term) -> bool:
-    """Whether the term is a word or a list of nothing but words."""
-    return isinstance(term, Text) or (isinstance(term, Texts) and all(isinstance(item, Text) for item in term.items))

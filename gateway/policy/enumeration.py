@@ -2,7 +2,8 @@
 
 The domain is finite: each profile of the policy in each of `SITUATIONS`. It is enumerated whole, yet few of its members
 need the engine: a policy reads facts through the sandbox only, one after the other, and where it read the same it
-decided the same. So decisions form a tree whose branches are the facts in the order in which they were read.
+decided the same. So decisions form a tree whose branches are the facts in the order in which they were read; values of
+a fact that the policy cannot tell apart (`policy.likeness`) share a branch.
 """
 
 from __future__ import annotations
@@ -13,14 +14,15 @@ from dataclasses import dataclass, field
 
 from gateway.model import Facts, Grant
 from gateway.policy.engine import Policy
+from gateway.policy.likeness import likenesses
 from gateway.policy.lint import Row
-from gateway.policy.sandbox import PolicyDefect
+from gateway.policy.sandbox import PolicyDefect, patiently
 from gateway.policy.situations import SITUATIONS, facts_in
 
 
 @dataclass(slots=True)
 class _Branch:
-    """The policy reads `fact` here, and goes on by its value."""
+    """The policy reads `fact` here, and goes on by its value, or by the first that it takes for the same."""
 
     fact: str
     ways: dict[object, _Branch | Grant] = field(default_factory=dict)
@@ -37,12 +39,13 @@ class Decisions:
         self.evaluated = 0
         """How often the engine was asked."""
         self._by_action: Mapping[str, _Branch] = defaultdict(lambda: _Branch("profile"))
+        self._alike = likenesses(policy.statements)
 
     def of(self, facts: Facts) -> Grant:
         """What `policy` opens for these facts. Raises `PolicyDefect` or an `OsoError` where it is defective."""
         node = self._by_action[facts.action]
         while True:
-            found = node.ways.get(getattr(facts, node.fact))
+            found = node.ways.get(self._way(node, facts))
             if found is None:
                 return self._evaluated(facts)
             if type(found) is Grant:
@@ -59,22 +62,28 @@ class Decisions:
         node: _Branch | Grant = self._by_action[facts.action]
         while isinstance(node, _Branch):
             names.append(node.fact)
-            node = node.ways[getattr(facts, node.fact)]
+            node = node.ways[self._way(node, facts)]
         return tuple(names)
 
+    def _way(self, node: _Branch, facts: Facts) -> object:
+        value = getattr(facts, node.fact)
+        alike = self._alike.get(node.fact)
+        return value if alike is None else alike.get(value, value)
+
     def _evaluated(self, facts: Facts) -> Grant:
-        grant, seen = self.policy.traced(facts)
+        with patiently():
+            grant, seen = self.policy.traced(facts)
         self.evaluated += 1
         node = self._by_action[facts.action]
         ahead = [name for name in seen if name != "profile"]
         for name in ahead:
             node = self._branch(node, facts, name)
-        if node.ways.setdefault(getattr(facts, node.fact), grant) is not grant:
+        if node.ways.setdefault(self._way(node, facts), grant) is not grant:
             raise PolicyDefect("the policy did not read the same facts twice in the same order")
         return grant
 
     def _branch(self, node: _Branch, facts: Facts, name: str) -> _Branch:
-        found = node.ways.setdefault(getattr(facts, node.fact), _Branch(name))
+        found = node.ways.setdefault(self._way(node, facts), _Branch(name))
         if type(found) is Grant or found.fact != name:  # type: ignore[union-attr]
             raise PolicyDefect("the policy did not read the same facts twice in the same order")
         return found  # type: ignore[return-value]

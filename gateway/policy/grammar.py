@@ -126,6 +126,7 @@ class _Statement:
         self.file = file
         self.pending = pending
         self.at = 0
+        self.alternatives = False
 
     def parse(self) -> Statement:
         place = self.now
@@ -135,7 +136,7 @@ class _Statement:
         goals = self.body() if not declares and self.word("if") else ()
         if not self.mark(";"):
             raise self.refuse(f"expected `;`, found `{self.now.text}`.{self._meant()}")
-        return Statement(name, parameters, goals, declares, place.line, place.column)
+        return Statement(name, parameters, goals, self.alternatives, declares, place.line, place.column)
 
     @property
     def now(self) -> Token:
@@ -230,7 +231,9 @@ class _Statement:
                     raise self.refuse(f"expected `)`, found `{self.now.text}`.")
             else:
                 goals.append(self.goal())
-            if not (self.word("and") or self.word("or")):
+            if self.word("or"):
+                self.alternatives = True
+            elif not self.word("and"):
                 return tuple(goals)
 
     def goal(self) -> Goal:

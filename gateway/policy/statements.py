@@ -106,6 +106,8 @@ class Statement:
     name: str
     parameters: tuple[Parameter, ...]
     goals: tuple[Goal, ...]
+    has_alternatives: bool
+    """Whether an `or` stands in its body."""
     declares: bool
     line: int
     column: int
@@ -152,6 +154,11 @@ def texts(term: Term) -> list[Text]:
     if isinstance(term, Text):
         return [term]
     return [item for item in term.items if isinstance(item, Text)] if isinstance(term, Texts) else []
+
+
+def is_fixed(term: Term) -> bool:
+    """Whether the term is a string or a list of nothing but strings."""
+    return isinstance(term, Text) or (isinstance(term, Texts) and all(isinstance(item, Text) for item in term.items))
 
 
 def word(term: Term) -> str:

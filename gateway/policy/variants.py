@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from gateway.errors import Misconfigured
 from gateway.policy.anatomy import Anatomy, Rule
 from gateway.policy.engine import Policy
+from gateway.policy.grammar import read
 from gateway.policy.layout import FILES, GATES, MATRIX
 from gateway.policy.lint import Folder
 from gateway.policy.sandbox import StrictOso
@@ -25,12 +26,20 @@ from gateway.policy.statements import (
     Variable,
     terms_of,
 )
+from gateway.policy.tokens import Unreadable
 
 
 def variant(policy: Policy, texts: Mapping[str, str]) -> Policy:
-    """`policy` with other texts. Raises `PolicyDefect` or an `OsoError` where oso does not take them."""
+    """`policy` with other texts, its statements only where they are within the grammar.
+
+    Raises `PolicyDefect` or an `OsoError` where oso does not take them.
+    """
     engine = StrictOso({name: texts[name] for name in FILES})
-    return Policy(Folder(policy.profiles, policy.rows), engine, policy.fingerprint)
+    try:
+        statements = {name: read(name, texts[name]) for name in FILES}
+    except Unreadable:  # as `not (… or …)`
+        statements = {}
+    return Policy(Folder(policy.profiles, policy.rows, statements), engine, policy.fingerprint)
 
 
 def widened(policy: Policy, texts: Mapping[str, str], rules: Anatomy) -> Policy:
@@ -53,7 +62,7 @@ def widened(policy: Policy, texts: Mapping[str, str], rules: Anatomy) -> Policy:
 
 def _lists_only_open_their_row(rules: Anatomy) -> bool:
     users = [(rule, goal) for rule in rules.rules for goal in _goals(rule) if _is_call(goal, "rubric")]
-    if len(users) != 1 or users[0][0].name != "opens" or users[0][0].has_alternatives:
+    if len(users) != 1 or users[0][0].name != "opens" or users[0][0].statement.has_alternatives:
         return False
     rule, row = users[0]
     slug, _, profiles, _ = (_name(term) for term in terms_of(row))

@@ -17,7 +17,7 @@ from gateway.errors import Misconfigured
 from gateway.policy.approval import beyond, conditions
 from gateway.policy.enumeration import Cell, Openings, openings
 from gateway.policy.loading import fingerprint
-from gateway.policy.sandbox import PolicyDefect, patiently
+from gateway.policy.sandbox import PolicyDefect
 from gateway.policy.wording import requirements
 from gateway.policy_files.approval_text import LARGEST, Approval, lines_of, understood
 from gateway.policy_files.folder import InForce, why
@@ -144,8 +144,7 @@ def opened_beyond(approval: Approval | None, in_force: InForce, opened: Openings
 def all_openings(in_force: InForce) -> Openings:
     """What the policies open in every situation. Raises `Misconfigured` where they fail when they are asked."""
     try:
-        with patiently():
-            return openings(in_force.policy)
+        return openings(in_force.policy)
     except (OsoError, PolicyDefect) as defect:
         raise Misconfigured([f"policies: they cannot be enumerated ({type(defect).__name__})."]) from None
 

@@ -13,19 +13,18 @@ from gateway.errors import Misconfigured
 from gateway.policy.enumeration import Enumerated
 from gateway.policy.enumeration import enumerated as policy_enumerated
 from gateway.policy.loading import fingerprint
-from gateway.policy.sandbox import PolicyDefect, patiently
+from gateway.policy.sandbox import PolicyDefect
 from gateway.policy_files.folder import ROUTES, load_texts
 
 
 def enumerated(texts: Mapping[str, str]) -> Enumerated:
     """What these texts open, in seconds. Raises `Misconfigured` with everything that is wrong with them."""
-    with patiently():
-        policy = load_texts(texts).policy
-        try:
-            return policy_enumerated(policy)
-        except (OsoError, PolicyDefect) as defect:
-            said = " ".join(str(defect).split())[:200]
-            raise Misconfigured([f"policies: not every situation can be decided ({said})."]) from None
+    policy = load_texts(texts).policy
+    try:
+        return policy_enumerated(policy)
+    except (OsoError, PolicyDefect) as defect:
+        said = " ".join(str(defect).split())[:200]
+        raise Misconfigured([f"policies: not every situation can be decided ({said})."]) from None
 
 
 def both_enumerated(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[Enumerated, Enumerated]:

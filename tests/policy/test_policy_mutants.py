@@ -81,7 +81,7 @@ def test_the_conditions_of_a_tangled_rule_are_found_one_by_one(texts):
         '"masp" in held',
         'not refusal(agent, [held, "and (or)"], _)',
     ]
-    assert (rule.where, rule.has_alternatives) == ("conditions.polar:3", True)
+    assert (rule.where, rule.statement.has_alternatives) == ("conditions.polar:3", True)
 
 
 # -------------------------------------------------------------------- cells
