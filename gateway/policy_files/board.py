@@ -92,7 +92,6 @@ class Board:
     def __init__(self, workers: int) -> None:
         self._accepted = Slate(LARGEST_TEXTS)
         self._standing = Slate(LARGEST_STANDING)
-        self._workers = workers
         cells = memoryview(mmap.mmap(-1, 2 * workers * _CELL)).cast("Q")
         self._taken, self._failed = cells[:workers], cells[workers:]
         self._read_standing: tuple[int, Standing] = (0, Standing())

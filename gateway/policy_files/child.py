@@ -27,9 +27,23 @@ PATIENCE: Final = 4
 """Seconds of the clock for each of the processor: a busy machine is no mistake of the policy."""
 OUT_OF_MEMORY: Final = 70
 _ENDLESS: Final = "a rule has no end, or a file is too large."
-_START: Final = (
-    "import sys; sys.path.insert(0, sys.argv[1]); from gateway.policy_files.child import main; main(*sys.argv[2:])"
-)
+_START: Final = "import sys; sys.path.insert(0, sys.argv[1]); from {module} import main; main(*sys.argv[2:])"
+
+
+def isolated(module: str, *arguments: str, asked: bytes, seconds: float) -> subprocess.CompletedProcess[bytes]:
+    """`main` of one of our modules in a process that gets `asked` and has so many seconds of the clock: without the
+    environment, and with nothing but the gateway on its path. Raises `OSError` or `subprocess.TimeoutExpired`.
+    """
+    root = str(Path(gateway.__file__).resolve().parents[1])
+    return subprocess.run(  # noqa: S603 - our own
+        [sys.executable, "-I", "-B", "-c", _START.format(module=module), root, *arguments],
+        input=asked,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ},
+        timeout=seconds,
+        check=False,
+    )
 
 
 def checked_folder(folder: Path) -> tuple[Findings, Mapping[str, str]]:
@@ -53,18 +67,9 @@ def checked(texts: Mapping[str, str], *, seconds: float = 20.0, megabytes: int =
     unwritten = [name for name, text in texts.items() if not _can_be_saved(text)]
     if unwritten:
         return Findings(tuple(Finding("files", "the file is not UTF-8; save it as UTF-8.", name) for name in unwritten))
-    root = str(Path(gateway.__file__).resolve().parents[1])
-    command = [sys.executable, "-I", "-B", "-c", _START, root, str(seconds), str(megabytes)]
+    asked = msgspec.msgpack.encode({_shown(name): text for name, text in texts.items()})
     try:
-        done = subprocess.run(  # noqa: S603 - our own
-            command,
-            input=msgspec.msgpack.encode({_shown(name): text for name, text in texts.items()}),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ},
-            timeout=seconds * PATIENCE,
-            check=False,
-        )
+        done = isolated(__name__, str(seconds), str(megabytes), asked=asked, seconds=seconds * PATIENCE)
     except subprocess.TimeoutExpired as late:
         return _ended(late.stdout or b"", f"the check did not end within {seconds * PATIENCE:.0f} seconds: {_ENDLESS}")
     except OSError as error:

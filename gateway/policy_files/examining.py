@@ -13,7 +13,7 @@ import msgspec
 
 from gateway.errors import Misconfigured
 from gateway.policy_files.approved import ApprovalRules, approval_in, unapproved
-from gateway.policy_files.child import checked
+from gateway.policy_files.child import checked, isolated
 from gateway.policy_files.folder import load_texts
 from gateway.policy_files.watching import Look, Reason
 
@@ -65,14 +65,8 @@ def _exactly_approved(folder: Path, rules: ApprovalRules, fingerprint: str) -> b
 def _compared(question: Question, seconds: float) -> Verdict:
     """What the texts open beyond what is approved: asked in a child, since to enumerate them takes seconds."""
     try:
-        done = subprocess.run(  # noqa: S603 - our own
-            [sys.executable, "-m", __name__],
-            input=msgspec.msgpack.encode(question),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=seconds,
-            check=True,
-        )
+        done = isolated(__name__, asked=msgspec.msgpack.encode(question), seconds=seconds)
+        done.check_returncode()
         told = msgspec.msgpack.decode(done.stdout, type=tuple[str, ...])
     except subprocess.TimeoutExpired:
         said = f"What is approved was not compared within {seconds:.0f} seconds."
@@ -88,12 +82,9 @@ def _why(fault: Exception) -> str:
     return getattr(fault, "strerror", None) or type(fault).__name__
 
 
-def _main() -> None:
+def main() -> None:
+    """In the child: read the question, write what is not approved."""
     question = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Question)
     rules = ApprovalRules(question.approvers, Path(question.keys) if question.keys else None)
     told = unapproved(Path(question.folder), load_texts(question.texts, proven=True), rules)
     sys.stdout.buffer.write(msgspec.msgpack.encode(told))
-
-
-if __name__ == "__main__":
-    _main()

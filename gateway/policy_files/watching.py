@@ -16,15 +16,14 @@ from typing import Final, Literal
 
 from gateway.errors import Misconfigured
 from gateway.policy.loading import fingerprint
+from gateway.policy_files.approval_text import LARGEST
+from gateway.policy_files.approved import APPROVED
 from gateway.policy_files.folder import read
 
 Reason = Literal["unreadable", "refused", "unapproved", "unchecked", "unswapped"]
 """Why a folder does not come into force: its files cannot be read; they are wrong; they open what is not approved; the
 check of them ended without a result; a worker could not take them."""
 REASONS: Final[tuple[Reason, ...]] = ("unreadable", "refused", "unapproved", "unchecked", "unswapped")
-
-APPROVAL: Final = "approved.json"
-_LARGEST_APPROVAL: Final = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +55,10 @@ def look(folder: Path) -> Look:
 def _approval(folder: Path) -> str:
     """What stands for the approval beside the policies; whether it is any good is not asked here."""
     try:
-        if not stat.S_ISREG((folder / APPROVAL).stat().st_mode):
+        if not stat.S_ISREG((folder / APPROVED).stat().st_mode):
             return "not a file"  # a pipe would be waited for
-        with (folder / APPROVAL).open("rb") as file:
-            return hashlib.sha256(file.read(_LARGEST_APPROVAL)).hexdigest()
+        with (folder / APPROVED).open("rb") as file:
+            return hashlib.sha256(file.read(LARGEST)).hexdigest()
     except OSError as error:
         return type(error).__name__
 
