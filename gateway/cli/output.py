@@ -64,7 +64,11 @@ def _print_table(columns: Sequence[str], records: Sequence[Mapping[str, Any]]) -
         table.add_column(column.replace("_", " "), overflow="fold")
     for record in records:
         table.add_row(*(Text(_cell(record[column])) for column in columns))
-    # A pipe has no width: its lines must stay whole for grep.
+    print_whole(table)
+
+
+def print_whole(table: Table) -> None:
+    """The table on standard output. A pipe has no width: its lines must stay whole for grep."""
     Console(file=sys.stdout, width=None if sys.stdout.isatty() else _UNBOUNDED).print(table)
 
 

@@ -16,22 +16,13 @@ from gateway.model import MANDATE_KINDS, Facts, Grant
 from gateway.policy.anatomy import Anatomy
 from gateway.policy.engine import Policy
 from gateway.policy.enumeration import Openings
-from gateway.policy.layout import MATRIX, PROFILES
+from gateway.policy.layout import MATRIX, PROFILES, RULE_BEHIND
 from gateway.policy.situations import EVERY, Words, facts_in, situations
 from gateway.policy.statements import words
 
 Decide = Callable[[Facts], Grant]
 CodeOf = Callable[[Grant, Facts], str]
 """The code (`GW…`) that an empty grant goes out with."""
-
-GATE_RULE: Final = {
-    "convention": "convention",
-    "engagement": "engagement",
-    "assurance": "assurance",
-    "dossier": "entrusted",
-    "refusal": "refusal",
-}
-"""Gate → the rule of the policy that shuts it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +178,7 @@ class Judge:
         if line is not None:
             kinds = " or ".join(words(line.parameters[1][0].term))
             return f"the gate dossier is shut: {line.where} lets {facts.profile} in by {kinds} only"
-        return f"the gate {gate} is shut: {self._lines(GATE_RULE.get(gate, gate))}"
+        return f"the gate {gate} is shut: {self._lines(RULE_BEHIND.get(gate, gate))}"
 
     def _lines(self, name: str) -> str:
         rules = self._rules.named(name)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 import click
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from gateway.cli.output import print_whole
 from gateway.policy.engine import Policy
 from gateway.policy.explanation import NEVER, NOT_NAMED, OPEN, SITUATION, Explanation, RubricExplained, Sees
 from gateway.policy.given_facts import written_facts
@@ -113,7 +112,7 @@ def print_explanation(
     for each in found.rubrics:
         mark = Text(said["open"], "green") if each.open else Text(said["closed"], "red")
         table.add_row(Text(each.label), mark, Text(_why(each, profile, language)))
-    _print(table)
+    print_whole(table)
 
 
 def print_who(policy: Policy, row: Row, found: Sequence[Sees], language: str) -> None:
@@ -127,7 +126,7 @@ def print_who(policy: Policy, row: Row, found: Sequence[Sees], language: str) ->
     table = _table(said["profile"], "", said["needs"])
     for each in found:
         table.add_row(each.profile, Text(each.label), Text(said["and"].join(requirements(each.bits, language))))
-    _print(table)
+    print_whole(table)
     others = [profile for profile in policy.profiles if profile not in {each.profile for each in found}]
     if others:
         click.echo(said["others"].format(", ".join(others)))
@@ -158,8 +157,3 @@ def _table(*headings: str) -> Table:
     for heading in headings:
         table.add_column(heading, overflow="fold")
     return table
-
-
-def _print(table: Table) -> None:
-    # A pipe has no width: its lines must stay whole for grep.
-    Console(file=sys.stdout, width=None if sys.stdout.isatty() else 10_000).print(table)

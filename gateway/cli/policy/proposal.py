@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from gateway.errors import Misconfigured
 from gateway.policy.difference import difference, profiles_compared, rubrics_compared
 from gateway.policy.enumeration import Enumerated, Openings
+from gateway.policy.layout import near
 from gateway.policy.lint import read_folder
 from gateway.policy_files.approval_text import Approval
 from gateway.policy_files.approved import (
@@ -167,9 +167,7 @@ def reasons_given(written: Iterable[str], openings: Iterable[str]) -> dict[str, 
             raise ValueError(f'`{text}` must be written NAME=WHY, such as "T4 enfants=decision 2026-12".')
         for name in [names.strip()] if names.strip() in known else [one.strip() for one in names.split(",")]:
             if name not in known:
-                close = difflib.get_close_matches(name, known, n=1)
-                hint = f" Did you mean `{close[0]}`?" if close else ""
-                raise ValueError(f"`{name}` is not newly opened.{hint}")
+                raise ValueError(f"`{name}` is not newly opened.{near(name, known)}")
             if name in found:
                 raise ValueError(f"`{name}` has two reasons.")
             found[name] = why.strip()

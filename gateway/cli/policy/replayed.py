@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 
 import click
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from gateway.cli.output import print_whole
 from gateway.cli.policy.recorded import day
 from gateway.policy.replay import Replayed, Tally
 from gateway.policy_files.folder import InForce
@@ -66,8 +65,7 @@ def _print_tallies(of: str, tallies: Mapping[str, Tally]) -> None:
     ranked = sorted(tallies.items(), key=lambda item: (-item[1].gained - item[1].lost, item[0]))
     for name, tally in ranked[:MOST_PARTNERS]:
         table.add_row(Text(name or "(none)"), _n(tally.lost), _n(tally.left), _n(tally.gained))
-    # A pipe has no width: its lines must stay whole.
-    Console(file=sys.stdout, width=None if sys.stdout.isatty() else 10_000).print(table)
+    print_whole(table)
     if len(ranked) > MOST_PARTNERS:
         click.echo(f"… and {len(ranked) - MOST_PARTNERS} more: --format json has them all.")
 
