@@ -518,7 +518,7 @@ def test_a_tightening_that_cannot_be_loaded_is_shouted_about_and_one_that_can_ac
     part(M, ENFANTS, '"Enfants",     ["T3"]')(path)
     more(M, "rubric(")(path)
     until(lambda: stale(gateway) == "refused", "it is shouted about", seconds=4 * PATIENCE)
-    assert "matrix.polar" in gateway.log()
+    until(lambda: "matrix.polar" in gateway.log(), "and written down, a moment later")
     found = subprocess.run(
         [sys.executable, "-m", "gateway.cli", "policy", "check", str(path), "--format", "json"],
         capture_output=True,
