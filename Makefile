@@ -9,6 +9,8 @@ SHELL := /bin/bash
 demo: $(VENV)/.demo
 	@exec $(BIN)/cafpro demo $(ARGS)
 
+# The tests start hundreds of processes: what is imported is compiled once, whatever the environment says.
+test: export PYTHONDONTWRITEBYTECODE :=
 test: $(VENV)/.test
 	$(BIN)/python -m coverage erase
 	$(BIN)/python -m coverage run -m pytest -n 2 --dist loadfile $(ARGS)

@@ -128,11 +128,6 @@ def policies_folder(settings: Settings) -> Path:
     return settings.policies.path or shipped()
 
 
-def approval_rules(settings: Settings) -> ApprovalRules:
-    """Who must have approved what is in force."""
-    return ApprovalRules(settings.policies.approvers, settings.policies.approver_keys)
-
-
 def load_approved(settings: Settings, texts: Mapping[str, str] | None = None) -> InForce:
     """The policies that the settings name, or these texts of theirs, read a moment ago.
 
@@ -140,7 +135,8 @@ def load_approved(settings: Settings, texts: Mapping[str, str] | None = None) ->
     """
     folder = policies_folder(settings)
     in_force = load_texts(read(folder) if texts is None else texts)
-    problems = unapproved(folder, in_force, approval_rules(settings))
+    rules = ApprovalRules(settings.policies.approvers, settings.policies.approver_keys)
+    problems = unapproved(folder, in_force, rules)
     if problems:
         raise Misconfigured(problems)
     return in_force

@@ -121,8 +121,9 @@ def test_the_top_level_is_as_it_was_asked_for():
 
 def every_command(command: click.Command = main, name: str = "cafpro"):
     if isinstance(command, click.Group):
-        for word, inner in command.commands.items():
-            yield from every_command(inner, f"{name} {word}")
+        ctx = click.Context(command)
+        for word in command.list_commands(ctx):
+            yield from every_command(command.get_command(ctx, word), f"{name} {word}")
     else:
         yield pytest.param(command, name, id=name)
 

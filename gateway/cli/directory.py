@@ -351,6 +351,3 @@ def list_sessions(store: Store, identifier: str | None, form: str) -> None:
 def end_sessions(store: Store, identifier: str) -> None:
     """End every session of IDENTIFIER and print how many there were."""
     click.echo(directory.end_sessions(store, identifier=identifier))
-
-
-GROUPS: Final = [partner, convention, account, mandate, objection, session]

@@ -9,10 +9,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from gateway.app import approval_rules, load_approved, policies_folder
+from gateway.app import load_approved, policies_folder
 from gateway.cli.log import SINK, Stream, write_log
 from gateway.errors import Misconfigured
 from gateway.metrics.counts import Row
+from gateway.policy_files.approved import ApprovalRules
 from gateway.policy_files.board import Accepted, Board
 from gateway.policy_files.control import Control
 from gateway.policy_files.examining import examined
@@ -57,7 +58,8 @@ def keep(
             examine=lambda found: examined(found, drafted, None),  # it decides nothing: nobody approves it
             write=Writing(settings),
         )
-    folder, rules = policies_folder(settings), approval_rules(settings)
+    folder = policies_folder(settings)
+    rules = ApprovalRules(settings.policies.approvers, settings.policies.approver_keys)
     Keeper(
         folder,
         board,

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import click
 
 import gateway
-from gateway.cli import check, demo, directory, init, selftest, serve
-from gateway.cli.policy import policy
+from gateway.cli.lazily import LazyGroup
+
+PLACES: Final = {
+    **{name: f"gateway.cli.{name}:{name}" for name in ("check", "demo", "init", "policy", "selftest", "serve")},
+    **{
+        name: f"gateway.cli.directory:{name}"
+        for name in ("account", "convention", "mandate", "objection", "partner", "session")
+    },
+}
 
 
 @click.group(
+    cls=LazyGroup,
+    places=PLACES,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     epilog="\b\nExample:\n  cafpro demo\n  cafpro init /etc/cafpro && cafpro serve --config /etc/cafpro/gateway.toml",
 )
 @click.version_option(gateway.__version__, prog_name="cafpro")
 def main() -> None:
     """The gateway between the Caf's partners and the family dossiers they may consult."""
-
-
-for command in (demo.demo, init.init, serve.serve, check.check, selftest.selftest, policy, *directory.GROUPS):
-    main.add_command(command)

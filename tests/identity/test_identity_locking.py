@@ -5,12 +5,11 @@ import os
 import sqlite3
 from functools import partial
 
-import click
 import pytest
 from click.testing import CliRunner
 from sqlalchemy import select
 
-from gateway.cli.directory import GROUPS
+from gateway.cli.main import main
 from gateway.errors import StoreUnavailable, WrongPassword
 from gateway.identity import directory, passwords
 from gateway.identity.failures import LOCKED_AFTER
@@ -214,7 +213,7 @@ def test_the_list_shows_the_lock_and_a_command_lifts_it(town, quick, tmp_path, m
     monkeypatch.chdir(tmp_path)
 
     def cafpro(*words, status=0):
-        done = CliRunner().invoke(click.Group("cafpro", commands=GROUPS), words, catch_exceptions=False)
+        done = CliRunner().invoke(main, words, catch_exceptions=False)
         assert done.exit_code == status, done.output
         return done.stdout if status == 0 else done.stderr
 

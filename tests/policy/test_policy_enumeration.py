@@ -1,6 +1,7 @@
 """The whole domain, enumerated: what the tree of decisions says is what the engine says, and descriptions are exact."""
 
 import os
+from collections.abc import Mapping
 
 import pytest
 from hypothesis import given, settings
@@ -99,6 +100,8 @@ def test_a_description_with_a_word_that_is_none_describes_nothing(box):
 class Fickle:
     """A policy that reads other facts each time."""
 
+    statements: Mapping = {}
+
     def __init__(self):
         self.asked = 0
 
@@ -117,6 +120,8 @@ def test_a_policy_that_does_not_read_alike_twice_is_a_defect_and_not_a_guess(eve
 
 class Timed:
     """A policy that notes how long oso may take for a question."""
+
+    statements: Mapping = {}
 
     def __init__(self):
         self.limits = []

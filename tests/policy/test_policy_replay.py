@@ -1,6 +1,7 @@
 """Past consultations decided again: what is counted is what plain counting finds, and what cannot be said is not."""
 
 from collections import Counter
+from collections.abc import Mapping
 
 import pytest
 from hypothesis import given, settings
@@ -80,6 +81,7 @@ def test_what_cannot_be_replayed_is_counted_with_its_reason(policy, draft):
 
 class Broken:
     fingerprint = "broken"
+    statements: Mapping = {}
 
     def traced(self, _facts):
         raise PolicyDefect("it fails")

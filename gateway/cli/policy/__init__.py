@@ -2,43 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import click
 
-from gateway.cli.policy import (
-    approve,
-    check,
-    diff,
-    explain,
-    key,
-    matrix,
-    reload,
-    replay,
-    rollback,
-    shadow,
-    test,
-    unused,
-    verify,
+from gateway.cli.lazily import LazyGroup
+
+COMMANDS: Final = (
+    *("approve", "check", "diff", "explain", "key", "matrix", "reload"),
+    *("replay", "rollback", "shadow", "test", "unused", "verify"),
 )
 
 
-@click.group()
+@click.group(cls=LazyGroup, places={name: f"{__name__}.{name}:{name}" for name in COMMANDS})
 def policy() -> None:
     """The policies: who sees what."""
-
-
-for command in (
-    check.check,
-    matrix.matrix,
-    diff.diff,
-    test.test,
-    reload.reload,
-    shadow.shadow,
-    approve.approve,
-    key.key,
-    rollback.rollback,
-    verify.verify,
-    explain.explain,
-    replay.replay,
-    unused.unused,
-):
-    policy.add_command(command)

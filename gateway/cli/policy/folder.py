@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 
 from gateway import settings as settings_module
-from gateway.app import approval_rules
 from gateway.policy_files.approved import ApprovalRules
 from gateway.policy_files.folder import shipped
 
@@ -25,5 +24,6 @@ def rules(config: Path | None) -> ApprovalRules:
     """Who must approve, by the configuration (or `gateway.toml` here); without one, anybody."""
     here = Path("gateway.toml")
     if config is not None or here.is_file():
-        return approval_rules(settings_module.load(config or here, os.environ))
+        policies = settings_module.load(config or here, os.environ).policies
+        return ApprovalRules(policies.approvers, policies.approver_keys)
     return ApprovalRules()
