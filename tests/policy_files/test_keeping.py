@@ -7,9 +7,11 @@ from collections import Counter
 
 import pytest
 import structlog
+from cachetools import FIFOCache
 from msgspec.structs import replace
 
 from gateway.metrics.layout import RELOADS
+from gateway.policy import engine
 from gateway.policy.canaries import MOST
 from gateway.policy_files import following
 from gateway.policy_files.board import Accepted, Board
@@ -282,6 +284,7 @@ def test_a_worker_that_begins_later_takes_what_is_newest(place):
 
 def test_what_was_decided_before_is_decided_beforehand(place, monkeypatch):
     monkeypatch.setattr(following, "WARM_SECONDS", 60.0)  # however busy the machine is
+    monkeypatch.setattr(engine, "_decisions", FIFOCache(engine.DECISIONS_KEPT))  # whatever other tests have decided
     old = place.followers[0].current.in_force.policy
     asked = [replace(MOST, profile=f"T{n}") for n in (1, 2, 3)]
     for facts in asked:
