@@ -24,6 +24,7 @@ from gateway.policy_files.board import Standing
 from gateway.policy_files.folder import Current, InForce, load_texts, read, shipped
 from gateway.policy_files.shadow import Seen
 from gateway.proxy.answers import STATUS_LINES, Answer, Exit, Headers, always_sent, new_entry
+from gateway.proxy.assertion import Asserting, assertion_key
 from gateway.proxy.credentials import Door
 from gateway.proxy.fetch import Backend
 from gateway.proxy.forwarded import Forwarded
@@ -74,6 +75,7 @@ def create_app(
         policies=current,
         backend=Backend(settings.upstream, row),
         mark=DossierMark(record_key(settings.record.key_file), settings.identity.caisse),
+        asserting=asserting_of(settings),
         way_out=way_out,
         row=row,
         unclassified=Unclassified(),
@@ -151,6 +153,14 @@ def limits_of(settings: Settings) -> Limits:
         failures=Rate(asked.failures_per_minute, asked.failures_burst),
         log_ins=Rate(asked.log_ins_per_minute, asked.log_ins_burst),
     )
+
+
+def asserting_of(settings: Settings) -> Asserting | None:
+    """What tells the backend who asks, where the settings want it told. Raises `Misconfigured`."""
+    file = settings.upstream.assertion_key_file
+    if file is None:
+        return None
+    return Asserting(assertion_key(file), issuer=settings.server.public_url, audience=settings.upstream.url)
 
 
 def record_key(file: Path) -> bytes:

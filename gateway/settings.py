@@ -63,6 +63,7 @@ class Upstream(Struct, frozen=True, kw_only=True):
     ca: Path | None = None
     client_certificate: Path | None = None
     client_key: Path | None = None
+    assertion_key_file: Path | None = None
 
 
 class Limits(Struct, frozen=True, kw_only=True):

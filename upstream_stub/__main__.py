@@ -6,16 +6,20 @@ import argparse
 import signal
 import socket
 import sys
+from pathlib import Path
 from types import FrameType
 
+from joserfc.errors import JoseError
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from upstream_stub.app import create_app
+from upstream_stub.assertions import Asking, Assertions
 
 EXAMPLE = """\
 example:
   python -m upstream_stub --port 9000
   curl http://127.0.0.1:9000/dossiers/9990001
+  python -m upstream_stub --port 9000 --assertion-key assertion.pub
 """
 
 
@@ -39,7 +43,14 @@ def main() -> None:
     except OSError as problem:
         raise SystemExit(f"upstream stub: cannot listen on {options.host}:{options.port}: {problem}") from None
     port = listener.getsockname()[1]
-    server = make_server(options.host, port, create_app(), threaded=True, request_handler=Handler, fd=listener.detach())
+    app = create_app()
+    if options.assertion_key:
+        try:
+            audience = options.audience or f"http://{options.host}:{port}"
+            app = create_app(Assertions(options.assertion_key, audience), say)
+        except (OSError, ValueError, JoseError) as problem:
+            raise SystemExit(f"upstream stub: {options.assertion_key} holds no public key: {problem}") from None
+    server = make_server(options.host, port, app, threaded=True, request_handler=Handler, fd=listener.detach())
     print(f"upstream stub on http://{options.host}:{port}", flush=True)
     server.serve_forever()
 
@@ -53,7 +64,16 @@ def parse_options() -> argparse.Namespace:
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=9000, help="port; 0 takes a free one (default: %(default)s)")
+    parser.add_argument(
+        "--assertion-key", type=Path, metavar="FILE", help="public key: answer only whom the gateway vouches for"
+    )
+    parser.add_argument("--audience", metavar="URL", help="what the gateway calls us (default: our address)")
     return parser.parse_args()
+
+
+def say(asking: Asking) -> None:
+    who = f"{asking.identifier} of {asking.partner} as {asking.profile}"
+    print(f"{asking.dossier} for {who}, request {asking.request_id}", flush=True)
 
 
 def leave(signum: int, frame: FrameType | None) -> None:

@@ -7,12 +7,16 @@
 | `GET /dossiers/{numero}/{attestations,courriers,declarations}/{reference}.pdf` | the document |
 | `GET`, `POST /dossiers/{numero}/messages` | its messages; one more: `{"texte", "auteur"}` |
 | `GET /etat` | `{"etat": "ok"}` |
+
+Where it is given `Assertions`, a dossier is for whom a good one says that they ask for it: 401 where there is none, 403
+where it is about another dossier.
 """
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Callable
 from http import HTTPStatus
 from threading import Lock
 from typing import Any
@@ -20,6 +24,7 @@ from typing import Any
 from flask import Flask, Response, abort, request
 from werkzeug.exceptions import HTTPException
 
+from upstream_stub.assertions import HEADER, Asking, Assertions
 from upstream_stub.documents import document_pdf
 from upstream_stub.dossiers import dossier_text, rubric_text
 from upstream_stub.writing import json_text
@@ -29,12 +34,23 @@ Message = dict[str, Any]
 REFERENCE = re.compile(r"[0-9a-z-]{1,32}")
 
 
-def create_app() -> Flask:
-    """A backend with all its dossiers and no message yet."""
+def create_app(assertions: Assertions | None = None, told: Callable[[Asking], None] = lambda asking: None) -> Flask:
+    """A backend with all its dossiers and no message yet. It wants `assertions`, if given, and `told` is who asks."""
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = 64 * 1024
     messages: defaultdict[str, list[Message]] = defaultdict(list)
     writing = Lock()
+
+    @app.before_request
+    def known() -> None:
+        if assertions is None or not request.path.startswith("/dossiers/"):
+            return
+        asking = assertions.asking(request.headers.get(HEADER))
+        if asking is None:
+            abort(HTTPStatus.UNAUTHORIZED)
+        if asking.dossier != request.path.split("/")[2]:
+            abort(HTTPStatus.FORBIDDEN)
+        told(asking)
 
     @app.get("/dossiers/<numero>")
     def whole_dossier(numero: str) -> Response:

@@ -30,6 +30,7 @@ def exposed(settings: Settings, config: Path, environ: Mapping[str, str]) -> Ite
         ("metrics.token_file", settings.metrics.token_file),
         ("server.tls_key", settings.server.tls_key),
         ("upstream.client_key", settings.upstream.client_key),
+        ("upstream.assertion_key_file", settings.upstream.assertion_key_file),
     ):
         if file and _permits(file, stat.S_IROTH | stat.S_IWOTH):
             yield f"{setting}: {file} may be read or changed by everyone on this machine. Write: chmod o-rwx {file}"
@@ -75,6 +76,7 @@ def _folders(settings: Settings, config: Path) -> Iterator[str]:
         ("the configuration", settings.folder / config.name),
         ("upstream.ca", settings.upstream.ca),
         ("upstream.client_key", settings.upstream.client_key),
+        ("upstream.assertion_key_file", settings.upstream.assertion_key_file),
         ("server.tls_key", settings.server.tls_key),
         ("metrics.token_file", settings.metrics.token_file),
         ("record.key_file", settings.record.key_file),

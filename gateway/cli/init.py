@@ -19,10 +19,13 @@ from gateway.identity.store import open_store
 from gateway.policy.lint import FILES
 from gateway.policy_files.approved import APPROVED
 from gateway.policy_files.folder import ROUTES, shipped
+from gateway.proxy.assertion import new_key
 from gateway.record.journal import open_journal
 
 CONFIGURATION: Final = "gateway.toml"
 KEY: Final = "record.key"
+ASSERTION_KEY: Final = "assertion.key"
+PUBLIC_KEY: Final = "assertion.pub"
 
 TEMPLATE: Final = """\
 # The gateway's settings. Every key can be overridden by the environment: CAFPRO_SERVER__BIND for [server] bind.
@@ -54,6 +57,8 @@ url = "{upstream}"            # the existing backend
 # ca = "backend-ca.pem"       # otherwise the public authorities
 # client_certificate = "gateway.pem"
 # client_key = "gateway.key"
+# assertion_key_file = "assertion.key"   # tells the backend who asks, signed, in X-Cafpro-Assertion; the backend
+                              # checks it with assertion.pub
 
 [limits]                      # in all processes together; more is refused with 429 and Retry-After
 # agent_per_minute = 600      # requests of one agent, once the burst is used up
@@ -101,7 +106,7 @@ def furnish(
     caisse: str,
     policies: Path,
 ) -> Path:
-    """Make `folder`: settings, a fresh key (0600), a copy of the policies with their tests, approval, drafts and kit,
+    """Make `folder`: settings, fresh keys (0600), a copy of the policies with their tests, approval, drafts and kit,
     and empty databases; or nothing at all.
 
     Returns the settings' file. Raises `FileExistsError` where the folder has anything in it, `Misconfigured` where the
@@ -116,6 +121,9 @@ def furnish(
         text = TEMPLATE.format(bind=bind, public_url=public_url, upstream=upstream, caisse=caisse)
         _write_secret(made / CONFIGURATION, text)
         _write_secret(made / KEY, secrets.token_hex(32) + "\n")
+        private, public = new_key()
+        _write_secret(made / ASSERTION_KEY, private)
+        (made / PUBLIC_KEY).write_text(public)
         names = (*FILES, ROUTES, APPROVED, "README.md")
         others = (file for pattern in ("tests/*.toml", "kit/*", "drafts/*/*") for file in policies.glob(pattern))
         for file in (*(policies / name for name in names), *others):
@@ -146,7 +154,7 @@ def _write_secret(file: Path, text: str) -> None:
 @click.option("--upstream", default="http://127.0.0.1:9000", show_default=True, help="The existing backend.")
 @click.option("--caisse", default="851", show_default=True, help="Three digits: the caisse that is served.")
 def init(folder: Path, bind: str, public_url: str, upstream: str, caisse: str) -> None:
-    """Make FOLDER ready: settings explained, a fresh key, the policies, an empty directory and record."""
+    """Make FOLDER ready: settings explained, fresh keys, the policies, an empty directory and record."""
     try:
         configuration = furnish(
             folder.absolute(),

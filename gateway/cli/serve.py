@@ -13,7 +13,7 @@ import click
 
 from gateway import settings as settings_module
 from gateway.api.metrics import scrape_token
-from gateway.app import OWN, create_app, limits_of, load_approved, record_key
+from gateway.app import OWN, asserting_of, create_app, limits_of, load_approved, record_key
 from gateway.cli.guarding import exposed, unusable, why
 from gateway.cli.keeping import Teller, keep, put_up
 from gateway.cli.log import SINK, Stream, write_log
@@ -59,6 +59,7 @@ def problems_at_start(settings: Settings, config: Path) -> list[str]:
     for part in (
         lambda: load_approved(settings),
         lambda: record_key(settings.record.key_file),
+        lambda: asserting_of(settings),
         lambda: open_store(settings.store.url).close(),
         lambda: open_journal(settings.record.url).close(),
         lambda: own_tls(settings),

@@ -17,6 +17,7 @@ from gateway.policy.matrix import column
 from gateway.policy_files.folder import Current, InForce
 from gateway.policy_files.shadow import Seen
 from gateway.proxy.answers import STATUS_LINES, Answer, Exit, new_entry
+from gateway.proxy.assertion import HEADER, Asserting
 from gateway.proxy.authorise import refusal_of
 from gateway.proxy.fetch import Backend, Document
 from gateway.proxy.identify import Caller, Reception
@@ -38,16 +39,18 @@ class Story:
         policies: Current,
         backend: Backend,
         mark: DossierMark,
+        asserting: Asserting | None,
         way_out: Exit,
         row: Row,
         unclassified: Callable[[str, tuple[str, ...]], None],
         seen: Seen | None = None,
     ) -> None:
-        """`seen` is told what is decided: for whoever compares a draft."""
+        """`asserting` tells the backend who asks, `seen` is told what is decided: for whoever compares a draft."""
         self._policies = policies
         self._reception = reception
         self._backend = backend
         self._mark = mark
+        self._asserting = asserting
         self._exit = way_out
         self._row = row
         self._unclassified = unclassified
@@ -65,7 +68,7 @@ class Story:
         caller = self._reception.identify(environ, entry)
         request = self.parse(environ, policies, entry)
         grant = self.authorise(caller, request, policies, entry)
-        document = self.fetch(request)
+        document = self.fetch(caller, request, entry)
         return self.redact(document, request, grant, policies, entry)
 
     def parse(self, environ: Mapping[str, Any], policies: InForce, entry: Entry) -> Request:
@@ -98,11 +101,14 @@ class Story:
             raise NotOpen("nothing this route answers is open")
         return grant
 
-    def fetch(self, request: Request) -> Document:
-        """The backend's answer. What a backend sends too late, behind an earlier answer, can be taken for the next one:
-        an answer that does not say whose it is has a connection of its own."""
+    def fetch(self, caller: Caller, request: Request, entry: Entry) -> Document:
+        """The backend's answer, to a request that says who asks. What a backend sends too late, behind an earlier
+        answer, can be taken for the next one: an answer that does not say whose it is has a connection of its own."""
+        headers = request.upstream_headers
+        if self._asserting is not None:
+            headers[HEADER] = self._asserting.of(caller.agent, request.number, request_id=entry.request_id, at=entry.at)
         alone = not request.route.tells_whose
-        return self._backend.fetch(request.path, request.upstream_headers, alone=alone, about=request.number)
+        return self._backend.fetch(request.path, headers, alone=alone, about=request.number)
 
     def redact(self, document: Document, request: Request, grant: Grant, policies: InForce, entry: Entry) -> Answer:
         """The open parts, as the backend wrote them."""

@@ -42,7 +42,7 @@ def caf(cafpro, tmp_path) -> Path:
         text = text.replace(f"# {name}", name)
     for name, file in (("ca", "server.pem"), ("client_certificate", "client.pem"), ("client_key", "client.key")):
         text = re.sub(rf'# {name} = "[^"]*"', f'{name} = "{file}"', text)
-    text = text.replace("# token_file", "token_file")
+    text = text.replace("# token_file", "token_file").replace("# assertion_key_file", "assertion_key_file")
     (folder / "gateway.toml").write_text(text)
     return folder
 
@@ -58,6 +58,7 @@ SECRET_FILES = {
     "scrape.token": "metrics.token_file",
     "server.key": "server.tls_key",
     "client.key": "upstream.client_key",
+    "assertion.key": "upstream.assertion_key_file",
 }
 
 
@@ -117,7 +118,16 @@ def apart(folder: Path) -> None:
     text = text.replace("# approver_keys", "approver_keys")
     (folder / "approvers").mkdir(0o755)
     make_pair(folder / "m.durand.key", folder / "approvers" / "m.durand.pem")
-    for name in ("record.key", "scrape.token", "server.key", "client.key", "server.pem", "cafpro.db", "record.db"):
+    for name in (
+        "record.key",
+        "scrape.token",
+        "server.key",
+        "client.key",
+        "assertion.key",
+        "server.pem",
+        "cafpro.db",
+        "record.db",
+    ):
         (folder / f"of-{name}").mkdir(0o755)
         (folder / name).rename(folder / f"of-{name}" / name)
         text = text.replace(f'"{name}"', f'"of-{name}/{name}"').replace(f":///{name}", f":///of-{name}/{name}")
@@ -130,6 +140,7 @@ DECIDING = {
     "of-scrape.token": ("metrics.token_file", 0o755),
     "of-server.key": ("server.tls_key", 0o755),
     "of-client.key": ("upstream.client_key", 0o755),
+    "of-assertion.key": ("upstream.assertion_key_file", 0o755),
     "of-server.pem": ("upstream.ca", 0o755),
     "of-cafpro.db": ("store.url", 0o755),
     "of-record.db": ("record.url", 0o755),
@@ -175,7 +186,8 @@ def test_a_folder_that_holds_several_is_one_problem_and_so_is_the_folder_of_a_li
     caf.chmod(0o777)
     [problem] = problems(caf)
     assert problem.startswith(
-        "the configuration, upstream.ca, upstream.client_key, server.tls_key, metrics.token_file, record.key_file, "
+        "the configuration, upstream.ca, upstream.client_key, upstream.assertion_key_file, server.tls_key, "
+        "metrics.token_file, record.key_file, "
         f"store.url, record.url: {caf} may be changed by everyone on this machine."
     )
     caf.chmod(0o755)

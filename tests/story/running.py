@@ -485,10 +485,10 @@ class Backend:
 
 
 @contextlib.contextmanager
-def stub_backend(folder: Path) -> Iterator[str]:
-    """The stub backend's address while its process runs."""
+def stub_backend(folder: Path, *options: str) -> Iterator[str]:
+    """The stub backend's address while its process runs, with these options; what it says is in `stub.log`."""
     port = free_port()
-    process = Process(["upstream_stub", "--port", str(port)], folder / "stub.log")
+    process = Process(["upstream_stub", "--port", str(port), *options], folder / "stub.log")
     try:
         process.answers(f"http://127.0.0.1:{port}/etat")
         yield f"http://127.0.0.1:{port}"
