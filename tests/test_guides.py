@@ -69,7 +69,7 @@ def test_the_first_two_commands_of_the_readme_are_targets_of_the_makefile():
 
 
 def test_the_readmes_gateway_is_made_checked_served_and_filled(shell):
-    making, filling = blocks(ROOT / "README.md")[1:3]
+    making, filling, upgrading = blocks(ROOT / "README.md")[1:4]
     ready = [line for line in making.splitlines() if "serve" not in line]
     serve = next(line.split("#")[0].strip() for line in making.splitlines() if "serve" in line)
     made = shell("\n".join(ready))
@@ -85,8 +85,9 @@ def test_the_readmes_gateway_is_made_checked_served_and_filled(shell):
                 assert time.monotonic() < until
                 assert gateway.poll() is None
                 time.sleep(0.1)
-        filled = shell(filling)
-        assert filled.returncode == 0, filled.stderr
+        for text in (filling, upgrading):
+            done = shell(text)
+            assert done.returncode == 0, done.stderr
     finally:
         gateway.send_signal(signal.SIGINT)
         assert gateway.wait(30) == 0

@@ -10,7 +10,9 @@ import gateway
 from gateway.cli.lazily import LazyGroup
 
 PLACES: Final = {
-    **{name: f"gateway.cli.{name}:{name}" for name in ("check", "demo", "init", "policy", "selftest", "serve")},
+    **{
+        name: f"gateway.cli.{name}:{name}" for name in ("check", "demo", "init", "policy", "selftest", "serve", "store")
+    },
     **{
         name: f"gateway.cli.directory:{name}"
         for name in ("account", "convention", "mandate", "objection", "partner", "session")

@@ -7,14 +7,15 @@ import sqlite3
 import stat
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 from urllib.parse import quote
 
 import sqlalchemy
-from sqlalchemy import Inspector, MetaData, NullPool, event
+from sqlalchemy import Connection, MetaData, NullPool, event, insert
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from gateway.database.connections import BUSY_MS, Database
+from gateway.database.history import History, Standing, inspected, lacking, standing
 from gateway.errors import Misconfigured, StoreUnavailable
 from gateway.loop.loop import current_task
 
@@ -27,24 +28,51 @@ _PRAGMAS: Final = (
 )
 PAUSE: Final = 0.1
 """Seconds between two attempts at a server that is away. Each costs a thread, and there is one for every request."""
-_CREATION: Final = 0x0CAF
-"""Key of the PostgreSQL advisory lock under which one process at a time creates the tables."""
+_TABLES: Final = 0x0CAF
+"""Key of the PostgreSQL advisory lock under which one process at a time makes or changes tables."""
 
 
-def open_database(url: str, tables: MetaData, *, setting: str) -> Database:
+def open_database(url: str, tables: MetaData, *, setting: str, history: History | None = None) -> Database:
     """The database at `url`, with `tables` made where there are none. `setting` names the URL in problems.
 
     `url` is `sqlite:///FILE` (the file is made, readable by its owner alone) or `postgresql+psycopg://…`. Open one
     in each process, after any fork. Raises `Misconfigured` when it cannot be used; a password in `url` is not shown.
+
+    With a `history`, a database at another of its revisions than the last is refused and left as it is. Without one,
+    single tables that are missing are made, too.
+    """
+    database, name = connected(url, setting=setting)
+    try:
+        if history is None:
+            _make_missing(database, tables)
+        else:
+            _stand_at_head(database, tables, history)
+        with database.read() as connection:
+            problems = lacking(inspected(connection), {each.name: each.c.keys() for each in tables.tables.values()})
+        if problems:
+            raise _Unusable(f"holds other tables than Cafpro's: {' '.join(problems)}")
+    except StoreUnavailable as failure:
+        database.close()
+        raise Misconfigured([f"{setting}: {name} cannot be used: {failure.because}."]) from None
+    except _Unusable as problem:
+        database.close()
+        raise Misconfigured([f"{setting}: {name} {problem}"]) from None
+    return database
+
+
+def connected(url: str, *, setting: str, make: bool = True) -> tuple[Database, str]:
+    """The database at `url`, whatever it holds, and its name for people. A file is made unless `make` forbids it.
+
+    Raises `Misconfigured`, of a server only where `url` cannot be meant: it has not been asked yet.
     """
     try:
         parsed = sqlalchemy.make_url(url)
         if parsed.drivername in ("sqlite", "sqlite+pysqlite"):
-            return _ready(_file(parsed), tables, name=str(parsed.database))
+            return _file(parsed, make=make), str(parsed.database)
         if parsed.drivername in ("postgresql", "postgresql+psycopg"):
             server = parsed.set(drivername="postgresql+psycopg")
             # Without its options: a password can stand there, too.
-            return _ready(_server(server), tables, name=server.set(query={}).render_as_string(hide_password=True))
+            return _server(server), server.set(query={}).render_as_string(hide_password=True)
         raise _Unusable("must begin with sqlite:/// or postgresql+psycopg://.")
     except (ArgumentError, ValueError):
         raise Misconfigured([f"{setting}: is not a database URL such as sqlite:///cafpro.db."]) from None
@@ -52,16 +80,24 @@ def open_database(url: str, tables: MetaData, *, setting: str) -> Database:
         raise Misconfigured([f"{setting}: {problem}"]) from None
 
 
+def alone(database: Database, connection: Connection) -> None:
+    """Wait until no other process makes or changes tables here, and keep others waiting until the transaction ends. On
+    a file, `change` has seen to that.
+    """
+    if database.file is None:
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_TABLES})")
+
+
 class _Unusable(Exception):
     """The end of a sentence that begins with the setting's name."""
 
 
-def _file(url: sqlalchemy.URL) -> Database:
+def _file(url: sqlalchemy.URL, *, make: bool) -> Database:
     if url.database in (None, "", ":memory:") or url.host or url.query:
         raise _Unusable("must name one file, such as sqlite:///cafpro.db, without options.")
     file = Path(str(url.database)).absolute()
     try:
-        _make_private(file)
+        _make_private(file, make=make)
     except OSError as error:
         raise _Unusable(f"{file} cannot be opened ({error.strerror}).") from None
     # `mode=rw`: a file that disappears while the gateway runs must be an error, never a new and empty directory.
@@ -118,9 +154,9 @@ class _Knocking:
             raise
 
 
-def _make_private(file: Path) -> None:
-    """Make `file` where there is none, and close it to everyone but its owner."""
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def _make_private(file: Path, *, make: bool) -> None:
+    """Make `file` where there is none and `make` allows it, and close it to everyone but its owner."""
+    descriptor = os.open(file, os.O_RDWR | (os.O_CREAT if make else 0) | os.O_CLOEXEC, 0o600)
     try:
         status = os.fstat(descriptor)
         if stat.S_IMODE(status.st_mode) != 0o600 and status.st_uid in (os.geteuid(), 0):
@@ -129,39 +165,43 @@ def _make_private(file: Path) -> None:
         os.close(descriptor)
 
 
-def _ready(database: Database, tables: MetaData, *, name: str) -> Database:
-    try:
-        if _missing_tables(database, tables):
-            with database.change() as connection:
-                if database.file is None:
-                    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_CREATION})")
+def _make_missing(database: Database, tables: MetaData) -> None:
+    with database.read() as connection:
+        if set(tables.tables) <= set(inspected(connection).get_table_names()):
+            return
+    with database.change() as connection:
+        alone(database, connection)
+        tables.create_all(connection)
+
+
+def _stand_at_head(database: Database, tables: MetaData, history: History) -> None:
+    """Make everything at once where there is nothing. Raises `_Unusable` where the database is not at the head."""
+    with database.read() as connection:
+        found = standing(connection, history)
+    if found.empty:
+        with database.change() as connection:
+            alone(database, connection)
+            # Again: another process may have been faster.
+            found = standing(connection, history)
+            if found.empty:
+                versions = history.versions()
                 tables.create_all(connection)
-        problems = _missing_columns(database, tables)
-    except StoreUnavailable as failure:
-        database.close()
-        raise _Unusable(f"{name} cannot be used: {failure.because}.") from None
-    if problems:
-        database.close()
-        raise _Unusable(f"{name} holds other tables than Cafpro's: {' '.join(problems)}")
-    return database
+                versions.create(connection, checkfirst=True)
+                connection.execute(insert(versions).values(version_num=history.head))
+                return
+    if found.problems:
+        raise _Unusable(f"holds other tables than Cafpro's: {' '.join(found.problems)}")
+    if found.revision != history.head:
+        _refuse(found, history)
 
 
-def _missing_tables(database: Database, tables: MetaData) -> bool:
-    with database.read() as connection:
-        return not set(tables.tables) <= set(_inspected(connection).get_table_names())
-
-
-def _missing_columns(database: Database, tables: MetaData) -> list[str]:
-    problems: list[str] = []
-    with database.read() as connection:
-        inspector = _inspected(connection)
-        for name, table in tables.tables.items():
-            missing = set(table.c.keys()) - {column["name"] for column in inspector.get_columns(name)}
-            if missing:
-                problems.append(f"table {name} lacks {', '.join(sorted(missing))}.")
-    return problems
-
-
-def _inspected(connection: Any) -> Inspector:
-    inspector: Inspector = sqlalchemy.inspect(connection)
-    return inspector
+def _refuse(found: Standing, history: History) -> NoReturn:
+    if history.is_known(found.revision):
+        raise _Unusable(
+            f"is at revision {found.revision or 'none'} and this version of Cafpro wants {history.head}: write "
+            "`cafpro store upgrade` with the same --config, which changes the tables and keeps what is in them."
+        )
+    raise _Unusable(
+        f"is at revision {found.revision}, which a later version of Cafpro has made: this version is too old for it "
+        f"(it knows {history.head})."
+    )

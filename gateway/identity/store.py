@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gateway.database.connections import Database
+from gateway.database.history import DIRECTORY
 from gateway.database.opening import open_database
 from gateway.identity.tables import METADATA
 
@@ -11,5 +12,7 @@ Store = Database
 
 
 def open_store(url: str) -> Store:
-    """The directory at `url`, its tables made where there are none: see `open_database`."""
-    return open_database(url, METADATA, setting="store.url")
+    """The directory at `url`, made where there is none, and refused at another revision than this version's: see
+    `open_database`.
+    """
+    return open_database(url, METADATA, setting="store.url", history=DIRECTORY)

@@ -1,0 +1,1 @@
+"""The revisions of the directory's tables, as Alembic carries them out: see `gateway.database.migrating`."""

@@ -1,0 +1,341 @@
+"""A store made by any version is brought to this one's tables and back, whole or not at all, on both databases."""
+
+import contextlib
+import json
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import sqlalchemy
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from click.testing import CliRunner
+
+from gateway.cli.main import main
+from gateway.database import migrating
+from gateway.database.history import DIRECTORY
+from gateway.errors import Misconfigured
+from gateway.identity import directory
+from gateway.identity.sessions import sign_in
+from gateway.identity.store import open_store
+from gateway.identity.tables import METADATA
+from gateway.settings import Identity
+
+FIRST = Path(__file__).with_name("first")
+"""What the first version made, before there were revisions: typed from it, not from ours."""
+ROOT = Path(__file__).parents[2]
+NOON = datetime(2026, 6, 15, 10, 0, tzinfo=UTC)
+CONFIGURATION = """
+[upstream]
+url = "http://127.0.0.1:9000"
+[record]
+key_file = "record.key"
+[store]
+url = "{url}"
+[identity]
+caisse = "691"
+"""
+
+
+class Kept:
+    """A database of one of the two kinds, looked at with no code of ours."""
+
+    def __init__(self, url):
+        self.url = url
+        self.kind = url.partition(":")[0].partition("+")[0]
+        self._engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
+
+    def run(self, text):
+        if self.kind == "sqlite":
+            with contextlib.closing(sqlite3.connect(self.url.removeprefix("sqlite:///"))) as connection:
+                connection.executescript(text)
+        else:
+            with self._engine.begin() as connection:
+                connection.exec_driver_sql(text)
+
+    def first(self):
+        """Make it what the first version made, with agents in it."""
+        self.run((FIRST / f"{self.kind}.sql").read_text())
+        return self
+
+    def rows(self):
+        """Every row of the first version's tables, in the columns that it had."""
+        with self._engine.connect() as connection:
+            return {
+                table: sorted(map(repr, connection.exec_driver_sql(f"SELECT {', '.join(names.split())} FROM {table}")))
+                for table, names in DIRECTORY.first.items()
+            }
+
+    def shape(self):
+        """Its tables as the database describes them, the columns in their order."""
+        with self._engine.connect() as connection:
+            inspector = sqlalchemy.inspect(connection)
+            shape = {
+                table: (
+                    [
+                        (each["name"], str(each["type"]), each["nullable"], each["default"])
+                        for each in inspector.get_columns(table)
+                    ],
+                    inspector.get_pk_constraint(table),
+                    sorted(inspector.get_foreign_keys(table), key=repr),
+                    sorted(inspector.get_unique_constraints(table), key=repr),
+                    sorted(inspector.get_indexes(table), key=repr),
+                )
+                for table in inspector.get_table_names()
+            }
+            if self.kind == "sqlite":
+                shape["without rowid"] = sorted(
+                    name
+                    for name, without in connection.exec_driver_sql("SELECT name, wr FROM pragma_table_list")
+                    if without
+                )
+        return shape
+
+    def revision(self):
+        with self._engine.connect() as connection:
+            return connection.exec_driver_sql("SELECT version_num FROM directory_version").scalar()
+
+    def differences(self):
+        with self._engine.connect() as connection:
+            options = {"version_table": DIRECTORY.table, "target_metadata": METADATA, "compare_type": True}
+            return compare_metadata(MigrationContext.configure(connection, opts=options), METADATA)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def kind(request):
+    return request.param
+
+
+@pytest.fixture
+def fresh(kind, tmp_path, request):
+    """Makes empty databases of this kind."""
+    made = []
+
+    def another():
+        if kind == "sqlite":
+            return Kept(f"sqlite:///{tmp_path / f'store{len(made)}.db'}")
+        made.append(request.getfixturevalue("server").empty_database())
+        return Kept(made[-1])
+
+    yield another
+    for url in made:
+        request.getfixturevalue("server").remove(url)
+
+
+@pytest.fixture
+def cafpro(tmp_path, monkeypatch):
+    """What a command prints, standard error after standard output, on this store."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "record.key").write_bytes(os.urandom(32))
+
+    def run(kept, *words, status=0):
+        (tmp_path / "gateway.toml").write_text(CONFIGURATION.format(url=kept.url))
+        result = CliRunner().invoke(main, words, catch_exceptions=False)
+        assert result.exit_code == status, result.output
+        return result.output
+
+    return run
+
+
+def process(*words, folder):
+    return subprocess.Popen(
+        [sys.executable, *words],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+# What there is.
+
+
+def test_the_history_names_every_revision_in_its_order():
+    scripts = ScriptDirectory(str(migrating.PLACE))
+    assert tuple(script.revision for script in reversed(list(scripts.walk_revisions()))) == DIRECTORY.revisions
+    for script in scripts.walk_revisions():
+        assert script.doc.endswith("."), f"{script.revision} says what it does"
+
+
+def test_every_module_of_a_revision_is_in_the_package():
+    listed = (ROOT / "setup.cfg").read_text()
+    for name in ("migrations", "migrations.versions"):
+        assert f"    gateway.database.{name}\n" in listed
+
+
+def test_an_empty_store_is_made_at_the_last_revision_at_once(fresh):
+    kept = fresh()
+    open_store(kept.url).close()
+    assert kept.revision() == DIRECTORY.head
+    assert kept.differences() == []
+
+
+def test_tables_made_at_once_are_those_that_the_revisions_make(fresh, cafpro):
+    made, grown, empty = fresh(), fresh().first(), fresh()
+    open_store(made.url).close()
+    if empty.kind == "sqlite":
+        empty.run("")
+    for kept in (grown, empty):
+        cafpro(kept, "store", "upgrade")
+        assert kept.differences() == []
+        assert kept.shape() == made.shape()
+
+
+# From the first version.
+
+
+def test_a_store_of_the_first_version_keeps_everything(fresh, cafpro):
+    kept = fresh().first()
+    before = kept.rows()
+    cafpro(kept, "store", "upgrade")
+    assert kept.rows() == before
+    assert kept.revision() == DIRECTORY.head
+    with contextlib.closing(open_store(kept.url)) as store:
+        rules = Identity(caisse="691")
+        assert sign_in(store, rules, identifier="m.martin", password="Correct-horse-26", now=NOON).agent.profile == "T9"
+        directory.add_partner(store, name="Udaf", kind="external")
+    assert "nothing to do" in cafpro(kept, "store", "upgrade")
+
+
+def test_a_store_from_before_there_were_failures_is_completed(fresh, cafpro):
+    kept = fresh().first()
+    kept.run("DROP TABLE failure")
+    cafpro(kept, "store", "upgrade")
+    assert kept.differences() == []
+    open_store(kept.url).close()
+
+
+def test_another_programs_tables_are_left_alone(fresh, cafpro):
+    kept = fresh()
+    kept.run("CREATE TABLE account (id INTEGER, owner TEXT)")
+    said = "holds other tables than Cafpro's: table account lacks engagement_signed_at"
+    with pytest.raises(Misconfigured, match=said):
+        open_store(kept.url)
+    assert said in cafpro(kept, "store", "upgrade", status=2)
+    assert "other tables than Cafpro's: table account" in cafpro(kept, "store", "current", status=1)
+    assert list(kept.shape())[:1] == ["account"]
+
+
+# Which version may work with it.
+
+
+def test_a_store_of_a_later_version_is_refused_in_a_sentence(fresh, cafpro):
+    kept = fresh()
+    open_store(kept.url).close()
+    kept.run("UPDATE directory_version SET version_num = '0999'")
+    for words in (("partner", "list"), ("check",)):
+        said = cafpro(kept, *words, status=1)
+        assert "at revision 0999, which a later version of Cafpro has made: this version is too old for it" in said
+    for words in (("store", "upgrade"), ("store", "downgrade", "0001", "--yes")):
+        assert "at revision 0999, which a later version of Cafpro made" in cafpro(kept, *words, status=2)
+    assert kept.revision() == "0999"
+
+
+def test_current_says_where_the_store_is(fresh, cafpro):
+    kept = fresh()
+    if kept.kind == "sqlite":
+        assert "cannot be opened (No such file or directory)" in cafpro(kept, "store", "current", status=1)
+        assert not Path(kept.url.removeprefix("sqlite:///")).exists()
+        kept.run("")
+    assert "no table yet" in cafpro(kept, "store", "current", status=1)
+    cafpro(kept, "store", "upgrade")
+    assert f"revision {DIRECTORY.head}, the one that this version wants." in cafpro(kept, "store", "current")
+    told = json.loads(cafpro(kept, "store", "current", "--format", "json"))
+    assert told == {"revision": DIRECTORY.head, "wanted": DIRECTORY.head, "at_head": True, "problems": []}
+
+
+def test_a_start_at_the_right_revision_imports_nothing_of_alembic(fresh, tmp_path):
+    kept = fresh()
+    open_store(kept.url).close()
+    script = (
+        "import sys; import gateway.app, gateway.cli.serve\nfrom gateway.identity.store import open_store\n"
+        "open_store(sys.argv[1]).close()\n"
+        "print(sorted(name for name in sys.modules if name.split('.')[0] in ('alembic', 'mako')))"
+    )
+    running = process("-c", script, kept.url, folder=tmp_path)
+    assert running.communicate(timeout=60) == ("[]\n", "")
+
+
+def test_a_file_stays_its_owners_alone_and_keeps_its_journal(tmp_path, cafpro):
+    kept = Kept(f"sqlite:///{tmp_path / 'store.db'}").first()
+    (tmp_path / "store.db").chmod(0o644)
+    cafpro(kept, "store", "upgrade")
+    assert stat.S_IMODE((tmp_path / "store.db").stat().st_mode) == 0o600
+    with contextlib.closing(sqlite3.connect(tmp_path / "store.db")) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+# Whole or not at all, and once.
+
+UPGRADE = """
+import sys
+from gateway.database import migrating
+from gateway.database.history import DIRECTORY
+from gateway.database.opening import connected
+database, _ = connected(sys.argv[1], setting="store.url")
+print("ready", flush=True)
+way = migrating.upgrade(database, DIRECTORY, to=DIRECTORY.head)
+print(len(way.steps))
+"""
+"""As `cafpro store upgrade` does, and says when it begins."""
+
+BREAK = """
+import os
+from sqlalchemy import Engine, event
+@event.listens_for(Engine, "after_cursor_execute")
+def die(connection, cursor, statement, *rest):
+    if statement.lstrip().startswith(sys.argv[2]):
+        os._exit(9)
+"""
+"""The power fails after the first statement that begins so."""
+
+
+@contextlib.contextmanager
+def occupied(kept):
+    """Nobody else can change the tables meanwhile."""
+    if kept.kind == "sqlite":
+        locker = sqlite3.connect(kept.url.removeprefix("sqlite:///"), isolation_level=None)
+        locker.execute("BEGIN IMMEDIATE")
+    else:
+        locker = kept._engine.connect()
+        locker.exec_driver_sql("SELECT pg_advisory_xact_lock(3247)")
+    yield
+    locker.close()
+
+
+def test_of_two_that_upgrade_at_once_one_does_and_both_are_right(fresh, tmp_path):
+    kept = fresh().first()
+    before = kept.rows()
+    with occupied(kept):
+        both = [process("-c", UPGRADE, kept.url, folder=tmp_path) for _ in range(2)]
+        assert [each.stdout.readline() for each in both] == ["ready\n"] * 2
+    said = [each.communicate(timeout=60) for each in both]
+    assert [error for _, error in said] == ["", ""]
+    assert sorted(int(done) for done, _ in said) == [0, len(DIRECTORY.revisions) - 1]
+    assert kept.rows() == before
+    assert kept.differences() == []
+
+
+@pytest.mark.parametrize("statement", ["CREATE TABLE", "INSERT INTO directory_version"])
+def test_a_crash_in_the_middle_leaves_the_store_as_it_was(fresh, tmp_path, statement):
+    kept = fresh().first()
+    before, shape = kept.rows(), kept.shape()
+    running = process(
+        "-c", UPGRADE.replace("import sys", "import sys" + BREAK, 1), kept.url, statement, folder=tmp_path
+    )
+    assert running.communicate(timeout=60) == ("ready\n", "")
+    assert running.returncode == 9
+    assert kept.rows() == before
+    assert kept.shape() == shape
+    again = process("-c", UPGRADE, kept.url, folder=tmp_path)
+    assert again.communicate(timeout=60)[1] == ""
+    assert kept.rows() == before
+    assert kept.differences() == []
