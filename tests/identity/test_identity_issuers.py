@@ -1,0 +1,160 @@
+"""The file of issuers: what is wrong with it is said all at once, each with its place."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from gateway.errors import Misconfigured
+from gateway.identity.issuers import TEMPLATE, believed, load_issuers
+from tests.story.providers import MAKE, public
+from tests.story.running import certify
+
+ENTRY = """\
+[[issuer]]
+issuer = "https://idp.example"
+audience = "https://cafpro.example"
+jwks_url = "https://idp.example/jwks"
+algorithms = ["ES256"]
+partner = "Udaf"
+"""
+
+
+def problems(folder: Path, text: str) -> list[str]:
+    file = folder / "issuers.toml"
+    file.write_text(text, "utf-8")
+    try:
+        load_issuers(file)
+    except Misconfigured as error:
+        return [problem.removeprefix(f"{file}").removeprefix(", issuer 1: ") for problem in error.problems]
+    return []
+
+
+def test_an_entry_is_read_whole(tmp_path):
+    (tmp_path / "issuers.toml").write_text(ENTRY)
+    [issuer] = load_issuers(tmp_path / "issuers.toml")
+    assert (issuer.issuer, issuer.account_claim, issuer.profile_claim) == ("https://idp.example", "sub", None)
+    assert issuer.keys_at() == "https://idp.example/jwks"
+
+
+def test_the_example_that_init_writes_names_nobody_and_is_right_without_its_marks(tmp_path):
+    assert problems(tmp_path, TEMPLATE) == [": names no issuer. Write [[issuer]]."]
+    text = re.sub(r"^# (?=[a-z_]+ = |\[\[?issuer|\")", "", TEMPLATE, flags=re.MULTILINE)
+    # Of the two ways to say whose agents they are, one; and no file that is not there.
+    certify(tmp_path, "idp-ca")
+    text = re.sub(r"^partner = .*\n", "", text, flags=re.MULTILINE)
+    assert problems(tmp_path, text) == []
+    [issuer] = load_issuers(tmp_path / "issuers.toml")
+    assert issuer.profiles == {"AGENT-INSTRUCTEUR": "T4"}
+    assert issuer.partners == {"22850001600015": "Département de la Vendée"}
+    for field in issuer.__struct_fields__:
+        assert field in TEMPLATE
+
+
+WRONG = {
+    "nothing": ("", [": names no issuer. Write [[issuer]]."]),
+    "a table that is none": ("issuer = 1\n", [": names no issuer. Write [[issuer]]."]),
+    "one table": (ENTRY.replace("[[issuer]]", "[issuer]"), [": names no issuer. Write [[issuer]]."]),
+    "another key beside": ("x = 1\n" + ENTRY, [": unknown key `x`. Write [[issuer]]."]),
+    "all of it": (
+        '[[issuer]]\nisuer = "x"\naudience = 1\nalgorithms = []\n',
+        [
+            "unknown key `isuer`. Did you mean `issuer`?",
+            "audience: Expected `str`, got `int`.",
+            "algorithms: Expected `array` of length >= 1.",
+            "issuer is missing.",
+        ],
+    ),
+    "a secret between two": (
+        ENTRY.replace("ES256", "HS256"),
+        [
+            "algorithms: must be among ES256, ES384, RS256, PS256, Ed25519, EdDSA: only those have a key that need not "
+            "be secret."
+        ],
+    ),
+    "no algorithm": (ENTRY.replace("ES256", "none"), ["algorithms: must be among"]),
+    "in small letters": (ENTRY.replace("ES256", "es256"), ["algorithms: must be among"]),
+    "keys in clear": (
+        ENTRY.replace("https://idp.example/jwks", "http://idp.example/jwks"),
+        ["jwks_url: must begin with https: whoever stands between could put a key of their own there."],
+    ),
+    "keys from a file's address": (
+        ENTRY.replace("https://idp.example/jwks", "file:///etc/jwks"),
+        ["jwks_url: must look like https://host/path."],
+    ),
+    "keys behind a password": (
+        ENTRY.replace("https://idp.example/jwks", "https://a:b@idp.example/jwks"),
+        ["jwks_url: must not contain a user, a password or a fragment."],
+    ),
+    "keys nowhere": (ENTRY.replace("jwks_url", "#"), ["give jwks_url or jwks_file, one of them."]),
+    "keys in no file": (
+        ENTRY.replace('jwks_url = "https://idp.example/jwks"', 'jwks_file = "none.json"'),
+        ["jwks_file: "],
+    ),
+    "whom to trust, in clear": (
+        ENTRY.replace("https://idp.example/jwks", "http://127.0.0.1/jwks") + 'ca = "none.pem"\n',
+        ["ca: goes with a jwks_url that begins with https.", "ca: "],
+    ),
+    "nobody's": (ENTRY.replace("partner =", "# partner ="), ["give partner or partner_claim, one of them."]),
+    "two ways to say whose": (
+        ENTRY + 'partner_claim = "siret"\n[issuer.partners]\n"1" = "Udaf"\n',
+        ["give partner or partner_claim, one of them."],
+    ),
+    "a claim without a table": (
+        ENTRY + 'profile_claim = "pagm"\n',
+        ["profile_claim and [issuer.profiles] go together: give both or neither."],
+    ),
+    "a table without a claim": (
+        ENTRY + '[issuer.profiles]\n"A" = "T1"\n',
+        ["profile_claim and [issuer.profiles] go together: give both or neither."],
+    ),
+    "a profile that is none": (
+        ENTRY + 'profile_claim = "pagm"\n[issuer.profiles]\n"A" = "T17"\n',
+        ["profiles: 'A' must mean a profile, written T1 to T16."],
+    ),
+    "an account named by a date": (ENTRY + 'account_claim = "exp"\n', ["account_claim: exp names nobody."]),
+    "one issuer twice": (ENTRY + ENTRY, [", issuer 2: issuer: another [[issuer]] has the same."]),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), WRONG.values(), ids=WRONG)
+def test_what_is_wrong_is_said_all_at_once(tmp_path, text, expected):
+    found = problems(tmp_path, text)
+    assert len(found) == len(expected), found
+    for problem, begins in zip(found, expected, strict=True):
+        assert problem.startswith(begins)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:8080/k", "http://[::1]/k", "http://localhost/k", "https://idp.example/k?p=x"]
+)
+def test_keys_may_come_in_clear_from_this_machine_only(tmp_path, url):
+    assert problems(tmp_path, ENTRY.replace("https://idp.example/jwks", url)) == []
+
+
+@pytest.mark.parametrize("text", ["\xff", "[[issuer]", "a = 1\na = 2"])
+def test_what_is_not_toml_is_one_problem(tmp_path, text):
+    file = tmp_path / "issuers.toml"
+    file.write_bytes(text.encode("latin-1"))
+    with pytest.raises(Misconfigured, match=r"issuers\.toml is not TOML"):
+        load_issuers(file)
+    with pytest.raises(Misconfigured, match="cannot be read"):
+        load_issuers(tmp_path)
+
+
+def test_a_key_file_must_hold_a_key_of_use_and_all_files_that_decide_are_named(tmp_path):
+    text = ENTRY.replace('jwks_url = "https://idp.example/jwks"', 'jwks_file = "idp.json"')
+    key = MAKE["ES256"]()
+    for content, expected in (
+        ("{}", ["is not a JSON Web Key Set of at most 64 KB."]),
+        (json.dumps({"keys": [public(MAKE["RS256"](), "a")]}), ["holds no key with a name (kid) for ES256."]),
+        (json.dumps({"keys": [public(key, "a")]}) + " " * 65_536, ["is not a JSON Web Key Set of at most 64 KB."]),
+        (json.dumps({"keys": [public(key, "a")]}), []),
+    ):
+        (tmp_path / "idp.json").write_text(content)
+        found = problems(tmp_path, text)
+        assert [problem.partition("idp.json ")[2] for problem in found] == expected
+    assert list(believed(tmp_path / "issuers.toml")) == [tmp_path / "issuers.toml", tmp_path / "idp.json"]
+    (tmp_path / "issuers.toml").write_text("")
+    assert list(believed(tmp_path / "issuers.toml")) == [tmp_path / "issuers.toml"]
