@@ -7,6 +7,7 @@ parser safe: 8 000 nested brackets end the process, 50 000 terms hold it for a m
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Final, TypeVar
 
@@ -36,6 +37,9 @@ LONGEST_STATEMENT: Final = 2_000
 
 Item = TypeVar("Item")
 
+_ENGINES_OWN: Final = re.compile(r"_.*[0-9]")
+"""oso calls the value of `agent.convention` `_value_7` in a rule, and `_` `_8`: whoever wrote such a name would
+ask about that fact, and nobody who reads the rule would see it."""
 RESERVED: Final = frozenset(
     (
         *("new", "debug", "print", "cut", "forall", "matches", "isa", "mod", "rem", "true", "false", "nil"),
@@ -173,6 +177,8 @@ class _Statement:
             raise self.refuse(f"`{token.text}` may not stand here.")
         if token.text.startswith("__"):
             raise self.refuse("names beginning with two underscores are refused.")
+        if _ENGINES_OWN.fullmatch(token.text):
+            raise self.refuse("a name that begins with `_` must not end with a digit: such names are the engine's own.")
         self.at += 1
         return token.text
 

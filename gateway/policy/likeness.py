@@ -18,6 +18,7 @@ from gateway.policy.statements import (
     Goal,
     Statement,
     Term,
+    Text,
     Texts,
     Variable,
     is_fixed,
@@ -67,45 +68,44 @@ def _words_asked(fact: Attribute, goal: Goal, rule: Statement, rules: Sequence[S
     """The words that `goal` holds `fact` against; None where it does, or may do, anything else with it."""
     if not isinstance(goal, Comparison):
         return None
-    if fact.name != "mandates":
-        fixed = _fixed(goal.right if fact is goal.left else goal.left)
-        asks = fact is goal.left if goal.operator == "in" else not _is_list(goal)
-        return fixed if asks else None
-    if goal.operator != "in" or fact is not goal.right:
-        return None
-    if isinstance(goal.left, Variable):
-        return _drawn(goal.left.name, rule, rules)
-    return _fixed(goal.left)
+    other = goal.right if fact is goal.left else goal.left
+    if fact.name == "mandates":
+        if goal.operator != "in" or fact is goal.left:
+            return None
+        return _drawn(other.name, goal, rule, rules) if isinstance(other, Variable) else _one(other)
+    if goal.operator == "=":
+        return _one(other)
+    return _list(other) if fact is goal.left else None
 
 
-def _is_list(goal: Comparison) -> bool:
-    return any(isinstance(side, Texts) for side in (goal.left, goal.right))
+def _drawn(name: str, asking: Goal, rule: Statement, rules: Sequence[Statement]) -> frozenset[str] | None:
+    """The words that a variable can be when `rule` comes to `asking`: those of a list that it was `in` before, be it
+    written there or in the facts of a table, as in `dossiers(agent.profile, kinds, _) and kind in kinds`.
 
-
-def _drawn(name: str, rule: Statement, rules: Sequence[Statement]) -> frozenset[str] | None:
-    """The words that a variable can be where everything that `rule` asks for holds: those of a list that it is also
-    `in`, be it written there or in the facts of a table, as in `dossiers(agent.profile, kinds, _) and kind in kinds`.
+    Before, not behind: a variable that is free there is each mandate in turn, and what is asked of each, and read for
+    it, is another thing for other mandates.
     """
     if rule.has_alternatives or name == "_":
         return None
-    for goal in rule.goals:
+    before = next(at for at, goal in enumerate(rule.goals) if goal is asking)
+    for at, goal in enumerate(rule.goals[:before]):
         if isinstance(goal, Comparison) and goal.operator == "in" and _is(goal.left, name):
-            found = _fixed(goal.right)
+            found = _list(goal.right)
             if found is None and isinstance(goal.right, Variable):
-                found = _tabled(goal.right.name, rule, rules)
+                found = _tabled(goal.right.name, rule.goals[:at], rules)
             if found is not None:
                 return found
     return None
 
 
-def _tabled(name: str, rule: Statement, rules: Sequence[Statement]) -> frozenset[str] | None:
+def _tabled(name: str, before: Sequence[Goal], rules: Sequence[Statement]) -> frozenset[str] | None:
     """The words of all the lists that a variable can be, where it is a place of a table that states facts only."""
-    for goal in rule.goals:
+    for goal in before:
         places = [at for at, given in enumerate(goal.arguments) if _is(given, name)] if isinstance(goal, Call) else []
         lines = [other for other in rules if isinstance(goal, Call) and other.name == goal.name]
         if name == "_" or not places or not lines or not all(_states_fact(line, places[0]) for line in lines):
             continue
-        listed = [_fixed(line.parameters[places[0]].term) for line in lines]
+        listed = [_list(line.parameters[places[0]].term) for line in lines]
         if None not in listed:
             return frozenset(chain.from_iterable(some for some in listed if some is not None))
     return None
@@ -115,8 +115,12 @@ def _states_fact(line: Statement, place: int) -> bool:
     return line.is_fact and len(line.parameters) > place
 
 
-def _fixed(term: Term) -> frozenset[str] | None:
-    return frozenset(words(term)) if is_fixed(term) else None
+def _one(term: Term) -> frozenset[str] | None:
+    return frozenset((term.value,)) if isinstance(term, Text) else None
+
+
+def _list(term: Term) -> frozenset[str] | None:
+    return frozenset(words(term)) if isinstance(term, Texts) and is_fixed(term) else None
 
 
 def _is(term: Term, name: str) -> bool:

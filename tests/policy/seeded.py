@@ -150,6 +150,7 @@ MISTAKES: Final[Mapping[str, Mistake]] = {
     "a way out: the format of a string": check(C, IN_FORCE, 'if x = "{0.__class__}".format(agent)', "found `.`"),
     "a way out: a new object": check(C, IN_FORCE, 'if x = new Agent("T1")', "`new` may not stand here"),
     "a way out: a method of the agent": check(C, IN_FORCE, 'if agent.profile.startswith("T")', "facts are read, never called"),
+    "a way out: the engine's own name for a fact": also(C, '\nentrusted(agent: Agent, dossier: Dossier, "tenants") if\n  agent.profile = "T10" and dossier.objection = "none" and\n  agent.assurance in ["password", "second_factor", "federated"] and _value_11 in ["federated"];\n', "a name that begins with `_` must not end with a digit"),
     "a way out: overwriting a frozen fact": check(C, IN_FORCE, 'if object.__setattr__(agent, "profile", "T1")', "names beginning with two underscores are refused"),
     "a way out: a question that runs at load": also(G, '\n?= allow_field(_, "consult", _, "rsa");\n', "a question (`?=`) is never asked of a policy"),
     "a way out: print": check(C, IN_FORCE, "if print(agent)", "`print` may not stand here"),

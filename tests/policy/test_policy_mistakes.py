@@ -131,6 +131,8 @@ MISTAKES = {
     "a fact of a fact": (C, IN_FORCE, 'agent.partner.kind = "caf"', "conditions.polar:5: facts are read, never called"),
     "a fact whose name is computed": (C, IN_FORCE, 'agent.("convention") = "in_force"', "conditions.polar:5: expected the name of a fact, found `(`."),
     "a name of Python's": (C, IN_FORCE, 'agent.__class__ = "x"', "conditions.polar:5: names beginning with two underscores are refused."),
+    "the engine's own name for a fact": (C, IN_FORCE, '"in_force" = agent.convention and _value_3 in ["in_force"]', "conditions.polar:5: a name that begins with `_` must not end with a digit: such names are the engine's own."),
+    "the engine's own name for a place": (C, IN_FORCE, 'agent.convention = "in_force" and dossiers(_, _7, _)', "conditions.polar:5: a name that begins with `_` must not end with a digit: such names are the engine's own."),
     "a variable with two underscores": (C, IN_FORCE, '__x = "in_force"', "conditions.polar:5: names beginning with two underscores are refused."),
     "a class of oso's": (C, IN_FORCE, "x in String.__subclasses__()", 'conditions.polar:5: `String` must be written between double quotes: "String".'),
     "a text that formats": (C, IN_FORCE, '"{0.__class__}".format(agent) = "x"', "conditions.polar:5: expected `=` or `in`, found `.`."),
