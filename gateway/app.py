@@ -15,6 +15,7 @@ from gateway.api.metrics import Metrics, scrape_token
 from gateway.api.openapi import OpenApi
 from gateway.api.session import SessionApi, as_flask, seconds_to_hold
 from gateway.errors import BadRequest, Fault, MethodNotAllowed, Misconfigured, NoSuchRoute, Refusal
+from gateway.identity.issuers import load_issuers
 from gateway.identity.store import open_store
 from gateway.limits.limits import Limits, Rate
 from gateway.loop.waiting import Aside, pause
@@ -29,6 +30,7 @@ from gateway.proxy.credentials import Door
 from gateway.proxy.fetch import Backend
 from gateway.proxy.forwarded import Forwarded
 from gateway.proxy.identify import Reception
+from gateway.proxy.providers import tokens_of
 from gateway.proxy.story import Story
 from gateway.proxy.unclassified import Unclassified
 from gateway.record.entry import DossierMark, Entry
@@ -68,7 +70,9 @@ def create_app(
     store = open_store(settings.store.url)
     journal = open_journal(settings.record.url)
     door = Door(settings.server.public_url, settings.server.hosts)
-    reception = Reception(door, store, settings.identity, limits or limits_of(settings))
+    issuers = settings.identity.issuers
+    tokens = tokens_of(load_issuers(issuers)) if issuers else None
+    reception = Reception(door, store, settings.identity, limits or limits_of(settings), tokens)
     way_out = Exit(Recorder(journal.write, row.recorded), row, secure=door.secure)
     story = Story(
         reception=reception,

@@ -114,6 +114,15 @@ class ProfileNotHeld(Refusal):
     said = "Indiquez l'un des profils attribués à votre compte."
 
 
+class HeldElsewhere(Refusal):
+    """A log-out by a token of an identity provider: it is good until its end, and nothing here can change that."""
+
+    code = "GW113"
+    status = 409
+    title = "Session tenue ailleurs"
+    said = "Votre session est tenue par votre organisme : c'est auprès de lui qu'elle se termine."
+
+
 class BadRequest(Refusal):
     code = "GW201"
     status = 400

@@ -42,7 +42,7 @@ LOG_IN_REFUSALS: Final = (
     *(errors.TooManyRequests, errors.StoreUnavailable, *ANYWHERE),
 )
 WHO_REFUSALS: Final = (errors.BadRequest, errors.UndeclaredParameter, *IDENTIFYING, *ANYWHERE)
-LOG_OUT_REFUSALS: Final = (*WHO_REFUSALS, errors.ForeignOrigin)
+LOG_OUT_REFUSALS: Final = (*WHO_REFUSALS, errors.ForeignOrigin, errors.HeldElsewhere)
 DESCRIBED_REFUSALS: Final = (errors.TooManyRequests, *ANYWHERE)
 METRICS_REFUSALS: Final = (errors.NotSignedIn, errors.TooManyRequests, *ANYWHERE)
 
@@ -50,7 +50,8 @@ ABOUT: Final = f"""\
 The gateway's own addresses. HEAD is answered wherever GET is, with the same headers.
 
 Every other address is the backend's, with the backend's own paths and documents, which this description leaves to it:
-each needs a session, answers what the policies open to the agent's profile, and refuses with the problems below.
+each needs a session or a token, answers what the policies open to the agent's profile, and refuses with the problems
+below.
 
 Every answer carries {", ".join(f"`{name}`" for name, _ in ALWAYS_SENT)}. A request that is not HTTP as it is accepted
 (malformed, too large a head, another version) is answered 400, 413, 431 or 505 without a body, and the connection is
@@ -97,7 +98,12 @@ def description(door: Door, *, metrics: bool) -> Json:
         "/-/openapi.json": {"get": _itself()},
     }
     schemes: Json = {
-        "bearer": {"type": "http", "scheme": "bearer", "description": "The `token` that the log-in told."},
+        "bearer": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "The `token` that the log-in told; or a JSON Web Token of the agent's organisation, where "
+            "its identity provider is known here.",
+        },
         "cookie": {
             "type": "apiKey",
             "in": "cookie",
@@ -157,7 +163,8 @@ def _log_out() -> Json:
     return {
         "operationId": "logOut",
         "summary": "Log out",
-        "description": "The token is worth nothing from now on.",
+        "description": "The token is worth nothing from now on. One of an identity provider stays good until its end, "
+        "and is refused here.",
         "security": [{"bearer": []}, {"cookie": [], "change": []}],
         "responses": {"204": {"description": "The session is over."}, **_problems(LOG_OUT_REFUSALS)},
     }

@@ -13,14 +13,14 @@ import msgspec
 from flask import Blueprint, Response, request
 
 from gateway.api.bodies import read_body
-from gateway.errors import BadRequest, UnsupportedBody
+from gateway.errors import BadRequest, HeldElsewhere, UnsupportedBody
 from gateway.identity import sessions
 from gateway.identity.refusals import GuessNotNoted, LogInRefused, ProfileRefused
 from gateway.policy.matrix import column
 from gateway.policy_files.folder import InForce
 from gateway.proxy.answers import Answer, Exit, new_entry
 from gateway.proxy.credentials import csrf_token
-from gateway.proxy.identify import Reception
+from gateway.proxy.identify import Reception, is_federated
 from gateway.proxy.parse import query
 from gateway.record.entry import Entry
 
@@ -137,12 +137,14 @@ class SessionApi:
         return _json(200, shown)
 
     def log_out(self, environ: Mapping[str, Any], entry: Entry) -> Answer:
-        """204; the token is worth nothing from now on."""
+        """204; the token is worth nothing from now on. 409 for a token of an identity provider, which stays good."""
         entry.act = "log_out"
         credentials = self.reception.identify(environ, entry).credentials
         self.reception.door.check_host(environ)
         self.reception.door.check_change(environ, credentials)
         query(environ)
+        if is_federated(credentials):
+            raise HeldElsewhere("a token of an identity provider has no session here")
         sessions.sign_out(self.reception.store, credentials.token)
         return Answer(204, b"", (self.reception.door.set_cookie("", 0),))
 

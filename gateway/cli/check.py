@@ -12,7 +12,9 @@ from gateway import settings as settings_module
 from gateway.cli.serve import problems_at_start
 from gateway.cli.speaking import FOUND
 from gateway.errors import Misconfigured
+from gateway.identity.issuers import load_issuers
 from gateway.proxy.fetch import Backend
+from gateway.proxy.providers import troubles
 
 
 @click.command(epilog="\b\nExample:\n  cafpro check --config /etc/cafpro/gateway.toml")
@@ -26,6 +28,8 @@ def check(config: Path, form: str) -> None:
         trouble = Backend(settings.upstream).reachable()
         if trouble:
             problems.append(f"upstream.url: nothing answers at {settings.upstream.url} ({trouble}).")
+        if settings.identity.issuers:
+            problems += _providers(settings.identity.issuers)
     except Misconfigured as error:
         problems = list(error.problems)
     if form == "json":
@@ -36,3 +40,11 @@ def check(config: Path, form: str) -> None:
         click.echo(f"{config}: ready to serve.")
     if problems:
         raise SystemExit(FOUND)
+
+
+def _providers(file: Path) -> list[str]:
+    """What keeps the identity providers of this file from being asked. What is wrong with the file is said already."""
+    try:
+        return troubles(load_issuers(file))
+    except Misconfigured:
+        return []

@@ -12,6 +12,7 @@ from pathlib import Path
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from gateway.identity.issuers import believed
 from gateway.policy_files.approved import APPROVED
 from gateway.policy_files.folder import ROUTES, shipped
 from gateway.policy_files.signatures import SUFFIX
@@ -42,10 +43,18 @@ def exposed(settings: Settings, config: Path, environ: Mapping[str, str]) -> Ite
         yield f"{config}: may be changed by everyone on this machine. Write: chmod o-rwx {config}"
     if settings.upstream.ca and _permits(settings.upstream.ca, stat.S_IWOTH):
         yield f"upstream.ca: {_changed_by_everyone(settings.upstream.ca)}"
+    for file in _issuers(settings):
+        if _permits(file, stat.S_IWOTH):
+            yield f"identity.issuers: {_changed_by_everyone(file)}"
     yield from _policies(settings.policies.path or shipped())
     if settings.policies.approver_keys:
         yield from _approvers(settings.policies.approver_keys)
     yield from _folders(settings, config)
+
+
+def _issuers(settings: Settings) -> Iterator[Path]:
+    """Whoever may change one of these may be anyone."""
+    return believed(settings.identity.issuers) if settings.identity.issuers else iter(())
 
 
 def _policies(folder: Path) -> Iterator[str]:
@@ -81,6 +90,7 @@ def _folders(settings: Settings, config: Path) -> Iterator[str]:
         ("metrics.token_file", settings.metrics.token_file),
         ("record.key_file", settings.record.key_file),
         ("policies.approver_keys", settings.policies.approver_keys),
+        *(("identity.issuers", file) for file in _issuers(settings)),
         ("store.url", _database_file(settings.store.url)),
         ("record.url", _database_file(settings.record.url)),
     ):

@@ -15,6 +15,7 @@ import click
 from gateway import settings
 from gateway.cli.speaking import MISUSE, leave
 from gateway.errors import Misconfigured
+from gateway.identity import issuers
 from gateway.identity.store import open_store
 from gateway.policy.lint import FILES
 from gateway.policy_files.approved import APPROVED
@@ -26,6 +27,7 @@ CONFIGURATION: Final = "gateway.toml"
 KEY: Final = "record.key"
 ASSERTION_KEY: Final = "assertion.key"
 PUBLIC_KEY: Final = "assertion.pub"
+ISSUERS: Final = "issuers.toml"
 
 TEMPLATE: Final = """\
 # The gateway's settings. Every key can be overridden by the environment: CAFPRO_SERVER__BIND for [server] bind.
@@ -94,6 +96,7 @@ caisse = "{caisse}"                # three digits; a convention with another cai
 # idle_minutes = 30
 # session_hours = 10
 # sessions_at_once = 20            # of one account; beyond them the one that was used longest ago ends
+# issuers = "issuers.toml"         # organisations whose identity provider says who their agents are, by bearer token
 """
 
 
@@ -124,6 +127,7 @@ def furnish(
         private, public = new_key()
         _write_secret(made / ASSERTION_KEY, private)
         (made / PUBLIC_KEY).write_text(public)
+        _write_secret(made / ISSUERS, issuers.TEMPLATE)
         names = (*FILES, ROUTES, APPROVED, "README.md")
         others = (file for pattern in ("tests/*.toml", "kit/*", "drafts/*/*") for file in policies.glob(pattern))
         for file in (*(policies / name for name in names), *others):
@@ -141,7 +145,7 @@ def furnish(
 
 
 def _write_secret(file: Path, text: str) -> None:
-    """A file that is its owner's alone: a key, or settings that may hold a database's password."""
+    """A file that is its owner's alone: a key, settings that may hold a database's password, whom we believe."""
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
         opened.write(text)

@@ -19,6 +19,7 @@ from gateway.cli.keeping import Teller, keep, put_up
 from gateway.cli.log import SINK, Stream, write_log
 from gateway.cli.speaking import leave
 from gateway.errors import Busy, Misconfigured
+from gateway.identity.issuers import load_issuers
 from gateway.identity.store import open_store
 from gateway.limits.limits import Limits
 from gateway.metrics.counts import Counts, Row
@@ -60,6 +61,7 @@ def problems_at_start(settings: Settings, config: Path) -> list[str]:
         lambda: load_approved(settings),
         lambda: record_key(settings.record.key_file),
         lambda: asserting_of(settings),
+        lambda: settings.identity.issuers and load_issuers(settings.identity.issuers),
         lambda: open_store(settings.store.url).close(),
         lambda: open_journal(settings.record.url).close(),
         lambda: own_tls(settings),

@@ -1,7 +1,8 @@
-"""Which session a request claims: the token of its bearer header or of its cookie, believed about nothing else.
+"""What a request claims: the token of its bearer header or of its cookie, believed about nothing else.
 
-The server may have folded or joined headers (`X_A` over `X-A`, two `Authorization` with a comma): a token has one
-exact shape, so that anything joined or decorated is refused.
+The server may have folded or joined headers (`X_A` over `X-A`, two `Authorization` with a comma): a session's token has
+one exact shape, and one of an identity provider three parts of one alphabet, so that anything joined or decorated is
+refused.
 """
 
 from __future__ import annotations

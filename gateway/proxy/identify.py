@@ -1,4 +1,5 @@
-"""Who asks: the session behind a request, as the store knows it now, so that a change of rights acts at once."""
+"""Who asks: the session or the token behind a request, and its account as the store knows it now, so that a change of
+rights acts at once."""
 
 from __future__ import annotations
 
@@ -8,9 +9,10 @@ from typing import Any, NamedTuple
 
 from gateway.database.connections import Reading
 from gateway.errors import Refusal, TooManyRequests
-from gateway.identity import facts, sessions
+from gateway.identity import facts, federated, sessions
 from gateway.identity.refusals import AgentSuspended
 from gateway.identity.store import Store
+from gateway.identity.tokens import Tokens, is_token
 from gateway.limits.limits import Limits
 from gateway.model import Agent, DossierNumber
 from gateway.proxy.credentials import Credentials, Door
@@ -28,23 +30,31 @@ class Caller(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Reception:
-    """Knows the agents that come with a good session. The same for the backend's addresses and for our own."""
+    """Knows the agents that come with a good session, or with a good token of an identity provider. The same for the
+    backend's addresses and for our own."""
 
     door: Door
     store: Store
     rules: Identity
     limits: Limits
+    tokens: Tokens | None = None
+    """Of identity providers, where there are any."""
 
     def identify(self, environ: Mapping[str, Any], entry: Entry) -> Caller:
         """The agent, noted in the record's entry, and what proved it.
 
-        Raises a 401, `AccountSuspended`, or `TooManyRequests`: of an address before anything that it sent is looked at,
-        of an agent as soon as it is known.
+        Raises a 401, `AccountSuspended`, `Busy`, or `TooManyRequests`: of an address before anything that it sent is
+        looked at, of an agent as soon as it is known.
         """
         self.limits.admit_address(entry.address)
         credentials = self.door.credentials(environ)
         try:
-            agent, reading = sessions.identify(self.store, self.rules, credentials.token, now=entry.at)
+            if self.tokens is not None and is_federated(credentials):
+                agent, reading = federated.identify(
+                    self.store, self.rules, self.tokens, credentials.token, now=entry.at
+                )
+            else:
+                agent, reading = sessions.identify(self.store, self.rules, credentials.token, now=entry.at)
         except AgentSuspended as refusal:
             entry.known(refusal.agent)
             raise
@@ -65,3 +75,9 @@ class Reception:
     def dossier_facts(self, caller: Caller, number: DossierNumber, entry: Entry) -> tuple[frozenset[str], str]:
         """The kinds of mandate that entrust this dossier to the agent, and whether an objection is raised."""
         return facts.dossier_facts(caller.reading, self.rules, caller.agent, number, now=entry.at)
+
+
+def is_federated(credentials: Credentials) -> bool:
+    """Whether they are written like a token of an identity provider, which no session's token is. Never those of a
+    cookie, which a browser sends by itself."""
+    return not credentials.by_cookie and is_token(credentials.token)

@@ -1,0 +1,77 @@
+"""How the keys of identity providers are had: over HTTP as the backend's answers are, or from a file.
+
+libcurl's adapter has one deadline for the whole exchange, which no timeout of requests' own is, and a limit; it follows
+no redirect and reads nothing of the environment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import requests
+
+from gateway.identity.issuers import SETTING, Issuer
+from gateway.identity.jwks import LARGEST_SET, KeysAway, ProviderKeys
+from gateway.identity.tokens import Tokens
+from gateway.loop.waiting import Aside
+from gateway.proxy.transport import CurlAdapter, MalformedAnswer, Question
+
+DEADLINE_SECONDS: Final = 2.0
+"""For one whole exchange: a request may wait for it."""
+CONNECT_SECONDS: Final = 1.0
+THREADS: Final = 20
+"""More than wait for one provider, so that one that hangs holds up no other's."""
+
+
+def tokens_of(issuers: Iterable[Issuer]) -> Tokens:
+    """What verifies the tokens of these issuers, in one process. What blocks has threads of its own."""
+    aside = Aside(THREADS, "keys").do
+    return Tokens(issuers, lambda issuer: _keys_of(issuer, aside))
+
+
+def troubles(issuers: Iterable[Issuer]) -> list[str]:
+    """A sentence for each issuer whose provider gives no keys now that are of use."""
+    found = ((issuer, _keys_of(issuer, lambda work: work()).trouble()) for issuer in issuers)
+    return [f"{SETTING}: no keys of {issuer.issuer} at {issuer.keys_at()} ({why})." for issuer, why in found if why]
+
+
+def _keys_of(issuer: Issuer, aside: Callable[[Callable[[], Any]], Any]) -> ProviderKeys:
+    return ProviderKeys(issuer.issuer, issuer.algorithms, _source(issuer), aside=aside)
+
+
+def _source(issuer: Issuer) -> Callable[[], bytes]:
+    if issuer.jwks_file is not None:
+        return partial(_read, issuer.jwks_file)
+    adapter = CurlAdapter(
+        deadline_seconds=DEADLINE_SECONDS, connect_seconds=CONNECT_SECONDS, size_limit=LARGEST_SET, ca=issuer.ca
+    )
+    return partial(_fetch, adapter, str(issuer.jwks_url))
+
+
+def _read(file: Path) -> bytes:
+    try:
+        with file.open("rb") as opened:
+            return opened.read(LARGEST_SET + 1)
+    except OSError as error:
+        raise KeysAway(f"its file cannot be read ({error.strerror})") from None
+
+
+def _fetch(adapter: CurlAdapter, url: str) -> bytes:
+    """The body of its answer. Raises `KeysAway`, also for any status but 200 and an encoding nobody asked for."""
+    headers = {"Accept": "application/jwk-set+json, application/json", "Accept-Encoding": "identity"}
+    try:
+        answer = adapter.send(Question(url, headers, alone=True))
+    except requests.Timeout:
+        raise KeysAway("it does not answer in time") from None
+    except requests.ConnectionError as error:
+        raise KeysAway(f"it cannot be reached: {error}") from None
+    except MalformedAnswer as error:
+        raise KeysAway(f"its answer is not accepted: {error}") from None
+    if answer.status_code != 200:
+        raise KeysAway(f"it answers {answer.status_code}")
+    if any(value.lower() != "identity" for value in answer.named("content-encoding")):
+        raise KeysAway("it answers in an encoding that was not asked for")
+    return answer.content or b""
