@@ -70,7 +70,6 @@ def mutated(draw, texts):
 
 def loaded(texts) -> Policy | None:
     """The policy, or None where it was refused with sentences. Whatever else happens fails the test."""
-    started = time.process_time()
     policy = None
     problems: tuple[str, ...] = ()
     try:
@@ -79,7 +78,6 @@ def loaded(texts) -> Policy | None:
         problems = refusal.problems
     assert bool(policy) is not bool(problems)
     assert all(type(problem) is str and problem for problem in problems)
-    assert time.process_time() - started < 20
     return policy
 
 

@@ -4,8 +4,6 @@
 Every one is refused before oso sees a letter of it: oso accepts many of them without a word, and some end the process.
 """
 
-import time
-
 import pytest
 
 from gateway.errors import Misconfigured
@@ -187,10 +185,8 @@ MISTAKES = {
 
 
 def refused(texts):
-    started = time.process_time()
     with pytest.raises(Misconfigured) as caught:
         load(texts)
-    assert time.process_time() - started < 5
     return caught.value.problems
 
 

@@ -337,8 +337,7 @@ class Gateway(Client):
 
     def workers(self) -> list[psutil.Process]:
         """The processes that serve and live. Beside them there is one that keeps the policies."""
-        children = psutil.Process(self._process.popen.pid).children()
-        return [child for child in children if child.name() != KEEPER and child.status() != psutil.STATUS_ZOMBIE]
+        return [child for child in psutil.Process(self._process.popen.pid).children() if serves(child)]
 
     def policy(self) -> str:
         """The fingerprint of the policies in its folder."""
@@ -446,6 +445,12 @@ class Gateway(Client):
         settings = {name: None for name in os.environ if name.startswith("CAFPRO_")}
         done = CliRunner(env=settings).invoke(main, [*arguments, "--config", str(self.configuration)], input=typed)
         assert done.exit_code == 0, done.output
+
+
+def serves(child: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess):  # it ended while it was looked at
+        return child.name() != KEEPER and child.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 class Backend:
