@@ -1,4 +1,4 @@
-"""`cafpro partner|convention|account|mandate|objection|session`: the directory, changed while the gateway runs."""
+"""`cafpro partner|convention|account|mandate|objection|session|change`: the directory, changed while all runs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -85,6 +85,27 @@ _config = click.option(
 )
 
 
+by_option = click.option("--by", metavar="WHO", help="Who does it. Default: the operating system's user.")
+why_option = click.option("--why", default="", metavar="TEXT", help="Why, for whoever reads `cafpro change list`.")
+why_needed = click.option("--why", required=True, metavar="TEXT", help="Why, for whoever reads `cafpro change list`.")
+
+
+def change_command(
+    group: click.Group, name: str, example: str, *, why: Callable[[Any], Any] = why_option
+) -> Callable[[Callable[..., None]], click.Command]:
+    """A `command` that changes the directory: its function is also given `signed`, of --by and --why."""
+
+    def decorate(function: Callable[..., None]) -> click.Command:
+        @functools.wraps(function)
+        def sign(store: Store, by: str | None, why: str, **parameters: Any) -> None:
+            signed = directory.Signature(why=why) if by is None else directory.Signature(by, why)
+            function(store, signed=signed, **parameters)
+
+        return command(group, name, example)(by_option(why(sign)))
+
+    return decorate
+
+
 def _now() -> datetime:
     return datetime.now(UTC)
 
@@ -109,6 +130,10 @@ of_partner = click.option("--partner", "partner_name", metavar="NAME", help="Onl
 identifier_argument = click.argument("identifier")
 dossier_argument = click.argument("dossier")
 number_argument = click.argument("number")
+max_agents_option = click.option(
+    "--max-agents", type=int, metavar="N", help="How many agents may have its profiles. Default: any number."
+)
+function_option = click.option("--function", metavar="TEXT", help="What the agent does there.")
 profile_option = click.option("--profile", "profiles", multiple=True, metavar="T1…T16", help="Repeat for several.")
 stdin_option = click.option("--password-stdin", "from_stdin", is_flag=True, help="Read it from standard input.")
 generate_option = click.option("--generate", is_flag=True, help="Make one and print it, once.")
@@ -119,12 +144,21 @@ def partner() -> None:
     """The organisations whose agents log in."""
 
 
-@command(partner, "add", "'CCAS de Lyon' --kind external")
+@change_command(partner, "add", "'CCAS de Lyon' --kind external --siret 73282932000074")
 @click.argument("name")
 @click.option("--kind", type=click.Choice(PARTNER_KINDS), default="external", show_default=True)
-def add_partner(store: Store, name: str, kind: str) -> None:
+@click.option("--siret", metavar="DIGITS", help="Fourteen digits, as Insee gave them.")
+def add_partner(store: Store, name: str, **entry: Any) -> None:
     """Enter the partner NAME."""
-    directory.add_partner(store, name=name, kind=kind)
+    directory.add_partner(store, name=name, **entry)
+
+
+@change_command(partner, "siret", "'CCAS de Lyon' 73282932000074")
+@click.argument("name")
+@click.argument("siret")
+def set_siret(store: Store, name: str, siret: str, signed: directory.Signature) -> None:
+    """Give the partner NAME its SIRET, or another."""
+    directory.set_siret(store, name=name, siret=siret, signed=signed)
 
 
 @command(partner, "list", "--format csv")
@@ -139,7 +173,7 @@ def convention() -> None:
     """The agreements that open profiles to partners."""
 
 
-@command(
+@change_command(
     convention,
     "add",
     "2026-014 --partner 'CCAS de Lyon' --caisse 691 --from 2026-01-01 --to 2028-12-31 --profile T1",
@@ -150,6 +184,7 @@ def convention() -> None:
 @click.option("--from", "starts_on", type=DAY, required=True, help="Its first day.")
 @click.option("--to", "ends_on", type=DAY, required=True, help="Its last day.")
 @profile_option
+@max_agents_option
 def add_convention(store: Store, number: str, **entry: Any) -> None:
     """Enter the convention NUMBER."""
     directory.add_convention(store, number=number, **entry)
@@ -163,18 +198,26 @@ def list_conventions(store: Store, partner_name: str | None, form: str) -> None:
     print_rows(directory.Convention, directory.conventions(store, partner_name=partner_name), form=form)
 
 
-@command(convention, "suspend", "2026-014")
+@change_command(convention, "suspend", "2026-014")
 @number_argument
-def suspend_convention(store: Store, number: str) -> None:
+def suspend_convention(store: Store, number: str, signed: directory.Signature) -> None:
     """Close what the convention NUMBER opens, from the next request on."""
-    directory.suspend_convention(store, number=number)
+    directory.suspend_convention(store, number=number, signed=signed)
 
 
-@command(convention, "resume", "2026-014")
+@change_command(convention, "resume", "2026-014")
 @number_argument
-def resume_convention(store: Store, number: str) -> None:
+def resume_convention(store: Store, number: str, signed: directory.Signature) -> None:
     """Let the suspended convention NUMBER open again."""
-    directory.resume_convention(store, number=number)
+    directory.resume_convention(store, number=number, signed=signed)
+
+
+@change_command(convention, "limit", "2026-014 --max-agents 12 --why 'amendment of 2026-03-01'")
+@number_argument
+@max_agents_option
+def limit_convention(store: Store, number: str, max_agents: int | None, signed: directory.Signature) -> None:
+    """Allow the convention NUMBER so many agents; without --max-agents, any number."""
+    directory.limit_convention(store, number=number, max_agents=max_agents, signed=signed)
 
 
 @click.group()
@@ -182,10 +225,11 @@ def account() -> None:
     """The named accounts of agents."""
 
 
-@command(account, "add", "m.martin --partner 'CCAS de Lyon' --profile T1 --generate")
+@change_command(account, "add", "m.martin --partner 'CCAS de Lyon' --profile T1 --generate")
 @identifier_argument
 @click.option("--partner", "partner_name", required=True, metavar="NAME")
 @profile_option
+@function_option
 @stdin_option
 @generate_option
 def add_account(store: Store, identifier: str, from_stdin: bool, generate: bool, **entry: Any) -> None:
@@ -200,71 +244,90 @@ def add_account(store: Store, identifier: str, from_stdin: bool, generate: bool,
 @of_partner
 @formatted
 def list_accounts(store: Store, partner_name: str | None, form: str) -> None:
-    """List the accounts. A locked one shows since when: too many wrong passwords in a row."""
+    """List the accounts, closed ones too. A locked one shows since when: too many wrong passwords in a row."""
     print_rows(directory.Account, directory.accounts(store, partner_name=partner_name), form=form)
 
 
-@command(account, "suspend", "m.martin")
+@change_command(account, "suspend", "m.martin")
 @identifier_argument
-def suspend_account(store: Store, identifier: str) -> None:
+def suspend_account(store: Store, identifier: str, signed: directory.Signature) -> None:
     """Refuse IDENTIFIER, open sessions included."""
-    directory.suspend_account(store, identifier=identifier)
+    directory.suspend_account(store, identifier=identifier, signed=signed)
 
 
-@command(account, "resume", "m.martin")
+@change_command(account, "resume", "m.martin")
 @identifier_argument
-def resume_account(store: Store, identifier: str) -> None:
+def resume_account(store: Store, identifier: str, signed: directory.Signature) -> None:
     """Let the suspended IDENTIFIER in again."""
-    directory.resume_account(store, identifier=identifier)
+    directory.resume_account(store, identifier=identifier, signed=signed)
 
 
-@command(account, "unlock", "m.martin")
+@change_command(account, "unlock", "m.martin")
 @identifier_argument
-def unlock_account(store: Store, identifier: str) -> None:
+def unlock_account(store: Store, identifier: str, signed: directory.Signature) -> None:
     """Let IDENTIFIER in again, whom ten wrong passwords in a row have locked out."""
-    directory.unlock_account(store, identifier=identifier)
+    directory.unlock_account(store, identifier=identifier, signed=signed)
     click.echo(
         f"{identifier} is let in again. Where failures have only just been, a running gateway may still ask to wait, "
         f"{LONGEST_SECONDS // 60} minutes at most."
     )
 
 
-@command(account, "profiles", "m.martin --profile T1 --profile T9")
+@change_command(account, "profiles", "m.martin --profile T1 --profile T9")
 @identifier_argument
 @profile_option
-def set_profiles(store: Store, identifier: str, profiles: tuple[str, ...]) -> None:
+def set_profiles(store: Store, identifier: str, profiles: tuple[str, ...], signed: directory.Signature) -> None:
     """Give IDENTIFIER exactly these profiles; without --profile, none."""
-    directory.set_profiles(store, identifier=identifier, profiles=profiles)
+    directory.set_profiles(store, identifier=identifier, profiles=profiles, signed=signed)
 
 
-@command(account, "sign", "m.martin")
+@change_command(account, "sign", "m.martin")
 @identifier_argument
 @click.option("--version", metavar="VERSION", help="Default: the version in the configuration.")
-def sign_engagement(store: Store, identifier: str, version: str | None) -> None:
+def sign_engagement(store: Store, identifier: str, version: str | None, signed: directory.Signature) -> None:
     """Note that IDENTIFIER accepted the personal engagement."""
     asked: settings.Settings = click.get_current_context().obj
     directory.sign_engagement(
-        store, identifier=identifier, version=version or asked.identity.engagement_version, now=_now()
+        store, identifier=identifier, version=version or asked.identity.engagement_version, now=_now(), signed=signed
     )
 
 
-@command(account, "withdraw", "m.martin")
+@change_command(account, "withdraw", "m.martin")
 @identifier_argument
-def withdraw_engagement(store: Store, identifier: str) -> None:
+def withdraw_engagement(store: Store, identifier: str, signed: directory.Signature) -> None:
     """Note that IDENTIFIER has no personal engagement any more."""
-    directory.withdraw_engagement(store, identifier=identifier)
+    directory.withdraw_engagement(store, identifier=identifier, signed=signed)
 
 
-@command(account, "password", "m.martin --generate")
+@change_command(account, "password", "m.martin --generate")
 @identifier_argument
 @stdin_option
 @generate_option
-def set_password(store: Store, identifier: str, from_stdin: bool, generate: bool) -> None:
+def set_password(store: Store, identifier: str, from_stdin: bool, generate: bool, signed: directory.Signature) -> None:
     """Give IDENTIFIER another password, unlock it and end its sessions."""
     password = _password(from_stdin, generate)
-    directory.set_password(store, identifier=identifier, password=password)
+    directory.set_password(store, identifier=identifier, password=password, signed=signed)
     if generate:
         click.echo(password)
+
+
+@change_command(account, "function", "m.martin 'social worker'")
+@identifier_argument
+@click.argument("function")
+def set_function(store: Store, identifier: str, function: str, signed: directory.Signature) -> None:
+    """Note that IDENTIFIER is FUNCTION at the partner's."""
+    directory.set_function(store, identifier=identifier, function=function, signed=signed)
+
+
+@change_command(account, "close", "m.martin --why 'left on 2026-06-30'", why=why_needed)
+@identifier_argument
+def close_account(store: Store, identifier: str, signed: directory.Signature) -> None:
+    """Close the account of IDENTIFIER, who has left: for good, and with it its sessions and its own mandates."""
+    left = directory.close_account(store, identifier=identifier, signed=signed, now=_now())
+    released = f" ({', '.join(map(str, left.mandates))})" if left.mandates else ""
+    click.echo(
+        f"{identifier} is closed: {left.sessions} sessions ended, {len(left.mandates)} mandates released{released}."
+    )
 
 
 @click.group()
@@ -272,7 +335,7 @@ def mandate() -> None:
     """The dossiers entrusted to partners and agents."""
 
 
-@command(
+@change_command(
     mandate, "add", "9990001 --kind judgment --partner 'CCAS de Lyon' --from 2026-01-01 --reference 'TJ Lyon 26/17'"
 )
 @dossier_argument
@@ -297,11 +360,11 @@ def list_mandates(store: Store, dossier: str | None, partner_name: str | None, f
     print_rows(directory.Mandate, found, form=form)
 
 
-@command(mandate, "release", "12")
+@change_command(mandate, "release", "12")
 @click.argument("mandate_id", metavar="ID", type=click.IntRange(1, 2**31 - 1))
-def release_mandate(store: Store, mandate_id: int) -> None:
+def release_mandate(store: Store, mandate_id: int, signed: directory.Signature) -> None:
     """Take the mandate ID back, for good."""
-    directory.release_mandate(store, mandate_id=mandate_id, now=_now())
+    directory.release_mandate(store, mandate_id=mandate_id, now=_now(), signed=signed)
 
 
 @click.group()
@@ -309,19 +372,19 @@ def objection() -> None:
     """The dossiers whose person refused sharing."""
 
 
-@command(objection, "raise", "9990001 --reference 'letter of 2026-02-03'")
+@change_command(objection, "raise", "9990001 --reference 'letter of 2026-02-03'")
 @dossier_argument
 @click.option("--reference", required=True, metavar="TEXT", help="The letter's.")
-def raise_objection(store: Store, dossier: str, reference: str) -> None:
+def raise_objection(store: Store, dossier: str, reference: str, signed: directory.Signature) -> None:
     """Withhold DOSSIER (seven digits) from external partners."""
-    directory.raise_objection(store, dossier=dossier, reference=reference, now=_now())
+    directory.raise_objection(store, dossier=dossier, reference=reference, now=_now(), signed=signed)
 
 
-@command(objection, "lift", "9990001")
+@change_command(objection, "lift", "9990001")
 @dossier_argument
-def lift_objection(store: Store, dossier: str) -> None:
+def lift_objection(store: Store, dossier: str, signed: directory.Signature) -> None:
     """End the objection on DOSSIER."""
-    directory.lift_objection(store, dossier=dossier, now=_now())
+    directory.lift_objection(store, dossier=dossier, now=_now(), signed=signed)
 
 
 @command(objection, "list", "--dossier 9990001")
@@ -346,8 +409,31 @@ def list_sessions(store: Store, identifier: str | None, form: str) -> None:
     print_rows(directory.OpenSession, found, form=form)
 
 
-@command(session, "end", "m.martin")
+@change_command(session, "end", "m.martin")
 @identifier_argument
-def end_sessions(store: Store, identifier: str) -> None:
+def end_sessions(store: Store, identifier: str, signed: directory.Signature) -> None:
     """End every session of IDENTIFIER and print how many there were."""
-    click.echo(directory.end_sessions(store, identifier=identifier))
+    click.echo(directory.end_sessions(store, identifier=identifier, signed=signed))
+
+
+@click.group()
+def change() -> None:
+    """Everything that was done to the directory: by whom, when and why."""
+
+
+@command(change, "list", "--subject m.martin --since 2026-01-01")
+@click.option("--subject", metavar="NAME", help="Only what was done to this account, partner, number or dossier.")
+@click.option("--act", metavar="WORDS", help="Only this, such as 'account close', or 'account' for all of these.")
+@click.option("--by", metavar="WHO", help="Only what they did.")
+@click.option("--since", type=DAY, help="From this day on (UTC).")
+@click.option("--until", type=DAY, help="To this day, which counts (UTC).")
+@formatted
+def list_changes(store: Store, since: date | None, until: date | None, form: str, **asked: str | None) -> None:
+    """List the changes, the first first. None of them can be altered or removed."""
+    after = None if until is None or until == date.max else until + timedelta(days=1)
+    found = directory.changes(store, since=_midnight(since), until=_midnight(after), **asked)
+    print_rows(directory.Change, found, form=form)
+
+
+def _midnight(day: date | None) -> datetime | None:
+    return None if day is None else datetime(day.year, day.month, day.day, tzinfo=UTC)

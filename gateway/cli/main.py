@@ -15,7 +15,7 @@ PLACES: Final = {
     },
     **{
         name: f"gateway.cli.directory:{name}"
-        for name in ("account", "convention", "mandate", "objection", "partner", "session")
+        for name in ("account", "change", "convention", "mandate", "objection", "partner", "session")
     },
 }
 

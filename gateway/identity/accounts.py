@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
+from gateway.identity.changes import Signature, write_change
 from gateway.identity.entries import (
     find_account,
+    find_open_account,
     find_partner,
     instant,
     profiles_problem,
@@ -20,6 +22,7 @@ from gateway.identity.entries import (
     written,
 )
 from gateway.identity.failures import forget_failures
+from gateway.identity.headcount import crowding_problem
 from gateway.identity.passwords import hash_password, password_problem
 from gateway.identity.sessions import is_identifier
 from gateway.identity.store import Store
@@ -28,7 +31,9 @@ from gateway.identity.tables import account, failure, partner, session
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An agent's account. Without a profile (Caf staff) it opens no dossier. `locked_at`: too many wrong passwords."""
+    """An agent's account. Without a profile (Caf staff) it opens no dossier. `locked_at`: too many wrong passwords;
+    `closed_at`: the agent has left, and nobody is let in with it any more. `function` is what the agent does there.
+    """
 
     identifier: str
     partner: str
@@ -37,6 +42,8 @@ class Account:
     engagement_signed_at: datetime | None
     suspended: bool
     locked_at: datetime | None
+    function: str | None
+    closed_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +59,19 @@ class OpenSession:
 
 
 def add_account(
-    store: Store, *, identifier: str, password: str, partner_name: str, profiles: Sequence[str] = ()
+    store: Store,
+    *,
+    identifier: str,
+    password: str,
+    partner_name: str,
+    profiles: Sequence[str] = (),
+    function: str | None = None,
+    signed: Signature | None = None,
+    now: datetime | None = None,
 ) -> None:
-    """Enter an account of a known partner. Its engagement is still to be signed."""
+    """Enter an account of a known partner, where its conventions have room for one more agent (`headcount`) at `now`.
+    Its engagement is still to be signed.
+    """
     weak = password_problem(password)
     kept = "" if weak else hash_password(password)
     with store.change() as connection:
@@ -67,8 +84,11 @@ def add_account(
                 weak,
                 unknown,
                 profiles_problem(profiles),
+                _function_problem(function),
             ]
         )
+        if partner_id is not None:
+            refuse([crowding_problem(connection, partner_id, profiles, today=_day(now))])
         connection.execute(
             insert(account).values(
                 identifier=identifier,
@@ -76,8 +96,10 @@ def add_account(
                 partner_id=partner_id,
                 profiles=written(profiles),
                 suspended=False,
+                function=function,
             )
         )
+        write_change(connection, signed, act="account add", subject=identifier, now=now)
 
 
 def accounts(store: Store, *, partner_name: str | None = None) -> list[Account]:
@@ -91,6 +113,8 @@ def accounts(store: Store, *, partner_name: str | None = None) -> list[Account]:
             account.c.engagement_signed_at,
             account.c.suspended,
             failure.c.locked_at,
+            account.c.function,
+            account.c.closed_at,
         )
         .join(partner, partner.c.id == account.c.partner_id)
         .outerjoin(failure, failure.c.account_id == account.c.id)
@@ -103,54 +127,90 @@ def accounts(store: Store, *, partner_name: str | None = None) -> list[Account]:
             query = query.where(partner.c.id == partner_id)
         return [
             Account(
-                identifier, name, tuple(profiles.split()), version, instant(signed_at), suspended, instant(locked_at)
+                identifier=row.identifier,
+                partner=row.name,
+                profiles=tuple(row.profiles.split()),
+                engagement_version=row.engagement_version,
+                engagement_signed_at=instant(row.engagement_signed_at),
+                suspended=row.suspended,
+                locked_at=instant(row.locked_at),
+                function=row.function,
+                closed_at=instant(row.closed_at),
             )
-            for identifier, name, profiles, version, signed_at, suspended, locked_at in connection.execute(query)
+            for row in connection.execute(query)
         ]
 
 
-def suspend_account(store: Store, *, identifier: str) -> None:
+def suspend_account(store: Store, *, identifier: str, signed: Signature | None = None) -> None:
     """Refuse this account's log-ins and its open sessions, until it is resumed."""
-    _change(store, identifier, suspended=True)
+    _change(store, identifier, signed, act="account suspend", suspended=True)
 
 
-def resume_account(store: Store, *, identifier: str) -> None:
+def resume_account(store: Store, *, identifier: str, signed: Signature | None = None) -> None:
     """Let a suspended account in again, with the sessions it still has."""
-    _change(store, identifier, suspended=False)
+    _change(store, identifier, signed, act="account resume", suspended=False)
 
 
-def unlock_account(store: Store, *, identifier: str) -> None:
+def unlock_account(store: Store, *, identifier: str, signed: Signature | None = None) -> None:
     """Let an account in again that too many wrong passwords have locked. Its password stays."""
-    _change(store, identifier, unlock=True)
+    _change(store, identifier, signed, act="account unlock", unlock=True)
 
 
-def set_profiles(store: Store, *, identifier: str, profiles: Sequence[str]) -> None:
-    """Give the account exactly these profiles. Sessions under another one are refused from their next request on, for
-    as long as the account does not hold it."""
+def set_profiles(
+    store: Store,
+    *,
+    identifier: str,
+    profiles: Sequence[str],
+    signed: Signature | None = None,
+    now: datetime | None = None,
+) -> None:
+    """Give the account exactly these profiles, where the partner's conventions have room for those that are new to it.
+    Sessions under another one are refused from their next request on, for as long as the account does not hold it.
+    """
     refuse([profiles_problem(profiles)])
-    _change(store, identifier, profiles=written(profiles))
+    with store.change() as connection:
+        account_id, partner_id, unknown = find_open_account(connection, identifier)
+        refuse([unknown])
+        before = connection.execute(select(account.c.profiles).where(account.c.id == account_id)).scalar_one()
+        added = [profile for profile in profiles if profile not in before.split()]
+        if partner_id is not None:
+            refuse([crowding_problem(connection, partner_id, added, today=_day(now), besides=account_id)])
+        after = written(profiles)
+        connection.execute(update(account).where(account.c.id == account_id).values(profiles=after))
+        detail = f"{before or 'none'} → {after or 'none'}"
+        write_change(connection, signed, act="account profiles", subject=identifier, detail=detail, now=now)
 
 
-def sign_engagement(store: Store, *, identifier: str, version: str, now: datetime) -> None:
+def set_function(store: Store, *, identifier: str, function: str, signed: Signature | None = None) -> None:
+    """Note what the agent does at the partner's."""
+    refuse([_function_problem(function)])
+    _change(store, identifier, signed, act="account function", function=function)
+
+
+def sign_engagement(
+    store: Store, *, identifier: str, version: str, now: datetime, signed: Signature | None = None
+) -> None:
     """Note that the agent accepted this version of the personal engagement."""
     refuse([text_problem("version", version)])
-    _change(store, identifier, engagement_version=version, engagement_signed_at=seconds(now))
+    at = seconds(now)
+    _change(store, identifier, signed, act="account sign", engagement_version=version, engagement_signed_at=at)
 
 
-def withdraw_engagement(store: Store, *, identifier: str) -> None:
+def withdraw_engagement(store: Store, *, identifier: str, signed: Signature | None = None) -> None:
     """Note that the agent has no engagement any more."""
-    _change(store, identifier, engagement_version=None, engagement_signed_at=None)
+    _change(store, identifier, signed, act="account withdraw", engagement_version=None, engagement_signed_at=None)
 
 
-def set_password(store: Store, *, identifier: str, password: str) -> int:
+def set_password(store: Store, *, identifier: str, password: str, signed: Signature | None = None) -> int:
     """Give the account another password, unlock it and end its sessions; how many there were."""
     refuse([password_problem(password)])
-    return _change(store, identifier, end=True, unlock=True, password_hash=hash_password(password))
+    kept = hash_password(password)
+    return _change(store, identifier, signed, act="account password", end=True, unlock=True, password_hash=kept)
 
 
-def end_sessions(store: Store, *, identifier: str) -> int:
+def end_sessions(store: Store, *, identifier: str, signed: Signature | None = None) -> int:
     """End every session of the account; how many there were."""
-    return _change(store, identifier, end=True)
+    return _change(store, identifier, signed, act="session end", end=True)
 
 
 def open_sessions(store: Store, *, identifier: str | None = None, now: datetime) -> list[OpenSession]:
@@ -179,14 +239,47 @@ def open_sessions(store: Store, *, identifier: str | None = None, now: datetime)
         ]
 
 
-def _change(store: Store, identifier: str, *, end: bool = False, unlock: bool = False, **values: Any) -> int:
+def _change(
+    store: Store,
+    identifier: str,
+    signed: Signature | None,
+    *,
+    act: str,
+    end: bool = False,
+    unlock: bool = False,
+    **values: Any,
+) -> int:
     with store.change() as connection:
-        account_id, _, unknown = find_account(connection, identifier)
+        account_id, _, unknown = find_open_account(connection, identifier)
         refuse([unknown])
+        detail = ""
         if values:
+            detail = _replaced(connection, account_id, values)
             connection.execute(update(account).where(account.c.id == account_id).values(**values))
         if unlock and account_id is not None:
             forget_failures(connection, account_id)
-        if not end:
-            return 0
-        return connection.execute(delete(session).where(session.c.account_id == account_id)).rowcount
+        ended = 0
+        if end:
+            ended = connection.execute(delete(session).where(session.c.account_id == account_id)).rowcount
+        write_change(connection, signed, act=act, subject=identifier, detail=detail)
+        return ended
+
+
+def _replaced(connection: Connection, account_id: int | None, values: Mapping[str, Any]) -> str:
+    """What is written over and kept nowhere else: an engagement and the function, not a password."""
+    told = [name for name in ("engagement_version", "engagement_signed_at", "function") if name in values]
+    if not told:
+        return ""
+    row = connection.execute(select(*(account.c[name] for name in told)).where(account.c.id == account_id)).one()
+    return ", ".join(
+        f"{name}: {'none' if before is None else before} → {'none' if values[name] is None else values[name]}"
+        for name, before in zip(told, row, strict=True)
+    )
+
+
+def _function_problem(function: str | None) -> str | None:
+    return None if function is None else text_problem("function", function)
+
+
+def _day(now: datetime | None) -> date:
+    return (now or datetime.now(UTC)).date()

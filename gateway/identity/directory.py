@@ -1,7 +1,8 @@
 """The directory as administrators change it: partners, conventions, accounts, mandates and objections.
 
 Every change is one transaction, acts on the next request of every process, and is refused whole with all that is
-wrong in it (`Misconfigured`). Nothing is deleted: it is suspended, released, lifted. Only sessions go, and failures.
+wrong in it (`Misconfigured`). Nothing is deleted: it is suspended, released, lifted, closed. Only sessions go, and
+failures. With each goes a row that says who made it, when and why: `signed`, or else the operating system's user.
 Every function may raise `StoreUnavailable`.
 """
 
@@ -13,6 +14,7 @@ from gateway.identity.accounts import (
     end_sessions,
     open_sessions,
     resume_account,
+    set_function,
     set_password,
     set_profiles,
     sign_engagement,
@@ -20,6 +22,8 @@ from gateway.identity.accounts import (
     unlock_account,
     withdraw_engagement,
 )
+from gateway.identity.changes import Change, Signature, changes
+from gateway.identity.leaving import Left, close_account
 from gateway.identity.mandates import Mandate, add_mandate, mandates, release_mandate
 from gateway.identity.objections import Objection, lift_objection, objections, raise_objection
 from gateway.identity.partners import (
@@ -28,26 +32,34 @@ from gateway.identity.partners import (
     add_convention,
     add_partner,
     conventions,
+    limit_convention,
     partners,
     resume_convention,
+    set_siret,
     suspend_convention,
 )
 
 __all__ = [
     "Account",
+    "Change",
     "Convention",
+    "Left",
     "Mandate",
     "Objection",
     "OpenSession",
     "Partner",
+    "Signature",
     "accounts",
     "add_account",
     "add_convention",
     "add_mandate",
     "add_partner",
+    "changes",
+    "close_account",
     "conventions",
     "end_sessions",
     "lift_objection",
+    "limit_convention",
     "mandates",
     "objections",
     "open_sessions",
@@ -56,8 +68,10 @@ __all__ = [
     "release_mandate",
     "resume_account",
     "resume_convention",
+    "set_function",
     "set_password",
     "set_profiles",
+    "set_siret",
     "sign_engagement",
     "suspend_account",
     "suspend_convention",

@@ -16,7 +16,11 @@ from gateway.model import dossier_number
 PROFILES: Final = tuple(f"T{number}" for number in range(1, 17))
 """The names a profile can have. Which of them open something is the policies' affair."""
 LONGEST_TEXT: Final = 200
+MOST_AGENTS: Final = 100_000
 _CAISSE: Final = re.compile(r"[0-9]{3}")
+_SIRET: Final = re.compile(r"[0-9]{14}")
+_LA_POSTE: Final = "356000000"
+_LA_POSTES_SEAT: Final = "35600000000048"
 
 
 def refuse(problems: Sequence[str | None]) -> None:
@@ -49,6 +53,32 @@ def profiles_problem(profiles: Sequence[str]) -> str | None:
 
 def caisse_problem(caisse: str) -> str | None:
     return None if _CAISSE.fullmatch(caisse) else "The caisse must be three digits, such as 691."
+
+
+def siret_problem(siret: str | None) -> str | None:
+    """Insee's check: the number and its first nine digits (the SIREN) by Luhn. La Poste has more places than Luhn would
+    leave it numbers: of theirs, the seat's apart, the digits add up to a multiple of five.
+    """
+    if siret is None or (_SIRET.fullmatch(siret) and siret[:9].strip("0") and _luhn(siret[:9]) and _is_place(siret)):
+        return None
+    return "The SIRET must be fourteen digits without blanks, as Insee gave them, such as 73282932000074."
+
+
+def _is_place(siret: str) -> bool:
+    if siret.startswith(_LA_POSTE) and siret != _LA_POSTES_SEAT:
+        return sum(map(int, siret)) % 5 == 0
+    return _luhn(siret)
+
+
+def _luhn(digits: str) -> bool:
+    doubled = (int(digit) * (1 + place % 2) for place, digit in enumerate(reversed(digits)))
+    return sum(sum(divmod(number, 10)) for number in doubled) % 10 == 0
+
+
+def agents_problem(max_agents: int | None) -> str | None:
+    if max_agents is None or 1 <= max_agents <= MOST_AGENTS:
+        return None
+    return f"A convention allows 1 to {MOST_AGENTS} agents."
 
 
 def dossier_problem(dossier: str) -> str | None:
@@ -88,3 +118,14 @@ def find_account(connection: Connection, identifier: str) -> tuple[int | None, i
     if found is None:
         return None, None, f"There is no account called {identifier!r}."
     return found[0], found[1], None
+
+
+def find_open_account(connection: Connection, identifier: str) -> tuple[int | None, int | None, str | None]:
+    """`find_account`, for whoever changes it: a closed one is wrong, and the account stays held until the transaction
+    ends, so that it is not closed meanwhile.
+    """
+    query = select(account.c.id, account.c.partner_id, account.c.closed_at).where(account.c.identifier == identifier)
+    found = connection.execute(query.with_for_update()).one_or_none() if is_text(identifier) else None
+    if found is None:
+        return None, None, f"There is no account called {identifier!r}."
+    return found[0], found[1], None if found[2] is None else f"The account {identifier!r} is closed."

@@ -85,9 +85,10 @@ ACCOUNT: Final = (
     .select_from(account)
     .join(partner, partner.c.id == account.c.partner_id)
     .outerjoin(convention, _CONVENTIONS)
-    .where(account.c.identifier == bindparam("identifier", type_=String()))
+    .where(account.c.identifier == bindparam("identifier", type_=String()), account.c.closed_at.is_(None))
 )
-"""The rows of `SESSION` for an account that has none: `profile` and `assurance` are those it would have."""
+"""The rows of `SESSION` for an account that has none: `profile` and `assurance` are those it would have. No row for a
+closed one, which is to be refused as if it were unknown."""
 
 ENTRUSTED: Final = union_all(
     select(mandate.c.kind, literal_column("0")).where(

@@ -7,10 +7,11 @@ from datetime import date, datetime
 
 from sqlalchemy import insert, select, update
 
+from gateway.identity.changes import Signature, write_change
 from gateway.identity.entries import (
     days_problem,
     dossier_problem,
-    find_account,
+    find_open_account,
     find_partner,
     instant,
     refuse,
@@ -48,6 +49,7 @@ def add_mandate(
     starts_on: date,
     ends_on: date | None = None,
     reference: str,
+    signed: Signature | None = None,
 ) -> int:
     """Entrust a dossier to a known partner, or to its agent `identifier` alone. The mandate's id.
 
@@ -56,7 +58,7 @@ def add_mandate(
     with store.change() as connection:
         partner_id, unknown = find_partner(connection, partner_name)
         account_id, employer, stranger = (
-            (None, partner_id, None) if identifier is None else find_account(connection, identifier)
+            (None, partner_id, None) if identifier is None else find_open_account(connection, identifier)
         )
         elsewhere = partner_id is not None and employer is not None and employer != partner_id
         refuse(
@@ -82,10 +84,11 @@ def add_mandate(
             )
         )
         key: tuple[int] = added.inserted_primary_key  # type: ignore[assignment]  # None only for many rows at once
+        write_change(connection, signed, act="mandate add", subject=str(key[0]))
         return key[0]
 
 
-def release_mandate(store: Store, *, mandate_id: int, now: datetime) -> None:
+def release_mandate(store: Store, *, mandate_id: int, now: datetime, signed: Signature | None = None) -> None:
     """Take a mandate back, at once and for good. It stays listed."""
     with store.change() as connection:
         query = select(mandate.c.released_at).where(mandate.c.id == mandate_id).with_for_update()
@@ -97,6 +100,7 @@ def release_mandate(store: Store, *, mandate_id: int, now: datetime) -> None:
             ]
         )
         connection.execute(update(mandate).where(mandate.c.id == mandate_id).values(released_at=seconds(now)))
+        write_change(connection, signed, act="mandate release", subject=str(mandate_id), now=now)
 
 
 def mandates(store: Store, *, dossier: str | None = None, partner_name: str | None = None) -> list[Mandate]:

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Select, insert, select, update
 
+from gateway.identity.changes import Signature, write_change
 from gateway.identity.entries import dossier_problem, instant, refuse, seconds, text_problem
 from gateway.identity.store import Store
 from gateway.identity.tables import objection
@@ -22,7 +23,9 @@ class Objection:
     reference: str
 
 
-def raise_objection(store: Store, *, dossier: str, reference: str, now: datetime) -> None:
+def raise_objection(
+    store: Store, *, dossier: str, reference: str, now: datetime, signed: Signature | None = None
+) -> None:
     """Withhold a dossier from external partners. `reference` is the letter's; one objection at a time."""
     with store.change() as connection:
         malformed = dossier_problem(dossier)
@@ -35,9 +38,10 @@ def raise_objection(store: Store, *, dossier: str, reference: str, now: datetime
             ]
         )
         connection.execute(insert(objection).values(dossier=dossier, raised_at=seconds(now), reference=reference))
+        write_change(connection, signed, act="objection raise", subject=dossier, now=now)
 
 
-def lift_objection(store: Store, *, dossier: str, now: datetime) -> None:
+def lift_objection(store: Store, *, dossier: str, now: datetime, signed: Signature | None = None) -> None:
     """End what was raised on a dossier. It stays listed."""
     refuse([dossier_problem(dossier)])
     with store.change() as connection:
@@ -48,6 +52,7 @@ def lift_objection(store: Store, *, dossier: str, now: datetime) -> None:
             .where(objection.c.dossier == dossier, objection.c.lifted_at.is_(None))
             .values(lifted_at=seconds(now))
         )
+        write_change(connection, signed, act="objection lift", subject=dossier, now=now)
 
 
 def objections(store: Store, *, dossier: str | None = None) -> list[Objection]:

@@ -6,16 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from gateway.errors import Misconfigured
+from gateway.identity.changes import Signature, write_change
 from gateway.identity.entries import (
+    agents_problem,
     caisse_problem,
     days_problem,
     find_partner,
     is_text,
     profiles_problem,
     refuse,
+    siret_problem,
     text_problem,
     word_problem,
     written,
@@ -27,15 +30,16 @@ from gateway.model import PARTNER_KINDS
 
 @dataclass(frozen=True, slots=True)
 class Partner:
-    """An organisation whose agents log in."""
+    """An organisation whose agents log in. Those of before have no `siret`."""
 
     name: str
     kind: str
+    siret: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Convention:
-    """A service agreement. Both days count; profiles it does not name, it does not open."""
+    """A service agreement. Both days count; profiles it does not name, it does not open. `max_agents`: None is any."""
 
     number: str
     partner: str
@@ -44,10 +48,13 @@ class Convention:
     ends_on: date
     suspended: bool
     profiles: tuple[str, ...]
+    max_agents: int | None
 
 
-def add_partner(store: Store, *, name: str, kind: str) -> None:
-    """Enter a partner. `kind` is one of `model.PARTNER_KINDS`."""
+def add_partner(
+    store: Store, *, name: str, kind: str, siret: str | None = None, signed: Signature | None = None
+) -> None:
+    """Enter a partner. `kind` is one of `model.PARTNER_KINDS`; no two have one SIRET."""
     with store.change() as connection:
         known, _ = find_partner(connection, name)
         refuse(
@@ -55,16 +62,29 @@ def add_partner(store: Store, *, name: str, kind: str) -> None:
                 text_problem("name", name),
                 word_problem("kind", kind, PARTNER_KINDS),
                 None if known is None else f"There is a partner called {name!r} already.",
+                siret_problem(siret),
+                _taken(connection, siret),
             ]
         )
-        connection.execute(insert(partner).values(name=name, kind=kind))
+        connection.execute(insert(partner).values(name=name, kind=kind, siret=siret))
+        write_change(connection, signed, act="partner add", subject=name)
+
+
+def set_siret(store: Store, *, name: str, siret: str, signed: Signature | None = None) -> None:
+    """Give a partner its SIRET, or another."""
+    with store.change() as connection:
+        partner_id, unknown = find_partner(connection, name)
+        refuse([unknown, siret_problem(siret), _taken(connection, siret, besides=partner_id)])
+        before = connection.execute(select(partner.c.siret).where(partner.c.id == partner_id)).scalar()
+        connection.execute(update(partner).where(partner.c.id == partner_id).values(siret=siret))
+        write_change(connection, signed, act="partner siret", subject=name, detail=f"{before or 'none'} → {siret}")
 
 
 def partners(store: Store) -> list[Partner]:
     """Every partner, by name."""
     with store.read() as connection:
-        rows = connection.execute(select(partner.c.name, partner.c.kind).order_by(partner.c.name))
-        return [Partner(name, kind) for name, kind in rows]
+        rows = connection.execute(select(partner.c.name, partner.c.kind, partner.c.siret).order_by(partner.c.name))
+        return [Partner(*row) for row in rows]
 
 
 def add_convention(
@@ -76,8 +96,12 @@ def add_convention(
     starts_on: date,
     ends_on: date,
     profiles: Sequence[str],
+    max_agents: int | None = None,
+    signed: Signature | None = None,
 ) -> None:
-    """Enter a convention of a known partner. `number` is unique; at least one profile."""
+    """Enter a convention of a known partner. `number` is unique; at least one profile. Without `max_agents` any number
+    of agents may have them.
+    """
     with store.change() as connection:
         partner_id, unknown = find_partner(connection, partner_name)
         query = select(convention.c.id).where(convention.c.number == number)
@@ -91,6 +115,7 @@ def add_convention(
                 days_problem(starts_on, ends_on),
                 profiles_problem(profiles),
                 None if profiles else "A convention opens at least one profile.",
+                agents_problem(max_agents),
             ]
         )
         connection.execute(
@@ -102,18 +127,26 @@ def add_convention(
                 ends_on=ends_on,
                 suspended=False,
                 profiles=written(profiles),
+                max_agents=max_agents,
             )
         )
+        write_change(connection, signed, act="convention add", subject=number)
 
 
-def suspend_convention(store: Store, *, number: str) -> None:
+def suspend_convention(store: Store, *, number: str, signed: Signature | None = None) -> None:
     """Close what this convention opens, until it is resumed."""
-    _set_suspended(store, number, suspended=True)
+    _change(store, number, signed, act="convention suspend", suspended=True)
 
 
-def resume_convention(store: Store, *, number: str) -> None:
+def resume_convention(store: Store, *, number: str, signed: Signature | None = None) -> None:
     """Let a suspended convention open again what its days allow."""
-    _set_suspended(store, number, suspended=False)
+    _change(store, number, signed, act="convention resume", suspended=False)
+
+
+def limit_convention(store: Store, *, number: str, max_agents: int | None, signed: Signature | None = None) -> None:
+    """Allow this many agents, or any number. Where there are more already, they stay and no other is entered."""
+    refuse([agents_problem(max_agents)])
+    _change(store, number, signed, act="convention limit", max_agents=max_agents)
 
 
 def conventions(store: Store, *, partner_name: str | None = None) -> list[Convention]:
@@ -127,6 +160,7 @@ def conventions(store: Store, *, partner_name: str | None = None) -> list[Conven
             convention.c.ends_on,
             convention.c.suspended,
             convention.c.profiles,
+            convention.c.max_agents,
         )
         .join(partner, partner.c.id == convention.c.partner_id)
         .order_by(partner.c.name, convention.c.starts_on, convention.c.number)
@@ -136,15 +170,22 @@ def conventions(store: Store, *, partner_name: str | None = None) -> list[Conven
             partner_id, unknown = find_partner(connection, partner_name)
             refuse([unknown])
             query = query.where(partner.c.id == partner_id)
-        return [Convention(*row[:-1], tuple(row[-1].split())) for row in connection.execute(query)]
+        return [Convention(*row[:-2], tuple(row[-2].split()), row[-1]) for row in connection.execute(query)]
 
 
-def _set_suspended(store: Store, number: str, *, suspended: bool) -> None:
-    if not is_text(number):
-        raise Misconfigured([f"There is no convention {number!r}."])
+def _change(store: Store, number: str, signed: Signature | None, *, act: str, **values: bool | int | None) -> None:
     with store.change() as connection:
-        changed = connection.execute(
-            update(convention).where(convention.c.number == number).values(suspended=suspended)
-        )
-        if not changed.rowcount:
+        query = select(convention.c.id, convention.c.max_agents).where(convention.c.number == number).with_for_update()
+        found = connection.execute(query).one_or_none() if is_text(number) else None
+        if found is None:
             raise Misconfigured([f"There is no convention {number!r}."])
+        connection.execute(update(convention).where(convention.c.id == found[0]).values(**values))
+        limit = "max_agents" in values
+        detail = f"{found.max_agents or 'any'} → {values['max_agents'] or 'any'}" if limit else ""
+        write_change(connection, signed, act=act, subject=number, detail=detail)
+
+
+def _taken(connection: Connection, siret: str | None, *, besides: int | None = None) -> str | None:
+    query = select(partner.c.name).where(partner.c.siret == siret, partner.c.id != (besides or 0))
+    other = connection.execute(query).scalar() if siret and siret_problem(siret) is None else None
+    return None if other is None else f"The partner {other!r} has this SIRET already."

@@ -11,11 +11,12 @@ UNKNOWN_IDENTIFIER: Final = "unknown identifier"
 PASSWORD_WRONG: Final = "wrong password"  # noqa: S105  # a reason, not a secret
 ACCOUNT_SUSPENDED: Final = "suspended account"
 ACCOUNT_LOCKED: Final = "locked account"
+ACCOUNT_CLOSED: Final = "closed account"
 
 
 class LogInRefused(WrongPassword):
-    """`because` is one of the four reasons above, the last two of whoever knows the password. `identifier` is the known
-    account's, or empty.
+    """`because` is one of the five reasons above, the last three of whoever knows the password. `identifier` is the
+    known account's, or empty.
 
     An unknown identifier is never kept: people type their password in the wrong field.
     """

@@ -22,6 +22,7 @@ from gateway.identity import passwords
 from gateway.identity.facts import SESSION, Session, local_day, session_of
 from gateway.identity.failures import NOBODY, count_failure, forget_failures, is_locked
 from gateway.identity.refusals import (
+    ACCOUNT_CLOSED,
     ACCOUNT_LOCKED,
     ACCOUNT_SUSPENDED,
     PASSWORD_WRONG,
@@ -45,7 +46,7 @@ _IDENTIFIER: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 _ACCOUNT: Final = select(account.c.id, account.c.password_hash).where(account.c.identifier == bindparam("identifier"))
 _HELD_ACCOUNT: Final = (
-    select(account.c.password_hash, account.c.profiles, account.c.suspended)
+    select(account.c.password_hash, account.c.profiles, account.c.suspended, account.c.closed_at)
     .where(account.c.id == bindparam("account"))
     .with_for_update()
 )
@@ -79,9 +80,9 @@ def sign_in(
     one that was used longest ago ends.
 
     `profile` may be None where the account holds one profile, or none (Caf staff: the session's profile is empty).
-    Raises `LogInRefused`, alike for an unknown identifier, a wrong password, a suspended and a locked account, the
-    password checked each time; `ProfileRefused`, only to whoever knows the password; `Busy`, where too many are being
-    signed in; `StoreUnavailable`, which is `GuessNotNoted` where the password was checked and wrong.
+    Raises `LogInRefused`, alike for an unknown identifier, a wrong password, a suspended, a locked and a closed
+    account, the password checked each time; `ProfileRefused`, only to whoever knows the password; `Busy`, where too
+    many are being signed in; `StoreUnavailable`, which is `GuessNotNoted` where the password was checked and wrong.
     """
     rows = store.ask(_ACCOUNT, identifier=identifier) if is_identifier(identifier) else []
     account_id, stored = rows[0] if rows else (NOBODY, None)
@@ -97,9 +98,11 @@ def sign_in(
     with store.change(wait_ms=PATIENCE_MS) as connection:
         # Only now, when it cannot change any more: a password changed since it was checked has ended every session, and
         # none may slip in behind it; and of many guesses at once, none is told anything after the one that locks.
-        held, written, suspended = connection.execute(_HELD_ACCOUNT, {"account": account_id}).one()
+        held, written, suspended, closed_at = connection.execute(_HELD_ACCOUNT, {"account": account_id}).one()
         if held != stored:
             raise LogInRefused(PASSWORD_WRONG, identifier=identifier)
+        if closed_at is not None:
+            raise LogInRefused(ACCOUNT_CLOSED, identifier=identifier)
         if is_locked(connection, account_id):
             raise LogInRefused(ACCOUNT_LOCKED, identifier=identifier)
         if suspended:

@@ -15,7 +15,9 @@ from gateway.identity.tables import account
 from gateway.model import Facts, dossier_number, facts_of
 from gateway.settings import Identity
 
-_PROFILES = select(account.c.profiles).where(account.c.identifier == bindparam("identifier", type_=String()))
+_PROFILES = select(account.c.profiles, account.c.closed_at).where(
+    account.c.identifier == bindparam("identifier", type_=String())
+)
 
 
 def facts_without_session(
@@ -25,7 +27,7 @@ def facts_without_session(
     `now`; and whether the account is suspended, in which case they are never asked.
 
     `profile` may be None where the account holds one, or none. Nothing is changed. Raises `Misconfigured` for an
-    unknown account, a profile that it does not hold and a malformed dossier number, which is not quoted; and
+    unknown or closed account, a profile that it does not hold and a malformed dossier number, which is not quoted; and
     `StoreUnavailable`.
     """
     reading, number = store.reading(), dossier_number(dossier)
@@ -34,6 +36,7 @@ def facts_without_session(
         [
             dossier_problem(dossier),
             None if rows else f"There is no account called {identifier!r}.",
+            f"The account {identifier!r} is closed." if rows and rows[0][1] is not None else None,
             _profile_problem(identifier, rows[0][0].split(), profile) if rows else None,
         ]
     )

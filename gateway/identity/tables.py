@@ -2,7 +2,7 @@
 
 Dates are civil days of the configured time zone. Instants are whole seconds since 1970, UTC. Profiles are written
 separated by spaces, such as `T1 T9`. Nothing an administrator enters is ever deleted: it is released, lifted,
-suspended; only sessions go, and failures.
+suspended, closed; only sessions go, and failures. Whoever changes a table here gives it a revision: gateway/README.md.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ partner: Final = Table(
     Column("id", Integer, primary_key=True),
     Column("name", Text, nullable=False, unique=True),
     Column("kind", Text, nullable=False),
+    Column("siret", String(14), unique=True, index=True),
 )
 
 convention: Final = Table(
@@ -51,6 +52,7 @@ convention: Final = Table(
     Column("ends_on", Date, nullable=False),
     Column("suspended", Boolean, nullable=False),
     Column("profiles", Text, nullable=False),
+    Column("max_agents", Integer),
 )
 
 account: Final = Table(
@@ -64,7 +66,10 @@ account: Final = Table(
     Column("engagement_version", Text),
     Column("engagement_signed_at", BigInteger),
     Column("suspended", Boolean, nullable=False),
+    Column("function", Text),
+    Column("closed_at", BigInteger),
 )
+"""A closed account is suspended, too: for a process of an earlier version, and for whatever asks no more than that."""
 
 failure: Final = Table(
     "failure",
@@ -112,3 +117,17 @@ session: Final = Table(
     Column("expires_at", BigInteger, nullable=False, index=True),
     sqlite_with_rowid=False,
 )
+
+change: Final = Table(
+    "change",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("act", Text, nullable=False),
+    Column("subject", Text, nullable=False, index=True),
+    Column("detail", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+"""Everything that was done to the other tables by hand. Appended to, never altered."""

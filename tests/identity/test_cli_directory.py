@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from gateway.cli.directory import account, convention, mandate, objection, partner, session
+from gateway.cli.directory import account, change, convention, mandate, objection, partner, session
 from gateway.cli.main import main
 from gateway.identity.passwords import password_problem
 
@@ -47,7 +47,7 @@ def leaves(group):
     return [(group.name, name) for name in group.commands]
 
 
-GROUPS = (account, convention, mandate, objection, partner, session)
+GROUPS = (account, change, convention, mandate, objection, partner, session)
 COMMANDS = [words for group in GROUPS for words in leaves(group)]
 
 
@@ -72,10 +72,12 @@ def test_a_day_at_the_desk(folder):
         "engagement_version": "2012-07",
         "suspended": True,
         "locked_at": None,
+        "function": None,
+        "closed_at": None,
     }
     assert cafpro("convention", "list", "--format", "csv") == (
-        "number,partner,caisse,starts_on,ends_on,suspended,profiles\n"
-        "2026-014,CCAS de Lyon,691,2026-01-01,2028-12-31,yes,T1 T9\n"
+        "number,partner,caisse,starts_on,ends_on,suspended,profiles,max_agents\n"
+        "2026-014,CCAS de Lyon,691,2026-01-01,2028-12-31,yes,T1 T9,\n"
     )
     cafpro("convention", "resume", "2026-014")
     cafpro("account", "resume", "m.martin")
@@ -92,6 +94,54 @@ def test_a_day_at_the_desk(folder):
     assert objection["dossier"] == "0000002"
     assert objection["lifted_at"].endswith("Z")
     assert "CCAS de Lyon" in cafpro("partner", "list")
+
+
+def test_an_agent_comes_and_leaves_and_who_did_it_is_kept(folder):
+    cafpro("partner", "add", "CCAS de Lyon", "--siret", "73282932000074", "--by", "c.petit", "--why", "request 26-7")
+    cafpro("convention", "add", "2026-014", "--partner", "CCAS de Lyon", "--caisse", "691", "--from", "2026-01-01",
+           "--to", "9999-12-31", "--profile", "T9", "--max-agents", "1")  # fmt: skip
+    enter = ("--partner", "CCAS de Lyon", "--profile", "T9", "--function", "social worker", "--generate")
+    cafpro("account", "add", "m.martin", *enter)
+    assert "allows 1 agents" in cafpro("account", "add", "a.durand", *enter, status=2)
+    cafpro("mandate", "add", "9990001", "--kind", "judgment", "--partner", "CCAS de Lyon", "--account", "m.martin",
+           "--from", "2026-01-01", "--reference", "TJ Lyon")  # fmt: skip
+    assert "Missing option '--why'" in cafpro("account", "close", "m.martin", status=2)
+    assert cafpro("account", "close", "m.martin", "--why", "left on 2026-06-30", "--by", "c.petit") == (
+        "m.martin is closed: 0 sessions ended, 1 mandates released (1).\n"
+    )
+    assert "m.martin' is closed" in cafpro("account", "close", "m.martin", "--why", "again", status=2)
+    cafpro("account", "add", "a.durand", *enter)
+    cafpro("convention", "limit", "2026-014", "--max-agents", "12")
+    cafpro("convention", "limit", "2026-014")
+    cafpro("partner", "siret", "CCAS de Lyon", "35600000000048")
+    cafpro("account", "function", "a.durand", "director")
+    [gone] = [one for one in json.loads(cafpro("account", "list", "--format", "json")) if one["closed_at"]]
+    assert (gone["identifier"], gone["function"]) == ("m.martin", "social worker")
+    assert "35600000000048" in cafpro("partner", "list")
+    told = json.loads(cafpro("change", "list", "--by", "c.petit", "--format", "json"))
+    assert [(one["act"], one["subject"], one["why"]) for one in told] == [
+        ("partner add", "CCAS de Lyon", "request 26-7"),
+        ("account close", "m.martin", "left on 2026-06-30"),
+        ("mandate release", "1", "left on 2026-06-30"),
+    ]
+    everything = list(csv.DictReader(io.StringIO(cafpro("change", "list", "--format", "csv"))))
+    assert len(everything) == 11 and all(one["by"] and one["at"].endswith("Z") for one in everything)
+    assert cafpro("change", "list", "--until", "2020-01-01") == "None.\n"
+    assert len(json.loads(cafpro("change", "list", "--since", "2020-01-01", "--until", "9999-12-31", "--format", "json",
+                                 "--act", "account", "--subject", "a.durand"))) == 2  # fmt: skip
+
+
+def test_whoever_became_root_is_the_one_who_does_it(folder, monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setenv("SUDO_USER", "c.petit")
+    cafpro("partner", "add", "Udaf")
+    monkeypatch.setenv("SUDO_USER", "")
+    cafpro("partner", "add", "Other")
+    monkeypatch.setattr(os, "geteuid", lambda: 4_000_000)
+    monkeypatch.setenv("SUDO_USER", "liar")
+    cafpro("partner", "add", "Third")
+    told = json.loads(cafpro("change", "list", "--format", "json"))
+    assert [one["by"] for one in told] == ["c.petit", "root", "uid 4000000"]
 
 
 def test_a_password_comes_from_standard_input_or_is_asked_for_twice(folder):
@@ -173,7 +223,7 @@ def test_a_table_keeps_what_looks_like_markup_and_whole_lines(folder):
 def test_a_list_of_nothing(folder):
     assert cafpro("partner", "list") == "None.\n"
     assert cafpro("partner", "list", "--format", "json") == "[]\n"
-    assert cafpro("partner", "list", "--format", "csv") == "name,kind\n"
+    assert cafpro("partner", "list", "--format", "csv") == "name,kind,siret\n"
 
 
 def test_the_commands_run_as_a_real_process(folder):
@@ -195,4 +245,4 @@ def test_the_commands_run_as_a_real_process(folder):
     assert (again.returncode, again.stdout) == (2, "")
     assert again.stderr == "There is a partner called 'Département du Rhône' already.\n"
     listed = run("partner", "list", "--format", "json")
-    assert json.loads(listed.stdout) == [{"name": "Département du Rhône", "kind": "external"}]
+    assert json.loads(listed.stdout) == [{"name": "Département du Rhône", "kind": "external", "siret": None}]

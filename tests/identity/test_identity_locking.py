@@ -193,17 +193,6 @@ def test_whoever_guesses_while_nothing_can_be_counted_is_told_nothing(town, quic
         other.close()
 
 
-def test_a_directory_made_before_there_were_locks_is_given_its_table(town, quick):
-    with town.store.change() as connection:
-        connection.exec_driver_sql("DROP TABLE failure")
-    store = open_store(town.url)
-    try:
-        refused(town, store=store)
-        assert failures(town) == [(1, None)]
-    finally:
-        store.close()
-
-
 def test_the_list_shows_the_lock_and_a_command_lifts_it(town, quick, tmp_path, monkeypatch):
     (tmp_path / "record.key").write_text("00" * 32)
     (tmp_path / "gateway.toml").write_text(

@@ -1,0 +1,99 @@
+"""What was done to the directory: by whom, when, and why, written in the transaction that does it. Never altered."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection, insert, select
+
+from gateway.identity.entries import instant, is_text, refuse, seconds, text_problem
+from gateway.identity.store import Store
+from gateway.identity.tables import change
+
+
+def system_user() -> str:
+    """Who is at work here, as the operating system knows them: whoever became root, where sudo says so."""
+    behind = os.environ.get("SUDO_USER", "") if os.geteuid() == 0 else ""
+    if behind:
+        return behind
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return f"uid {os.geteuid()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """Whoever makes a change, and why, in their words."""
+
+    by: str = field(default_factory=system_user)
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Something that was done. `act` is the command's words, `subject` whom or what it was done to, `detail` what was
+    replaced by what, where nothing else keeps it.
+    """
+
+    id: int
+    at: datetime | None
+    by: str
+    act: str
+    subject: str
+    detail: str
+    why: str
+
+
+def write_change(
+    connection: Connection,
+    signed: Signature | None,
+    *,
+    act: str,
+    subject: str,
+    detail: str = "",
+    now: datetime | None = None,
+) -> None:
+    """Note an act in the transaction that does it. Without `signed`, the operating system's user did it."""
+    signed = signed or Signature()
+    refuse(
+        [
+            text_problem("name of whoever does it", signed.by),
+            text_problem("reason", signed.why) if signed.why else None,
+        ]
+    )
+    at = seconds(now or datetime.now(UTC))
+    row = {"at": at, "by": signed.by, "act": act, "subject": subject, "detail": detail, "why": signed.why}
+    connection.execute(insert(change).values(row))
+
+
+def changes(
+    store: Store,
+    *,
+    subject: str | None = None,
+    act: str | None = None,
+    by: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> list[Change]:
+    """Every change that is all of what is given, the first first. `act` may be its beginning, such as `account`; the
+    instant `until` does not count.
+    """
+    strange = [word for word in (subject, act, by) if word is not None and not is_text(word)]
+    refuse(["What is looked for must be printable characters." if strange else None])
+    query = select(*change.c).order_by(change.c.id)
+    if subject is not None:
+        query = query.where(change.c.subject == subject)
+    if act is not None:
+        query = query.where((change.c.act == act) | change.c.act.startswith(f"{act} ", autoescape=True))
+    if by is not None:
+        query = query.where(change.c.by == by)
+    if since is not None:
+        query = query.where(change.c.at >= seconds(since))
+    if until is not None:
+        query = query.where(change.c.at < seconds(until))
+    with store.read() as connection:
+        return [Change(row.id, instant(row.at), *row[2:]) for row in connection.execute(query)]

@@ -1,0 +1,41 @@
+"""An agent who leaves: the account closed, its sessions ended, its mandates released, in one act."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import delete, select, update
+
+from gateway.identity.changes import Signature, write_change
+from gateway.identity.entries import find_open_account, refuse, seconds
+from gateway.identity.store import Store
+from gateway.identity.tables import account, mandate, session
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """How many sessions were ended, and which mandates released."""
+
+    sessions: int
+    mandates: tuple[int, ...]
+
+
+def close_account(store: Store, *, identifier: str, signed: Signature, now: datetime) -> Left:
+    """Close the account for good: from the next request on, nobody is let in with it any more. It stays listed, and
+    its identifier is never another's. What was entrusted to it alone is released. `signed` says why.
+    """
+    with store.change() as connection:
+        account_id, _, unknown = find_open_account(connection, identifier)
+        refuse([unknown, None if signed.why else "Say why the account is closed."])
+        at = seconds(now)
+        connection.execute(update(account).where(account.c.id == account_id).values(closed_at=at, suspended=True))
+        own = (mandate.c.account_id == account_id, mandate.c.released_at.is_(None))
+        released = tuple(connection.execute(select(mandate.c.id).where(*own).order_by(mandate.c.id)).scalars())
+        connection.execute(update(mandate).where(*own).values(released_at=at))
+        ended = connection.execute(delete(session).where(session.c.account_id == account_id)).rowcount
+        detail = f"{ended} sessions ended, {len(released)} mandates released"
+        write_change(connection, signed, act="account close", subject=identifier, detail=detail, now=now)
+        for number in released:
+            write_change(connection, signed, act="mandate release", subject=str(number), now=now)
+    return Left(ended, released)
