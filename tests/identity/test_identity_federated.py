@@ -109,3 +109,10 @@ def test_a_suspended_account_is_known_and_refused_until_it_is_resumed(store):
     assert caught.value.agent.identifier == "m.durand"
     directory.resume_account(store, identifier="m.durand")
     assert asked(store).profile == "T1"
+
+
+def test_a_token_for_a_closed_account_is_one_for_nobody(store):
+    signed = directory.Signature("c.petit", "left")
+    directory.close_account(store, identifier="m.durand", signed=signed, now=datetime.now(UTC))
+    assert refused(store) == "a token for an account that does not exist"
+    assert refused(store, ANY) == "a token for an account that does not exist"

@@ -264,6 +264,18 @@ def test_a_suspended_account_is_refused_with_its_open_session_until_it_is_resume
     agent.reads()
 
 
+def test_a_closed_account_has_no_session_and_from_outside_never_was(gateway, agent_of):
+    agent = agent_of()
+    agent.reads()
+    agent.cafpro("account", "close", agent.identifier, "--why", "Départ le 30 juin")
+    agent.is_refused(401, "GW102")
+    log_in, unknown = gateway.sign_in(agent.identifier), gateway.sign_in("personne-ici")
+    is_problem(log_in, 401, "GW103")
+    assert log_in.lasting() == unknown.lasting()
+    assert gateway.recorded(log_in)["because"] == "closed account"
+    assert gateway.recorded(unknown)["because"] == "unknown identifier"
+
+
 @pytest.mark.attack(15)
 def test_a_profile_that_is_taken_away_ends_its_session(gateway, agent_of):
     agent = agent_of()
