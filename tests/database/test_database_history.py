@@ -136,7 +136,8 @@ def cafpro(tmp_path, monkeypatch):
     (tmp_path / "record.key").write_bytes(os.urandom(32))
 
     def run(kept, *words, status=0):
-        (tmp_path / "gateway.toml").write_text(CONFIGURATION.format(url=kept.url))
+        url = kept if isinstance(kept, str) else kept.url
+        (tmp_path / "gateway.toml").write_text(CONFIGURATION.format(url=url))
         result = CliRunner().invoke(main, words, catch_exceptions=False)
         assert result.exit_code == status, result.output
         return result.output
@@ -349,6 +350,32 @@ def test_a_file_stays_its_owners_alone_and_keeps_its_journal(tmp_path, cafpro):
     assert stat.S_IMODE((tmp_path / "store.db").stat().st_mode) == 0o600
     with contextlib.closing(sqlite3.connect(tmp_path / "store.db")) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_a_store_that_cannot_be_reached_is_said_in_a_sentence(tmp_path, cafpro):
+    (tmp_path / "notes.db").write_text("Dear diary, " * 1000)
+    for url, said in (
+        (
+            f"sqlite:///{tmp_path / 'notes.db'}",
+            "cannot be used now, and is as it was: the database failed (SQLITE_NOTADB)",
+        ),
+        ("postgresql+psycopg://agent:hunter2@127.0.0.1:1/cafpro", "cannot be used now, and is as it was: the database"),
+        ("sqlite:///absent.db", "cannot be opened (No such file or directory)"),
+        ("mysql://localhost/x", "must begin with sqlite:/// or postgresql+psycopg://"),
+    ):
+        for words in (("current",), ("upgrade",), ("downgrade", "0001"), ("downgrade", "0001", "--yes")):
+            told = cafpro(url, "store", *words, status=1)
+            assert said in told and "hunter2" not in told and "Traceback" not in told
+    assert (tmp_path / "notes.db").read_text().startswith("Dear diary")
+
+
+def test_a_store_that_another_holds_for_too_long_is_as_it_was(fresh, cafpro, monkeypatch):
+    kept = fresh().first()
+    before, shape = kept.rows(), kept.shape()
+    monkeypatch.setattr(migrating, "_PATIENCE_MS", 50)
+    with occupied(kept):
+        assert "cannot be used now, and is as it was" in cafpro(kept, "store", "upgrade", status=1)
+    assert (kept.rows(), kept.shape()) == (before, shape)
 
 
 # Whole or not at all, and once.
