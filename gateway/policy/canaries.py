@@ -96,10 +96,9 @@ def found(decided: Decisions) -> list[Defect]:
 
 def _opened(decided: Decisions) -> Iterator[Defect]:
     policy = decided.policy
-    slugs = [row.slug for row in policy.rows]
     for profile in STRANGERS:
         facts = replace(MOST, profile=profile)
-        if decided.of(facts).rubrics or any(policy.opens(facts, slug) for slug in slugs):
+        if decided.of(facts).rubrics or policy.fields(facts):
             yield Defect("", f'the profile "{profile}" does not exist and yet it opens something.', "")
     for profile in policy.profiles:
         facts = replace(MOST, profile=profile)
@@ -111,10 +110,9 @@ def _opened(decided: Decisions) -> Iterator[Defect]:
         for slug in sorted(opened - {row.slug for row in policy.rows if profile in row.profiles}):
             said = f" opens the rubric `{slug}`, whose row does not name it: a rule matches everyone."
             yield Defect(profile, said, "opens")
-        for slug in slugs:
-            if policy.opens(facts, slug) != (slug in opened):
-                said = f": `allow_field` and `opens` disagree about the rubric `{slug}`."
-                yield Defect(profile, said, "allow_field")
+        for slug in sorted(policy.fields(facts) ^ opened):
+            said = f": `allow_field` and `opens` disagree about the rubric `{slug}`."
+            yield Defect(profile, said, "allow_field")
         for situation, lacking in LACKING.items():
             if decided.of(replace(lacking, profile=profile)).rubrics:
                 yield Defect(profile, f" opens rubrics {situation}.", WATCHED.get(situation, "opens"))

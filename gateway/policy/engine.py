@@ -104,6 +104,13 @@ class Policy:
         agent, dossier = _nouns(facts, [])
         return self._engine.holds("allow_field", agent, facts.action, dossier, slug)
 
+    def fields(self, facts: Facts) -> frozenset[str]:
+        """Everything that `allow_field` grants, asked for at once; the empty text where that is no text. May raise like
+        `evaluate`."""
+        agent, dossier = _nouns(facts, [])
+        ways = self._engine.found("allow_field", agent, facts.action, dossier, Variable("slug"))
+        return frozenset(way["slug"] if type(way["slug"]) is str else "" for way in ways)
+
     def proved(self, facts: Facts) -> tuple[Grant, Sequence[tuple[tuple[str, ...], Trace]]]:
         """`evaluate`, and for each way in which a rubric is open its rule, as in the grant, and oso's account of it."""
         agent, dossier = _nouns(facts, [])
