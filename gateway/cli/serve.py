@@ -31,6 +31,7 @@ from gateway.proxy.credentials import Door
 from gateway.record.journal import open_journal
 from gateway.server.connection import Patience
 from gateway.server.lanes import Lanes, Places, Refuse
+from gateway.server.memory import Heap
 from gateway.server.supervisor import listen, supervise, tls_context
 from gateway.server.worker import Served
 from gateway.settings import Settings
@@ -90,8 +91,11 @@ def application(
     except Misconfigured as error:
         leave(error.problems)
 
+    heap = Heap()
+
     def report(*, connections: int, in_flight: int, waiting: int) -> None:
         row.looked(connections=connections, in_flight=in_flight, waiting=waiting)
+        heap.look()
         follower.look()
         if seen is not None:
             seen.tell()
