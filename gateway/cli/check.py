@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from gateway import settings as settings_module
+from gateway.cli.options import configuration
 from gateway.cli.serve import problems_at_start
 from gateway.cli.speaking import FOUND
 from gateway.errors import Misconfigured
@@ -18,7 +19,7 @@ from gateway.proxy.providers import troubles
 
 
 @click.command(epilog="\b\nExample:\n  cafpro check --config /etc/cafpro/gateway.toml")
-@click.option("--config", "-c", type=click.Path(path_type=Path), default=Path("gateway.toml"), show_default=True)
+@configuration
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def check(config: Path, form: str) -> None:
     """Look at settings, policies, key, store, record and backend; exit 1 if anything is wrong."""

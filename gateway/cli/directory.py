@@ -14,6 +14,7 @@ from typing import Any, Final
 import click
 
 from gateway import settings
+from gateway.cli.options import configuration
 from gateway.cli.output import FORMATS, print_rows
 from gateway.cli.speaking import FOUND, MISUSE, leave
 from gateway.errors import Misconfigured, StoreUnavailable
@@ -69,20 +70,11 @@ def command(group: click.Group, name: str, example: str) -> Callable[[Callable[.
             finally:
                 store.close()
 
-        made = click.command(name, epilog=f"\b\nExample:\n  cafpro {group.name} {name} {example}")(_config(run))
+        made = click.command(name, epilog=f"\b\nExample:\n  cafpro {group.name} {name} {example}")(configuration(run))
         group.add_command(made)
         return made
 
     return decorate
-
-
-_config = click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    default="gateway.toml",
-    show_default=True,
-    help="The configuration file.",
-)
 
 
 by_option = click.option("--by", metavar="WHO", help="Who does it. Default: the operating system's user.")

@@ -17,6 +17,7 @@ from gateway.app import OWN, asserting_of, create_app, limits_of, load_approved,
 from gateway.cli.guarding import exposed, unusable, why
 from gateway.cli.keeping import Teller, keep, put_up
 from gateway.cli.log import SINK, Stream, write_log
+from gateway.cli.options import configuration
 from gateway.cli.speaking import leave
 from gateway.errors import Busy, Misconfigured
 from gateway.identity.issuers import load_issuers
@@ -161,7 +162,7 @@ def run(settings: Settings, config: Path) -> int:
 
 
 @click.command(epilog="\b\nExample:\n  cafpro serve --config /etc/cafpro/gateway.toml")
-@click.option("--config", "-c", type=click.Path(path_type=Path), default=Path("gateway.toml"), show_default=True)
+@configuration
 def serve(config: Path) -> None:
     """Start the gateway that the configuration describes, and run until Ctrl-C."""
     try:

@@ -12,19 +12,13 @@ from typing import NoReturn
 import click
 
 from gateway import settings
+from gateway.cli.options import configuration
 from gateway.cli.speaking import FOUND, MISUSE, leave
 from gateway.database.connections import Database
 from gateway.database.history import DIRECTORY, standing
 from gateway.database.opening import connected
 from gateway.errors import Misconfigured, StoreUnavailable
 
-_config = click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    default="gateway.toml",
-    show_default=True,
-    help="The configuration file.",
-)
 _LATEST = DIRECTORY.head
 
 
@@ -34,7 +28,7 @@ def store() -> None:
 
 
 @store.command(epilog="\b\nExample:\n  cafpro store current --config /etc/cafpro/gateway.toml")
-@_config
+@configuration
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def current(config: Path, form: str) -> None:
     """Say at which revision the store is. Exit 1 where this version of Cafpro wants another."""
@@ -58,7 +52,7 @@ def current(config: Path, form: str) -> None:
 
 @store.command(epilog="\b\nExample:\n  cafpro store upgrade --config /etc/cafpro/gateway.toml")
 @click.argument("revision", type=click.Choice(DIRECTORY.revisions), default=_LATEST)
-@_config
+@configuration
 def upgrade(revision: str, config: Path) -> None:
     """Bring the store forward to REVISION, by default the one that this version of Cafpro wants.
 
@@ -83,7 +77,7 @@ def upgrade(revision: str, config: Path) -> None:
 @store.command(epilog="\b\nExample:\n  cafpro store downgrade 0001 --yes --config /etc/cafpro/gateway.toml")
 @click.argument("revision", type=click.Choice(DIRECTORY.revisions))
 @click.option("--yes", is_flag=True, help="Do it. Without it, only say what would be lost, and exit 1.")
-@_config
+@configuration
 def downgrade(revision: str, yes: bool, config: Path) -> None:
     """Take the store back to REVISION, so that an earlier version of Cafpro can work with it.
 

@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from gateway import settings as settings_module
+from gateway.cli.options import configuration
 from gateway.cli.speaking import FOUND, leave
 from gateway.errors import Misconfigured
 from gateway.policy_files import control
@@ -19,7 +20,7 @@ _GOOD = ("in_force", "unchanged")
 
 
 @click.command("reload", epilog="\b\nExample:\n  cafpro policy reload --config /etc/cafpro/gateway.toml")
-@click.option("--config", "-c", type=click.Path(path_type=Path), default=Path("gateway.toml"), show_default=True)
+@configuration
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def reload(config: Path, form: str) -> None:
     """Have the gateway that runs with this configuration look at its policies now, and say what became of it.

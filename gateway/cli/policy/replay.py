@@ -12,6 +12,7 @@ import click
 import msgspec
 
 from gateway import settings as settings_module
+from gateway.cli.options import configuration
 from gateway.cli.policy.recorded import PERIOD, left_of, the_record
 from gateway.cli.policy.replayed import print_text
 from gateway.cli.speaking import FOUND, MISUSE, leave
@@ -33,7 +34,7 @@ from gateway.redaction.table import DOCUMENT, RouteTable
 @click.option("--against", type=click.Path(path_type=Path), required=True, metavar="DRAFT", help="The draft's folder.")
 @click.option("--since", type=PERIOD, required=True, metavar="30d", help="How far back: 30d, 12h.")
 @click.option("--policies", type=click.Path(path_type=Path), help="Compare with these; otherwise the configuration's.")
-@click.option("--config", "-c", type=click.Path(path_type=Path), default=Path("gateway.toml"), show_default=True)
+@configuration
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def replay(against: Path, since: timedelta, policies: Path | None, config: Path, form: str) -> None:
     """Decide the recorded consultations again: by the policies in force and by DRAFT.

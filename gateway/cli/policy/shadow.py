@@ -13,6 +13,7 @@ import click
 import msgspec
 
 from gateway import settings as settings_module
+from gateway.cli.options import configuration
 from gateway.cli.speaking import leave
 from gateway.errors import Misconfigured, StoreUnavailable
 from gateway.policy.wording import requirements
@@ -35,7 +36,7 @@ class Difference:
 
 
 @click.command("shadow", epilog="\b\nExample:\n  cafpro policy shadow --config /etc/cafpro/gateway.toml")
-@click.option("--config", "-c", type=click.Path(path_type=Path), default=Path("gateway.toml"), show_default=True)
+@configuration
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def shadow(config: Path, form: str) -> None:
     """What the draft of the configuration ([policies] draft) would have changed so far, cell by cell.

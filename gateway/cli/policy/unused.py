@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from gateway import settings as settings_module
+from gateway.cli.options import configuration
 from gateway.cli.policy.recorded import PERIOD, day, left_of, the_record
 from gateway.cli.speaking import FOUND, MISUSE, leave
 from gateway.errors import Misconfigured, StoreUnavailable
@@ -33,7 +34,7 @@ Unused = Mapping[str, Sequence[str]]
 @click.option("--since", type=PERIOD, required=True, metavar="90d", help="How far back: 90d, 12h.")
 @click.option("--draft", type=click.Path(path_type=Path), metavar="DIR", help="Write a folder with these cells closed.")
 @click.option("--policies", type=click.Path(path_type=Path), help="The folder; otherwise the configuration's.")
-@click.option("--config", "-c", type=click.Path(path_type=Path), default=Path("gateway.toml"), show_default=True)
+@configuration
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def unused(since: timedelta, draft: Path | None, policies: Path | None, config: Path, form: str) -> None:
     """The cells that are open and of which nothing has left, for each profile, by the record.
