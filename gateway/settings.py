@@ -199,24 +199,42 @@ def _override(tables: dict[str, dict[str, Any]], environ: Mapping[str, str], pro
             tables.setdefault(section, {})[key] = value.split(",") if key in LISTS else value
 
 
-def _section(name: str, kind: type[Struct], table: dict[str, Any], folder: Path, problems: list[str]) -> Any:
-    """The section as far as it can be read: a wrong value is a problem, and its default stands in for the checks that
-    follow. None where a value without a default is missing or wrong."""
+def read_table(
+    kind: type[Struct],
+    table: Mapping[str, Any],
+    folder: Path,
+    problems: list[str],
+    *,
+    place: str = "",
+    strict: bool = True,
+) -> dict[str, Any]:
+    """The values of a TOML table for the fields of `kind`, as far as they can be read; relative paths start from
+    `folder`.
+
+    Adds to `problems`, each with its `place` before it: an unknown key, a wrong value, a missing one. Unless `strict`,
+    a text may stand for a number, as it does in the environment.
+    """
     fields = {field.name: field for field in msgspec.structs.fields(kind)}
     values: dict[str, Any] = {}
     for key, value in table.items():
         if key not in fields:
-            problems.append(f"[{name}] unknown key `{key}`. {_known(key, list(fields))}")
+            problems.append(f"{place}unknown key `{key}`. {_known(key, list(fields))}")
             continue
         try:
-            converted = msgspec.convert(value, fields[key].type, strict=False, dec_hook=_path)
+            converted = msgspec.convert(value, fields[key].type, strict=strict, dec_hook=_path)
         except msgspec.ValidationError as error:
-            problems.append(f"[{name}] {key}: {error}.")
+            problems.append(f"{place}{key}: {error}.")
             continue
         values[key] = folder / converted if isinstance(converted, Path) else converted
-    for key, field in fields.items():
-        if field.required and key not in table:
-            problems.append(f"[{name}] {key} is missing.")
+    problems += [f"{place}{key} is missing." for key, field in fields.items() if field.required and key not in table]
+    return values
+
+
+def _section(name: str, kind: type[Struct], table: dict[str, Any], folder: Path, problems: list[str]) -> Any:
+    """The section as far as it can be read: a wrong value is a problem, and its default stands in for the checks that
+    follow. None where a value without a default is missing or wrong."""
+    fields = {field.name: field for field in msgspec.structs.fields(kind)}
+    values = read_table(kind, table, folder, problems, place=f"[{name}] ", strict=False)
     if any(field.required and key not in values for key, field in fields.items()):
         return None
     for key, value in {field: getattr(kind(**values), field) for field in fields}.items():

@@ -6,21 +6,20 @@ where tokens come from InterOPS.
 
 from __future__ import annotations
 
-import difflib
 import ssl
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
-import msgspec
 from msgspec import Meta, Struct
 
 from gateway.errors import Misconfigured
 from gateway.identity.entries import PROFILES
 from gateway.identity.jwks import ALGORITHMS, LARGEST_SET, key_set
+from gateway.settings import read_table
 
 SETTING: Final = "identity.issuers"
 CHECKED: Final = ("iss", "aud", "exp", "nbf", "iat", "jti")
@@ -100,8 +99,9 @@ def load_issuers(file: Path) -> tuple[Issuer, ...]:
     issuers: list[Issuer] = []
     for number, table in enumerate(tables, 1):
         found: list[str] = []
-        issuer = _issuer(table, file.parent, found)
-        if issuer:
+        values = read_table(Issuer, table, file.parent, found)
+        if not found:
+            issuer = Issuer(**values)
             found += _inconsistencies(issuer)
             if issuer.issuer in [known.issuer for known in issuers]:
                 found.append("issuer: another [[issuer]] has the same.")
@@ -121,32 +121,6 @@ def believed(file: Path) -> Iterator[Path]:
         return
     for issuer in issuers:
         yield from (named for named in (issuer.jwks_file, issuer.ca) if named)
-
-
-def _issuer(table: Mapping[str, Any], folder: Path, problems: list[str]) -> Issuer | None:
-    """The issuer as far as it can be read, None where it cannot."""
-    fields = {field.name: field for field in msgspec.structs.fields(Issuer)}
-    values: dict[str, Any] = {}
-    for key, value in table.items():
-        if key not in fields:
-            close = difflib.get_close_matches(key, fields, n=1)
-            hint = f"Did you mean `{close[0]}`?" if close else f"Known: {', '.join(sorted(fields))}."
-            problems.append(f"unknown key `{key}`. {hint}")
-            continue
-        try:
-            converted = msgspec.convert(value, fields[key].type, dec_hook=_path)
-        except msgspec.ValidationError as error:
-            problems.append(f"{key}: {error}.")
-        else:
-            values[key] = folder / converted if isinstance(converted, Path) else converted
-    problems += [f"{key} is missing." for key, field in fields.items() if field.required and key not in table]
-    return None if problems else Issuer(**values)
-
-
-def _path(kind: type, value: Any) -> Any:
-    if kind is Path and isinstance(value, str) and value:
-        return Path(value)
-    raise ValueError("Expected a path")
 
 
 def _inconsistencies(issuer: Issuer) -> Iterator[str]:
