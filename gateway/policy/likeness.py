@@ -23,6 +23,7 @@ from gateway.policy.statements import (
     Variable,
     is_fixed,
     terms_of,
+    variable_of,
     words,
 )
 
@@ -89,7 +90,7 @@ def _drawn(name: str, asking: Goal, rule: Statement, rules: Sequence[Statement])
         return None
     before = next(at for at, goal in enumerate(rule.goals) if goal is asking)
     for at, goal in enumerate(rule.goals[:before]):
-        if isinstance(goal, Comparison) and goal.operator == "in" and _is(goal.left, name):
+        if isinstance(goal, Comparison) and goal.operator == "in" and variable_of(goal.left) == name:
             found = _list(goal.right)
             if found is None and isinstance(goal.right, Variable):
                 found = _tabled(goal.right.name, rule.goals[:at], rules)
@@ -101,13 +102,17 @@ def _drawn(name: str, asking: Goal, rule: Statement, rules: Sequence[Statement])
 def _tabled(name: str, before: Sequence[Goal], rules: Sequence[Statement]) -> frozenset[str] | None:
     """The words of all the lists that a variable can be, where it is a place of a table that states facts only."""
     for goal in before:
-        places = [at for at, given in enumerate(goal.arguments) if _is(given, name)] if isinstance(goal, Call) else []
-        lines = [other for other in rules if isinstance(goal, Call) and other.name == goal.name]
-        if name == "_" or not places or not lines or not all(_states_fact(line, places[0]) for line in lines):
+        if name == "_" or not isinstance(goal, Call):
             continue
-        listed = [_list(line.parameters[places[0]].term) for line in lines]
-        if None not in listed:
-            return frozenset(chain.from_iterable(some for some in listed if some is not None))
+        given = [variable_of(argument) for argument in goal.arguments]
+        if name not in given:
+            continue
+        place = given.index(name)
+        lines = [line for line in rules if line.name == goal.name]
+        if lines and all(_states_fact(line, place) for line in lines):
+            listed = [_list(line.parameters[place].term) for line in lines]
+            if None not in listed:
+                return frozenset(chain.from_iterable(some for some in listed if some is not None))
     return None
 
 
@@ -121,7 +126,3 @@ def _one(term: Term) -> frozenset[str] | None:
 
 def _list(term: Term) -> frozenset[str] | None:
     return frozenset(words(term)) if isinstance(term, Texts) and is_fixed(term) else None
-
-
-def _is(term: Term, name: str) -> bool:
-    return isinstance(term, Variable) and term.name == name

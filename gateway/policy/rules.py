@@ -23,6 +23,7 @@ from gateway.policy.statements import (
     Variable,
     terms_of,
     texts,
+    variable_of,
     variables_of,
     without_lines,
 )
@@ -77,7 +78,7 @@ class Rules:
                     written = _WRITTEN.get(wanted.type, "a text or a variable")
                     self.refuse(file, given.term, f"place {place} of `{name}` must be {written}.")
                 if not statement.is_fact:
-                    self._words_known(file, _variable(wanted.term), given.term)
+                    self._words_known(file, variable_of(wanted.term), given.term)
             return
         self.refuse(file, statement, said)
 
@@ -99,12 +100,12 @@ class Rules:
         """Variable → the fact whose values it takes, as in `kind in dossier.mandates`."""
         shape = self.shapes.get(statement.name)
         pairs = zip(statement.parameters, shape.parameters, strict=False) if shape else ()
-        found = {_variable(given.term): _variable(wanted.term) for given, wanted in pairs}
+        found = {variable_of(given.term): variable_of(wanted.term) for given, wanted in pairs}
         for goal in statement.goals:
             if isinstance(goal, Comparison):
                 for fact, other in ((goal.left, goal.right), (goal.right, goal.left)):
                     if isinstance(fact, Attribute):
-                        found[_variable(other)] = fact.name
+                        found[variable_of(other)] = fact.name
         return {name: fact for name, fact in found.items() if name and fact in self.vocabularies}
 
     def _call(self, file: str, goal: Call | Denied, types: Mapping[str, str]) -> None:
@@ -123,10 +124,10 @@ class Rules:
             self.refuse(file, call, said)
             return
         for place, (given, wanted) in enumerate(zip(call.arguments, shape.parameters, strict=True), start=1):
-            if types.get(_variable(given), "") != wanted.type and wanted.type in READABLE:
+            if types.get(variable_of(given), "") != wanted.type and wanted.type in READABLE:
                 noun = wanted.type.lower()
                 self.refuse(file, given, f"place {place} of `{call.name}` must be the {noun} of this rule.")
-            self._words_known(file, _variable(wanted.term), given)
+            self._words_known(file, variable_of(wanted.term), given)
 
     def _comparison(self, file: str, comparison: Comparison, stands_for: Mapping[str, str]) -> None:
         left, right = comparison.left, comparison.right
@@ -149,7 +150,7 @@ class Rules:
                     self.refuse(file, comparison, 'mandates are asked with `in`: "judgment" in dossier.mandates.')
                 elif isinstance(other, Texts):
                     self.refuse(file, comparison, f"`{one.name}` is one word, never equal to a list: ask with `in`.")
-            fact = one.name if isinstance(one, Attribute) else stands_for.get(_variable(one), "")
+            fact = one.name if isinstance(one, Attribute) else stands_for.get(variable_of(one), "")
             self._words_known(file, fact, other)
 
     def _words_known(self, file: str, fact: str, term: Term) -> None:
@@ -168,10 +169,6 @@ class Rules:
         elif attribute.name not in facts:
             said = f"there is no fact `{attribute.variable}.{attribute.name}`.{near(attribute.name, facts)}"
             self.refuse(file, attribute, f"{said}{known(facts)}")
-
-
-def _variable(term: Term) -> str:
-    return term.name if isinstance(term, Variable) else ""
 
 
 def _fits(term: Text | Texts | Variable, given: str, wanted: str) -> bool:

@@ -161,6 +161,11 @@ def is_fixed(term: Term) -> bool:
     return isinstance(term, Text) or (isinstance(term, Texts) and all(isinstance(item, Text) for item in term.items))
 
 
+def variable_of(term: Term) -> str:
+    """The variable's name, or nothing where the term is something else."""
+    return term.name if isinstance(term, Variable) else ""
+
+
 def word(term: Term) -> str:
     """The string, or nothing where the term is something else."""
     return term.value if isinstance(term, Text) else ""

@@ -25,6 +25,7 @@ from gateway.policy.statements import (
     Texts,
     Variable,
     terms_of,
+    variable_of,
 )
 from gateway.policy.tokens import Unreadable
 
@@ -65,15 +66,15 @@ def _lists_only_open_their_row(rules: Anatomy) -> bool:
     if len(users) != 1 or users[0][0].name != "opens" or users[0][0].statement.has_alternatives:
         return False
     rule, row = users[0]
-    slug, _, profiles, _ = (_name(term) for term in terms_of(row))
-    slugs_opened = _name(rule.parameters[rules.shapes["opens"].index("slug")][0].term)
+    slug, _, profiles, _ = (variable_of(term) for term in terms_of(row))
+    slugs_opened = variable_of(rule.parameters[rules.shapes["opens"].index("slug")][0].term)
     uses = [goal for goal in _goals(rule) if goal is not row and profiles in _names(goal)]
     return bool(slug) and slug == slugs_opened and len(uses) == 1 and _asks_for_own_profile(rule, uses[0], profiles)
 
 
 def _asks_for_own_profile(rule: Rule, goal: Goal, profiles: str) -> bool:
     """Whether `goal` is `agent.profile in profiles`, or the same with a variable that is equal to `agent.profile`."""
-    if not isinstance(goal, Comparison) or goal.operator != "in" or _name(goal.right) != profiles:
+    if not isinstance(goal, Comparison) or goal.operator != "in" or variable_of(goal.right) != profiles:
         return False
     if _is_profile(goal.left):
         return True
@@ -82,7 +83,7 @@ def _asks_for_own_profile(rule: Rule, goal: Goal, profiles: str) -> bool:
         for goal in _goals(rule)
         if isinstance(goal, Comparison) and goal.operator == "=" and any(map(_is_profile, terms_of(goal)))
     ]
-    return bool(_name(goal.left)) and _name(goal.left) in map(_name, own)
+    return bool(variable_of(goal.left)) and variable_of(goal.left) in map(variable_of, own)
 
 
 def _goals(rule: Rule) -> list[Goal]:
@@ -100,7 +101,3 @@ def _is_profile(term: Term) -> bool:
 def _names(goal: Goal) -> set[str]:
     parts = [part for term in terms_of(goal) for part in (term.items if isinstance(term, Texts) else (term,))]
     return {part.name if isinstance(part, Variable) else part.variable for part in parts if not isinstance(part, Text)}
-
-
-def _name(term: Term) -> str:
-    return term.name if isinstance(term, Variable) else ""
