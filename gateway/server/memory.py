@@ -1,4 +1,5 @@
-"""The memory of a worker: what is free goes back to the system, also from between what is in use."""
+"""The memory of a worker, as glibc keeps it: one heap, of which what is free goes back to the system. Another libc does
+as it likes."""
 
 from __future__ import annotations
 
@@ -8,11 +9,20 @@ from contextlib import suppress
 from typing import Final
 
 TRIM_SECONDS: Final = 30.0
+_M_ARENA_MAX: Final = -8
+
+
+def share_one_heap() -> None:
+    """For the threads of a process. By itself, glibc gives each one that begins a heap of its own, up to eight for each
+    core, and what the busiest moment of one needed is of no use to the others. Nobody waits for the one: whoever makes
+    an object holds Python's lock anyway."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
 class Heap:
     """glibc keeps what was freed, but for the end of its heap: a worker would hold for ever what its busiest moment
-    needed. Nothing on another libc."""
+    needed."""
 
     def __init__(self) -> None:
         self._trim = None

@@ -26,6 +26,7 @@ import structlog
 
 from gateway.server.connection import Patience
 from gateway.server.lanes import Lanes
+from gateway.server.memory import share_one_heap
 from gateway.server.worker import Served, Worker
 
 BACKLOG: Final = 4096
@@ -35,7 +36,6 @@ CANNOT_START: Final = 3
 CRASHED: Final = 4
 GARBAGE: Final = 5_000
 """Objects made and not freed again before the collector looks for circles among them."""
-_M_ARENA_MAX: Final = -8
 _PR_SET_PDEATHSIG: Final = 1
 
 _log = structlog.get_logger()
@@ -101,7 +101,7 @@ def supervise(
     work, a replacement that cannot make its own is tried again.
     """
     _allow_many_descriptors()
-    _share_one_heap()
+    share_one_heap()
     supervisor = os.getpid()
     stopping = hung_up = False
 
@@ -254,11 +254,3 @@ def _accompany(beside: Callable[[Callable[[], bool]], None], listener: socket.so
 def _allow_many_descriptors() -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-
-
-def _share_one_heap() -> None:
-    """For the threads of a process. By itself, glibc gives each one that begins a heap of its own, up to eight for each
-    core, and what the busiest moment of one needed is of no use to the others. Nobody waits for the one: whoever makes
-    an object holds Python's lock anyway."""
-    with suppress(OSError, AttributeError):  # another libc
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
