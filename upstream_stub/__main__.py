@@ -43,14 +43,15 @@ def main() -> None:
     except OSError as problem:
         raise SystemExit(f"upstream stub: cannot listen on {options.host}:{options.port}: {problem}") from None
     port = listener.getsockname()[1]
-    app = create_app()
+    assertions = None
     if options.assertion_key:
         try:
-            audience = options.audience or f"http://{options.host}:{port}"
-            app = create_app(Assertions(options.assertion_key, audience), say)
+            assertions = Assertions(options.assertion_key, options.audience or f"http://{options.host}:{port}")
         except (OSError, ValueError, JoseError) as problem:
             raise SystemExit(f"upstream stub: {options.assertion_key} holds no public key: {problem}") from None
-    server = make_server(options.host, port, app, threaded=True, request_handler=Handler, fd=listener.detach())
+    server = make_server(
+        options.host, port, create_app(assertions, say), threaded=True, request_handler=Handler, fd=listener.detach()
+    )
     print(f"upstream stub on http://{options.host}:{port}", flush=True)
     server.serve_forever()
 
