@@ -17,7 +17,6 @@ from pathlib import Path
 import psutil
 import pytest
 
-from gateway.identity.store import open_store
 from gateway.settings import Limits
 from tests.debian import found_or_installed
 from tests.story.running import Gateway, Process, until
@@ -43,9 +42,6 @@ class Breakable(Gateway):
         super().__init__(folder, upstream=upstream, settings=self.settings, policies=None, variables=variables)
         if record := self.settings.get("record.url", "").removeprefix("sqlite:///"):
             self.record_file = Path(record)
-        if elsewhere := self.settings.get("store.url"):
-            self.store.close()
-            self.store = open_store(elsewhere)
 
     def is_whole(self) -> bool:
         """Whether every worker is there."""

@@ -8,7 +8,10 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from tests.faults.breaking import LONG
+from tests.faults.breaking import LONG, Breakable
+from tests.faults.conftest import DOSSIERS, PROFILES, expected
+from tests.faults.load import question
+from tests.faults.trial import trial
 
 pytestmark = pytest.mark.attack(33)
 
@@ -20,7 +23,7 @@ STOPPED = {"immediate": "killed as by a power cut", "fast": "stopped as for main
 @pytest.fixture(scope="module")
 def urls(server):
     with contextlib.ExitStack() as stack:
-        made = [server.empty_database() for _ in range(3)]
+        made = [server.empty_database() for _ in range(4)]
         for url in made:
             stack.callback(server.remove, url)
         yield made
@@ -63,3 +66,46 @@ def test_a_server_that_holds_the_directory_alone_is_missed_in_the_record(server,
                 trial.refuses("GW502")
                 trial.bad_for(SECONDS)
     comes_back(loaded.gateway)
+
+
+@pytest.fixture(scope="module")
+def pair(urls, stub_url, tmp_path_factory):
+    """Two machines that share a server, and what is asked of each: sessions were opened at the other one."""
+    shared = {"store.url": urls[3], "record.url": urls[3]}
+    with contextlib.ExitStack() as stack:
+        gateways = []
+        for name in ("lyon", "paris"):
+            gateways.append(Breakable(tmp_path_factory.mktemp(name), upstream=stub_url, settings=shared))
+            stack.callback(gateways[-1].stop)
+        for profile in PROFILES:
+            gateways[0].enter(profile.lower(), profile)
+        sessions = [{profile: each.log_in(profile.lower()) for profile in PROFILES} for each in gateways]
+        yield [
+            (each, [question(each.host, f"/dossiers/{number}", others[profile], expected(number, profile))
+                    for number in DOSSIERS for profile in PROFILES])
+            for each, others in zip(gateways, reversed(sessions), strict=True)
+        ]  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", STOPPED)
+def test_two_gateways_that_share_a_server_refuse_while_it_is_away_and_come_back_with_it(
+    pair, server, urls, results, mode
+):
+    name = f"PostgreSQL {STOPPED[mode]}, two gateways"
+    with contextlib.ExitStack() as stack:
+        trials = [
+            stack.enter_context(
+                trial(name, each.url, asked, rows_of(urls[3]), results=results, refusals=["GW502", "GW503"])
+            )
+            for each, asked in pair
+        ]
+        for _ in range(ROUNDS):
+            with contextlib.ExitStack() as fault:
+                for each in trials:
+                    fault.enter_context(each.round())
+                fault.enter_context(server.stopped(mode))
+                for each in trials:
+                    each.refuses("GW503")
+                    each.bad_for(SECONDS)
+    for each, _ in pair:
+        comes_back(each)

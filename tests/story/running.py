@@ -237,8 +237,12 @@ def environment(settings: Mapping[str, str] | None = None) -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith("CAFPRO_") and not name.lower().endswith("_proxy")
     }
-    overrides = {f"CAFPRO_{name.replace('.', '__').upper()}": value for name, value in (settings or {}).items()}
-    return {**kept, **overrides}
+    return {**kept, **overriding(settings or {})}
+
+
+def overriding(settings: Mapping[str, str]) -> dict[str, str]:
+    """The variables that override settings written like `section.key`."""
+    return {f"CAFPRO_{name.replace('.', '__').upper()}": value for name, value in settings.items()}
 
 
 OUT_OF_REACH = {
@@ -317,7 +321,8 @@ class Gateway(Client):
         if policies:
             take_as_approved(folder / "policies")
         self.record_file = folder / "record.db"
-        self.store: Store = open_store(f"sqlite:///{folder / 'cafpro.db'}")
+        self._told = dict(settings)
+        self.store: Store = open_store(settings.get("store.url", f"sqlite:///{folder / 'cafpro.db'}"))
         """The directory, changed from this process while the gateway runs."""
         self._process = Process(
             ["gateway.cli", "serve", "--config", str(self.configuration)],
@@ -442,7 +447,8 @@ class Gateway(Client):
 
     def cafpro(self, *arguments: str, typed: str = "") -> None:
         """A command, as an administrator runs it beside the gateway; in this process, which is sooner done."""
-        settings = {name: None for name in os.environ if name.startswith("CAFPRO_")}
+        others = {name: None for name in os.environ if name.startswith("CAFPRO_")}
+        settings = {**others, **overriding(self._told)}
         done = CliRunner(env=settings).invoke(main, [*arguments, "--config", str(self.configuration)], input=typed)
         assert done.exit_code == 0, done.output
 

@@ -1,0 +1,183 @@
+"""Two machines before one PostgreSQL server: a session of either is good on both, and what is withdrawn by a command
+beside one of them is refused by both within two seconds.
+
+Each act is one command. Every worker is asked, on fresh connections, until all of them refuse. What counts is when a
+question was asked that was still answered: that depends on no machine's speed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+from sqlalchemy import select
+
+from gateway.identity.failures import LOCKED_AFTER, count_failure
+from gateway.identity.tables import account
+from tests.database.conftest import server
+from tests.story.brochure import OPEN, kept_dossier
+from tests.story.running import PATIENCE, Answer, Gateway, exchange, is_problem
+from upstream_stub.dossiers import dossier_text
+
+__all__ = ["server"]
+
+PROMISED = 2.0
+"""Seconds within which every worker of every machine knows."""
+FRESH = 4
+"""Connections at once to each gateway, so that both of its workers are asked."""
+SERIAL = count(1)
+NUMBERS = count(1_200_001)
+
+
+class Pair(NamedTuple):
+    """Two gateways of two workers, and how to read the record that they share."""
+
+    lyon: Gateway
+    paris: Gateway
+    rows: Callable[..., list[dict[str, Any]]]
+
+
+@pytest.fixture(scope="module")
+def pair(server, stub_url, tmp_path_factory) -> Iterator[Pair]:
+    url = server.empty_database()
+
+    def rows(**wanted: object) -> list[dict[str, Any]]:
+        where = " AND ".join(f"{name} = %({name})s" for name in wanted)
+        with psycopg.connect(url.replace("+psycopg", ""), row_factory=dict_row) as connection:
+            return connection.execute(f"SELECT * FROM record WHERE {where} ORDER BY id", wanted).fetchall()
+
+    with contextlib.ExitStack() as stack:
+        stack.callback(server.remove, url)
+        first, second = (
+            stack.enter_context(started(tmp_path_factory.mktemp(name), stub_url, url)) for name in ("lyon", "paris")
+        )
+        yield Pair(first, second, rows)
+
+
+@contextlib.contextmanager
+def started(folder: Path, upstream: str, url: str) -> Iterator[Gateway]:
+    shared = {"store.url": url, "record.url": url, "server.workers": "2"}
+    gateway = Gateway(folder, upstream=upstream, settings=shared, policies=None)
+    try:
+        yield gateway
+    finally:
+        gateway.stop()
+
+
+class Agent(NamedTuple):
+    """An agent of a partner of its own, signed in at one gateway, before a dossier of its own."""
+
+    identifier: str
+    profile: str
+    dossier: str
+    session: dict[str, str]
+    mandate: int
+
+    def whole(self) -> bytes:
+        text = dossier_text(self.dossier)
+        assert text
+        return kept_dossier(text, OPEN[self.profile])
+
+
+def entered(at: Gateway, profile: str = "T1", mandate: str = "") -> Agent:
+    identifier, dossier = f"commun-{next(SERIAL)}", str(next(NUMBERS))
+    at.enter(identifier, profile)
+    entrusted = at.entrust(identifier, dossier, mandate) if mandate else 0
+    return Agent(identifier, profile, dossier, at.log_in(identifier), entrusted)
+
+
+def asked(gateway: Gateway, agent: Agent) -> Answer:
+    """The answer to the agent's question on a connection of its own."""
+    [(name, value)] = agent.session.items()
+    head = f"GET /dossiers/{agent.dossier} HTTP/1.1\r\nHost: {gateway.host}\r\n{name}: {value}\r\nConnection: close"
+    return exchange(gateway.url, f"{head}\r\n\r\n".encode())
+
+
+def refused_everywhere(pair: Pair, agent: Agent, *, done_at: float) -> list[Answer]:
+    """One answer of each gateway, once every worker refuses. Fails where a question was answered that was asked more
+    than `PROMISED` seconds after the act."""
+    while time.monotonic() < done_at + PATIENCE:
+        turn = []
+        for gateway in (pair.lyon, pair.paris):
+            for _ in range(FRESH):
+                asked_at = time.monotonic()
+                answer = asked(gateway, agent)
+                assert answer.status != 200 or asked_at - done_at <= PROMISED, "still answered"
+                turn.append(answer)
+        if all(answer.status != 200 for answer in turn):
+            return [turn[0], turn[-1]]
+    raise AssertionError("never refused everywhere")
+
+
+@pytest.mark.parametrize("first", ["lyon", "paris"])
+def test_a_session_opened_at_one_gateway_is_good_at_the_other_and_both_record_it(pair, first):
+    here = getattr(pair, first)
+    there = pair.paris if here is pair.lyon else pair.lyon
+    agent = entered(here)
+    for gateway in (there, here):
+        answer = asked(gateway, agent)
+        assert (answer.status, answer.body) == (200, agent.whole())
+        [row] = pair.rows(request_id=answer.one("X-Request-Id"))
+        assert (row["agent"], row["status"]) == (agent.identifier, 200)
+
+
+ACTS = {
+    "a convention suspended": ("T1", "", ("convention", "suspend", "C-{identifier}"), 403, "GW312", ""),
+    "an account suspended": ("T1", "", ("account", "suspend", "{identifier}"), 403, "GW110", ""),
+    "an account closed": ("T1", "", ("account", "close", "{identifier}", "--why", "départ"), 401, "GW102", ""),
+    "an engagement withdrawn": ("T1", "", ("account", "withdraw", "{identifier}"), 403, "GW314", ""),
+    "a profile taken away": ("T1", "", ("account", "profiles", "{identifier}", "--profile", "T2"), 401, "GW102", ""),
+    "sessions ended": ("T1", "", ("session", "end", "{identifier}"), 401, "GW102", ""),
+    "a mandate released": ("T9", "judgment", ("mandate", "release", "{mandate}"), 403, "GW320", ""),
+    "an objection raised": ("T1", "", ("objection", "raise", "{dossier}", "--reference", "L"), 403, "GW320", "GW321"),
+}
+
+
+@pytest.mark.attack(15)
+@pytest.mark.parametrize("act", ACTS)
+def test_what_is_withdrawn_beside_one_gateway_is_refused_by_both_within_two_seconds(pair, act):
+    profile, mandate, words, status, code, kept = ACTS[act]
+    agent = entered(pair.lyon, profile, mandate)
+    for gateway in (pair.lyon, pair.paris):
+        # Each worker has just been told that all is well, and believes it for a while.
+        assert {asked(gateway, agent).status for _ in range(FRESH)} == {200}
+    pair.paris.cafpro(*(word.format(**agent._asdict()) for word in words))
+    for answer in refused_everywhere(pair, agent, done_at=time.monotonic()):
+        is_problem(answer, status, code)
+        [row] = pair.rows(request_id=answer.one("X-Request-Id"))
+        assert (row["status"], row["code"], row["rubrics"]) == (status, kept or code, "[]")
+
+
+@pytest.mark.attack(15)
+def test_an_agent_who_logs_out_at_one_gateway_is_out_at_the_other(pair):
+    agent = entered(pair.lyon)
+    assert asked(pair.paris, agent).status == 200
+    assert pair.lyon.ask("/-/session", agent.session, method="DELETE").status == 204
+    for answer in refused_everywhere(pair, agent, done_at=time.monotonic()):
+        is_problem(answer, 401, "GW102")
+
+
+@pytest.mark.attack(17)
+def test_an_account_that_is_locked_at_one_gateway_is_locked_at_the_other_until_it_is_unlocked(pair):
+    agent = entered(pair.lyon)
+    for _ in range(LOCKED_AFTER - 1):
+        failed_elsewhere(pair, agent)
+    is_problem(pair.lyon.sign_in(agent.identifier, password="Une-phrase-fausse-2012"), 401, "GW103")
+    is_problem(pair.paris.sign_in(agent.identifier), 401, "GW103")
+    pair.lyon.cafpro("account", "unlock", agent.identifier)
+    assert pair.paris.sign_in(agent.identifier).status == 201
+
+
+def failed_elsewhere(pair: Pair, agent: Agent) -> None:
+    """A wrong password at a third machine, without its waits."""
+    with pair.paris.store.read() as connection:
+        known = connection.execute(select(account.c.id).where(account.c.identifier == agent.identifier)).scalar_one()
+    count_failure(pair.paris.store, known, now=datetime.now(UTC))
