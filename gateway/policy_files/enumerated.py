@@ -1,10 +1,8 @@
-"""Texts of policies enumerated whole; two of them side by side, each in a process of its own."""
+"""Texts of policies enumerated whole, one or two of them."""
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Mapping
-from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from dataclasses import replace
 
 from polar.exceptions import OsoError
@@ -28,31 +26,24 @@ def enumerated(texts: Mapping[str, str]) -> Enumerated:
 
 
 def both_enumerated(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[Enumerated, Enumerated]:
-    """`enumerated` for each of the two, at the same time. Raises `Misconfigured` with what is wrong with either."""
+    """`enumerated` for each of the two. Raises `Misconfigured` with what is wrong with either."""
     if _polar(old) == _polar(new):
         # The route table has no part in any decision.
         once = enumerated(new)
         load_texts(old, proven=True)
         return replace(once, fingerprint=fingerprint(old)), once
-    # Not forked: whoever asks may have threads.
-    try:
-        with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as two:
-            found = list(two.map(_enumerated_or_problems, (dict(old), dict(new))))
-    except BrokenExecutor:
-        raise Misconfigured(["policies: the process that decided them ended without a result."]) from None
+    problems: list[str] = []
+    found: list[Enumerated] = []
+    for texts in (old, new):
+        try:
+            found.append(enumerated(texts))
+        except Misconfigured as error:
+            problems += error.problems
+    if problems:
+        raise Misconfigured(problems)
     first, second = found
-    if isinstance(first, Enumerated) and isinstance(second, Enumerated):
-        return first, second
-    raise Misconfigured([problem for one in found if not isinstance(one, Enumerated) for problem in one])
+    return first, second
 
 
 def _polar(texts: Mapping[str, str]) -> dict[str, str]:
     return {name: text for name, text in texts.items() if name != ROUTES}
-
-
-def _enumerated_or_problems(texts: Mapping[str, str]) -> Enumerated | tuple[str, ...]:
-    """In the child: exceptions with several arguments do not travel between processes."""
-    try:
-        return enumerated(texts)
-    except Misconfigured as error:
-        return error.problems

@@ -104,7 +104,7 @@ def test_a_mandate_that_is_no_longer_needed_is_an_opening(diff):
     assert said.stdout.splitlines()[2:] == [
         "+ T9 sees under other conditions paiement, courrier",
         "      no longer needs “mandate: judgment or masp”",
-        "Of 2 cells more is seen, of 0 less.",
+        "Cells of which more is seen: 2; of which less is seen: 0.",
     ]
 
 
@@ -114,7 +114,7 @@ def test_a_mandate_that_is_newly_needed_opens_nothing(diff):
     assert said.stdout.splitlines()[2:] == [
         "- T1 sees under other conditions paiement, rsa",
         "      now needs “mandate: instruction”",
-        "Of 0 cells more is seen, of 2 less.",
+        "Cells of which more is seen: 0; of which less is seen: 2.",
     ]
 
 
@@ -125,7 +125,7 @@ def test_another_mandate_instead_opens_and_closes(diff):
         "~ T9 sees under other conditions paiement, courrier",
         "      no longer needs “mandate: judgment or masp”",
         "      now needs “mandate: judgment or instruction”",
-        "Of 2 cells more is seen, of 2 less.",
+        "Cells of which more is seen: 2; of which less is seen: 2.",
     ]
 
 
@@ -298,7 +298,7 @@ def test_markdown_is_one_table_for_a_merge_request(diff):
     said = diff(replace(ORDINARY, dossiers={"T1": ("any",), "T9": ("any",)}), form="markdown")
     lines = said.stdout.splitlines()
     assert lines[0].startswith("### Policies: ")
-    assert lines[2] == "**Of 2 cells more is seen, of 0 less.**"
+    assert lines[2] == "**Cells of which more is seen: 2; of which less is seen: 0.**"
     assert lines[4:] == [
         "| | who | what | rubrics | conditions |",
         "|---|---|---|---|---|",

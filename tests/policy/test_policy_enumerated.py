@@ -1,11 +1,10 @@
 """Texts enumerated whole: two at a time, and whatever fails is one sentence."""
 
-from concurrent.futures.process import BrokenProcessPool
-
 import pytest
 
 from gateway.errors import Misconfigured
 from gateway.policy.enumeration import Enumerated
+from gateway.policy.enumeration import enumerated as policy_enumerated
 from gateway.policy.loading import fingerprint
 from gateway.policy.sandbox import PolicyDefect
 from gateway.policy_files import enumerated as module
@@ -34,11 +33,13 @@ def test_two_that_differ_are_enumerated_each_by_itself(small):
 
 
 def test_another_route_table_needs_no_second_enumeration_and_is_looked_at(small, monkeypatch):
-    monkeypatch.delattr(module, "ProcessPoolExecutor")
+    asked = []
+    monkeypatch.setattr(module, "policy_enumerated", lambda policy: asked.append(policy) or policy_enumerated(policy))
     other = {**small, "routes.toml": ROUTES + "# more\n"}
     old, new = both_enumerated(other, small)
     assert (old.fingerprint, new.fingerprint) == (fingerprint(other), fingerprint(small))
     assert old.openings == new.openings
+    assert len(asked) == 1
     for pair in ((small, {**small, "routes.toml": "route ="}), ({**small, "routes.toml": "route ="}, small)):
         with pytest.raises(Misconfigured, match=r"routes\.toml"):
             both_enumerated(*pair)
@@ -53,23 +54,16 @@ def test_what_the_policy_may_not_do_is_one_sentence(small, monkeypatch):
         enumerated(small)
 
 
-def test_a_process_that_ends_without_a_result_is_one_sentence(small, monkeypatch):
-    class Dying:
-        def __init__(self, *_):
-            pass
-
-        def __enter__(self):
-            raise BrokenProcessPool("killed")
-
-        def __exit__(self, *_):
-            raise AssertionError("never entered")
-
-    monkeypatch.setattr(module, "ProcessPoolExecutor", Dying)
-    with pytest.raises(Misconfigured, match="ended without a result"):
-        both_enumerated(small, {**small, "matrix.polar": small["matrix.polar"] + "# more\n"})
+def test_what_is_wrong_with_either_is_said_at_once(small):
+    mistakes = ('ruberic("a");', 'rubrik("b");')
+    old, new = ({**small, "matrix.polar": f"{small['matrix.polar']}{mistake}\n"} for mistake in mistakes)
+    with pytest.raises(Misconfigured) as found:
+        both_enumerated(old, new)
+    for word in ("ruberic", "rubrik"):
+        assert any(word in problem for problem in found.value.problems), found.value.problems
 
 
 def test_an_enumerated_policy_is_data(small):
-    """It travels between processes, and two that are equal are equal."""
+    """Two that are equal are equal."""
     assert enumerated(small) == enumerated(small)
     assert isinstance(enumerated(small), Enumerated)

@@ -120,8 +120,8 @@ def summary(found: Comparison) -> str:
         return "No effect: nobody sees more or less than before."
     gained, lost = (sum(1 for c in found.cells if getattr(c, way)) for way in ("gained", "lost"))
     opening = sum(1 for change in found.routes if change.opens)
-    routes = f" {len(found.routes)} changes of the routes, {opening} of which open something." if found.routes else ""
-    return f"Of {gained} cells more is seen, of {lost} less.{routes}"
+    routes = f" Changes of the routes: {len(found.routes)}, of which {opening} open something." if found.routes else ""
+    return f"Cells of which more is seen: {gained}; of which less is seen: {lost}.{routes}"
 
 
 def _reworded(found: Comparison) -> Iterator[str]:
