@@ -10,6 +10,7 @@ import msgspec
 
 from gateway import settings as settings_module
 from gateway.cli.options import configuration
+from gateway.cli.rights import rights_warnings
 from gateway.cli.serve import problems_at_start
 from gateway.cli.speaking import FOUND
 from gateway.errors import Misconfigured
@@ -22,7 +23,11 @@ from gateway.proxy.providers import troubles
 @configuration
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def check(config: Path, form: str) -> None:
-    """Look at settings, policies, key, store, record and backend; exit 1 if anything is wrong."""
+    """Look at settings, policies, key, store, record and backend; exit 1 if anything is wrong.
+
+    What is no reason to stop a start, but should be otherwise, is a warning: it is said and changes nothing.
+    """
+    warnings: list[str] = []
     try:
         settings = settings_module.load(config, os.environ)
         problems = problems_at_start(settings, config)
@@ -31,14 +36,16 @@ def check(config: Path, form: str) -> None:
             problems.append(f"upstream.url: nothing answers at {settings.upstream.url} ({trouble}).")
         if settings.identity.issuers:
             problems += _providers(settings.identity.issuers)
+        warnings = rights_warnings(settings)
     except Misconfigured as error:
         problems = list(error.problems)
     if form == "json":
-        click.echo(msgspec.json.encode({"problems": problems}))
-    elif problems:
-        click.echo("\n".join(problems), err=True)
+        click.echo(msgspec.json.encode({"problems": problems, "warnings": warnings}))
     else:
-        click.echo(f"{config}: ready to serve.")
+        for sentence in (*problems, *(f"Warning: {warning}" for warning in warnings)):
+            click.echo(sentence, err=True)
+        if not problems:
+            click.echo(f"{config}: ready to serve.")
     if problems:
         raise SystemExit(FOUND)
 

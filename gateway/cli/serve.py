@@ -18,6 +18,7 @@ from gateway.cli.guarding import exposed, unusable, why
 from gateway.cli.keeping import Teller, keep, put_up
 from gateway.cli.log import SINK, Stream, write_log
 from gateway.cli.options import configuration
+from gateway.cli.rights import rights_problems, rights_warnings
 from gateway.cli.speaking import leave
 from gateway.errors import Busy, Misconfigured
 from gateway.identity.issuers import load_issuers
@@ -73,7 +74,7 @@ def problems_at_start(settings: Settings, config: Path) -> list[str]:
             part()
         except Misconfigured as error:
             problems += error.problems
-    return problems
+    return [*problems, *rights_problems(settings)]
 
 
 def application(
@@ -172,6 +173,8 @@ def serve(config: Path) -> None:
     problems = problems_at_start(settings, config)
     if problems:
         leave(problems)
+    for warning in rights_warnings(settings):
+        click.echo(f"cafpro: {warning}", err=True)
     write_log()
     click.echo(f"cafpro: {settings.server.public_url} before {settings.upstream.url}", err=True)
     try:

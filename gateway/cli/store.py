@@ -102,6 +102,33 @@ def downgrade(revision: str, yes: bool, config: Path) -> None:
     click.echo(f"{name}: now at revision {way.after}.")
 
 
+@store.command(
+    epilog="\b\nExample:\n  createuser --pwprompt cafpro_gateway\n"
+    "  CAFPRO_STORE__URL=postgresql+psycopg://owner@db/cafpro CAFPRO_RECORD__URL=postgresql+psycopg://owner@db/cafpro "
+    "\\\n    cafpro store grant cafpro_gateway --config /etc/cafpro/gateway.toml"
+)
+@click.argument("role")
+@click.option("--dry-run", is_flag=True, help="Only print what would be done.")
+@configuration
+def grant(role: str, dry_run: bool, config: Path) -> None:
+    """Give ROLE, of a PostgreSQL server, what `cafpro serve` needs and nothing more.
+
+    It can then append to the record and to the changes, and neither alter nor remove what is in them. Written by
+    whoever owns the tables, once and after each `store upgrade`; tables that are missing are made. Prints the
+    statements.
+    """
+    from gateway.cli.rights import grant_rights  # the record's tables: the other commands need not know them
+
+    try:
+        statements = grant_rights(settings.load(config, os.environ), role, only_say=dry_run)
+    except Misconfigured as error:
+        leave(error.problems, status=MISUSE)
+    except StoreUnavailable as error:
+        leave([f"The rights are as they were: {error.because}."])
+    for statement in statements:
+        click.echo(f"{statement};")
+
+
 @contextmanager
 def _store(config: Path) -> Iterator[tuple[Database, str]]:
     """The store of this configuration, at whatever revision, and its name. A failure ends the command."""

@@ -39,6 +39,8 @@ _APPEND_SECONDS: Final = 2.0
 _RETRY_SECONDS: Final = 0.0005
 _PROBE_MS: Final = 1000
 _NOTE_MS: Final = 20
+_NOT_ALLOWED: Final = "42501"
+"""PostgreSQL's `insufficient_privilege`."""
 _VERSION: Final = "PRAGMA data_version"
 """Another number as soon as another connection, of any process, has changed the file."""
 _FILE_CHECK_SECONDS: Final = 1.0
@@ -366,4 +368,6 @@ def _kind_of(error: Exception) -> str:
     if isinstance(cause, OSError):
         return f"the database file cannot be read ({cause.strerror})"
     code = getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None)
+    if code == _NOT_ALLOWED:
+        return f"its user is not allowed to do that ({code})"
     return f"the database failed ({code or type(cause).__name__})"

@@ -3,6 +3,7 @@
 Dates are civil days of the configured time zone. Instants are whole seconds since 1970, UTC. Profiles are written
 separated by spaces, such as `T1 T9`. Nothing an administrator enters is ever deleted: it is released, lifted,
 suspended, closed; only sessions go, and failures. Whoever changes a table here gives it a revision: gateway/README.md.
+`info` says what a gateway may do with its rows on a server: `database/rights.py`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from sqlalchemy import (
     Table,
     Text,
 )
+
+from gateway.database.rights import APPENDED, PASSING
 
 METADATA: Final = MetaData(
     naming_convention={
@@ -77,6 +80,7 @@ failure: Final = Table(
     Column("account_id", ForeignKey(account.c.id), primary_key=True, autoincrement=False),
     Column("in_a_row", Integer, nullable=False),
     Column("locked_at", BigInteger),
+    info=PASSING,
 )
 """Wrong passwords since the last right one, of the accounts that have any."""
 
@@ -116,6 +120,7 @@ session: Final = Table(
     Column("seen_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False, index=True),
     sqlite_with_rowid=False,
+    info=PASSING,
 )
 
 change: Final = Table(
@@ -129,5 +134,6 @@ change: Final = Table(
     Column("detail", Text, nullable=False),
     Column("why", Text, nullable=False),
     sqlite_autoincrement=True,
+    info=APPENDED,
 )
 """Everything that was done to the other tables by hand. Appended to, never altered."""

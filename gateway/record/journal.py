@@ -10,6 +10,7 @@ from sqlalchemy import Column, Integer, MetaData, Table, Text, insert
 
 from gateway.database.connections import Database
 from gateway.database.opening import open_database
+from gateway.database.rights import APPENDED
 from gateway.record.entry import COLUMNS
 
 METADATA: Final = MetaData()
@@ -20,6 +21,7 @@ record: Final = Table(
     Column("id", Integer, primary_key=True),
     *(Column(name, Integer if name == "status" else Text, nullable=False) for name in COLUMNS),
     sqlite_autoincrement=True,
+    info=APPENDED,
 )
 _APPEND: Final = insert(record)
 

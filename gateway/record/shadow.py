@@ -13,6 +13,7 @@ from sqlalchemy import BigInteger, Column, Connection, Integer, MetaData, Table,
 
 from gateway.database.connections import Database
 from gateway.database.opening import open_database
+from gateway.database.rights import PASSING
 
 DRAFTS_KEPT: Final = 20
 """The latest; what was found of those before is forgotten."""
@@ -29,6 +30,7 @@ run: Final = Table(
     Column("compared", BigInteger, nullable=False),
     Column("failed", BigInteger, nullable=False),
     Column("lost", BigInteger, nullable=False),
+    info=PASSING,
 )
 
 cell: Final = Table(
@@ -43,6 +45,7 @@ cell: Final = Table(
     Column("times", BigInteger, nullable=False),
     Column("first_at", BigInteger, nullable=False),
     Column("last_at", BigInteger, nullable=False),
+    info=PASSING,
 )
 
 Key = tuple[str, str, str, int]

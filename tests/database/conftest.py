@@ -66,6 +66,17 @@ class Server:
             host="127.0.0.1", port=self._port, user="postgres", dbname=database, autocommit=True, connect_timeout=10
         )
 
+    @contextlib.contextmanager
+    def role(self, name: str, *, options: str = "LOGIN") -> Iterator[str]:
+        """A role of the cluster's while the block lasts, which owns nothing afterwards either."""
+        with self.connect() as connection:
+            connection.execute(f"CREATE ROLE {name} {options}")
+        try:
+            yield name
+        finally:
+            with self.connect() as connection:
+                connection.execute(f"DROP ROLE {name}")
+
     def empty_database(self) -> str:
         """The URL of one, as the gateway's settings take it."""
         name = f"cafpro{next(self._counted)}"

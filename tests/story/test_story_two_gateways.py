@@ -1,6 +1,8 @@
 """Two machines before one PostgreSQL server: a session of either is good on both, and what is withdrawn by a command
 beside one of them is refused by both within two seconds.
 
+Both gateways, and the commands beside them, come to the server as a user who may append to the record and not alter it.
+
 Each act is one command. Every worker is asked, on fresh connections, until all of them refuse. What counts is when a
 question was asked that was still answered: that depends on no machine's speed.
 """
@@ -17,9 +19,12 @@ from typing import Any, NamedTuple
 
 import psycopg
 import pytest
+from click.testing import CliRunner
+from psycopg.errors import InsufficientPrivilege
 from psycopg.rows import dict_row
 from sqlalchemy import select
 
+from gateway.cli.main import main
 from gateway.identity.failures import LOCKED_AFTER, count_failure
 from gateway.identity.tables import account
 from tests.database.conftest import server
@@ -38,28 +43,40 @@ NUMBERS = count(1_200_001)
 
 
 class Pair(NamedTuple):
-    """Two gateways of two workers, and how to read the record that they share."""
+    """Two gateways of two workers, the URL by which they come to their server, and how to read the record there."""
 
     lyon: Gateway
     paris: Gateway
+    url: str
     rows: Callable[..., list[dict[str, Any]]]
 
 
 @pytest.fixture(scope="module")
 def pair(server, stub_url, tmp_path_factory) -> Iterator[Pair]:
-    url = server.empty_database()
+    owned = server.empty_database()
+    url = owned.replace("postgres@", "cafpro_pair@")
 
     def rows(**wanted: object) -> list[dict[str, Any]]:
         where = " AND ".join(f"{name} = %({name})s" for name in wanted)
-        with psycopg.connect(url.replace("+psycopg", ""), row_factory=dict_row) as connection:
+        with psycopg.connect(owned.replace("+psycopg", ""), row_factory=dict_row) as connection:
             return connection.execute(f"SELECT * FROM record WHERE {where} ORDER BY id", wanted).fetchall()
 
     with contextlib.ExitStack() as stack:
-        stack.callback(server.remove, url)
+        role = stack.enter_context(server.role("cafpro_pair"))
+        stack.callback(server.remove, owned)
+        granted(tmp_path_factory.mktemp("owner"), owned, role)
         first, second = (
             stack.enter_context(started(tmp_path_factory.mktemp(name), stub_url, url)) for name in ("lyon", "paris")
         )
-        yield Pair(first, second, rows)
+        yield Pair(first, second, url, rows)
+
+
+def granted(folder: Path, url: str, role: str) -> None:
+    """As whoever owns the database does it, before the first start."""
+    runner = CliRunner(env={"CAFPRO_STORE__URL": url, "CAFPRO_RECORD__URL": url})
+    for words in (["init", str(folder / "caf")], ["store", "grant", role, "-c", str(folder / "caf" / "gateway.toml")]):
+        done = runner.invoke(main, words)
+        assert done.exit_code == 0, done.output
 
 
 @contextlib.contextmanager
@@ -181,3 +198,13 @@ def failed_elsewhere(pair: Pair, agent: Agent) -> None:
     with pair.paris.store.read() as connection:
         known = connection.execute(select(account.c.id).where(account.c.identifier == agent.identifier)).scalar_one()
     count_failure(pair.paris.store, known, now=datetime.now(UTC))
+
+
+def test_the_user_as_whom_they_did_all_this_can_alter_neither_the_record_nor_the_changes(pair):
+    with psycopg.connect(pair.url.replace("+psycopg", ""), autocommit=True) as connection:
+        for table in ("record", "change"):
+            assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() > (0,)
+            for statement in (f"UPDATE {table} SET id = id", f"DELETE FROM {table}", f"TRUNCATE {table}"):
+                with pytest.raises(InsufficientPrivilege):
+                    connection.execute(statement)
+    assert "could alter" not in pair.lyon.log() + pair.paris.log()
