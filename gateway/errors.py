@@ -123,6 +123,28 @@ class HeldElsewhere(Refusal):
     said = "Votre session est tenue par votre organisme : c'est auprès de lui qu'elle se termine."
 
 
+class ActivationRefused(Refusal):
+    """One answer for a link that is unknown, used, replaced, void or expired."""
+
+    code = "GW114"
+    status = 403
+    title = "Lien d'activation refusé"
+    said = "Ce lien d'activation n'est pas ou plus valable. Demandez-en un autre à votre correspondant Cafpro."
+    proxy_error = "http_request_denied"
+
+
+class PasswordWeak(Refusal):
+    """A password that may not be chosen (CNIL 2022-100)."""
+
+    code = "GW115"
+    status = 422
+    title = "Mot de passe trop simple"
+    said = (
+        "Ce mot de passe ne convient pas. Choisissez-le plus long, ou mêlez minuscules, majuscules, chiffres et "
+        "signes, sans dépasser 128 caractères."
+    )
+
+
 class BadRequest(Refusal):
     code = "GW201"
     status = 400

@@ -118,8 +118,8 @@ class Metrics(Struct, frozen=True, kw_only=True):
 
 
 class Identity(Struct, frozen=True, kw_only=True):
-    """`[identity]`: whose agents these are, how long their sessions last and how many an agent has, who else vouches
-    for agents."""
+    """`[identity]`: whose agents these are, how long their sessions last and how many an agent has, how long their
+    activation links work, who else vouches for agents."""
 
     caisse: Annotated[str, Meta(pattern=r"^[0-9]{3}$")]
     engagement_version: Text = "2012-07"
@@ -127,6 +127,7 @@ class Identity(Struct, frozen=True, kw_only=True):
     idle_minutes: Annotated[int, Meta(ge=1, le=720)] = 30
     session_hours: Annotated[int, Meta(ge=1, le=24)] = 10
     sessions_at_once: Positive = 20
+    activation_hours: Annotated[int, Meta(ge=1, le=720)] = 72
     issuers: Path | None = None
 
 

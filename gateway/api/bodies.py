@@ -3,9 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final, TypeVar
 
-from gateway.errors import BadRequest, BodyLate, BodyTooLarge
+import msgspec
+
+from gateway.errors import BadRequest, BodyLate, BodyTooLarge, UnsupportedBody
+
+LARGEST: Final = 4096
+"""Bytes of what is sent to one of our own addresses."""
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+def read_json(environ: Mapping[str, Any], kind: type[T], *, limit: int = LARGEST) -> T:
+    """What a request's body says, as the `kind` that its address takes.
+
+    Raises `UnsupportedBody` where it is not announced as JSON, `BadRequest` where it is not a `kind`, and what
+    `read_body` raises.
+    """
+    if str(environ.get("CONTENT_TYPE", "")).partition(";")[0].strip().lower() != "application/json":
+        raise UnsupportedBody("a body that is not JSON")
+    try:
+        return msgspec.json.decode(read_body(environ, limit=limit), type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise BadRequest("a body that is not understood") from None
 
 
 def read_body(environ: Mapping[str, Any], *, limit: int) -> bytes:

@@ -16,8 +16,11 @@ from typing import Any, Final
 import msgspec
 
 from gateway import errors
-from gateway.api.session import LARGEST_LOG_IN, LogIn
+from gateway.api.activation import Activate
+from gateway.api.bodies import LARGEST
+from gateway.api.session import LogIn
 from gateway.errors import Refusal, TooManyRequests
+from gateway.identity import links
 from gateway.metrics.exposition import CONTENT_TYPE
 from gateway.model import CONVENTION_STATES, ENGAGEMENT_STATES
 from gateway.policy_files.watching import REASONS
@@ -39,6 +42,11 @@ IDENTIFYING: Final = (
 LOG_IN_REFUSALS: Final = (
     *(errors.BadRequest, errors.UndeclaredParameter, errors.WrongPassword, errors.ForeignOrigin, errors.BodyLate),
     *(errors.BodyTooLarge, errors.UnsupportedBody, errors.ProfileNotHeld, errors.TooManyAttempts),
+    *(errors.TooManyRequests, errors.StoreUnavailable, *ANYWHERE),
+)
+ACTIVATION_REFUSALS: Final = (
+    *(errors.BadRequest, errors.UndeclaredParameter, errors.ActivationRefused, errors.ForeignOrigin, errors.BodyLate),
+    *(errors.BodyTooLarge, errors.UnsupportedBody, errors.PasswordWeak, errors.TooManyAttempts),
     *(errors.TooManyRequests, errors.StoreUnavailable, *ANYWHERE),
 )
 WHO_REFUSALS: Final = (errors.BadRequest, errors.UndeclaredParameter, *IDENTIFYING, *ANYWHERE)
@@ -93,6 +101,7 @@ def description(door: Door, *, metrics: bool) -> Json:
     """The whole OpenAPI document, for the cookie and the origin of `door`."""
     paths: Json = {
         "/-/session": {"post": _log_in(), "get": _who(), "delete": _log_out()},
+        links.ADDRESS: {"post": _activate()},
         "/-/health/live": {"get": _live()},
         "/-/health/ready": {"get": _ready(scraped=metrics)},
         "/-/openapi.json": {"get": _itself()},
@@ -128,7 +137,7 @@ def description(door: Door, *, metrics: bool) -> Json:
         "paths": paths,
         "components": {
             "securitySchemes": schemes,
-            "schemas": {"LogIn": _log_in_schema(), **_SCHEMAS, "Problem": _problem_schema(refusals())},
+            "schemas": {**_sent(), **_SCHEMAS, "Problem": _problem_schema(refusals())},
         },
     }
 
@@ -138,7 +147,7 @@ def description(door: Door, *, metrics: bool) -> Json:
 
 def _log_in() -> Json:
     body = {"required": True, "content": {"application/json": {"schema": _ref("LogIn")}}}
-    about = f"Opens a session. The body has at most {LARGEST_LOG_IN} bytes. Failures in a row delay the next attempt."
+    about = f"Opens a session. The body has at most {LARGEST} bytes. Failures in a row delay the next attempt."
     cookie = {"Set-Cookie": {"schema": {"type": "string"}, "description": "The session, for a browser."}}
     return {
         "operationId": "logIn",
@@ -167,6 +176,22 @@ def _log_out() -> Json:
         "and is refused here.",
         "security": [{"bearer": []}, {"cookie": [], "change": []}],
         "responses": {"204": {"description": "The session is over."}, **_problems(LOG_OUT_REFUSALS)},
+    }
+
+
+def _activate() -> Json:
+    body = {"required": True, "content": {"application/json": {"schema": _ref("Activate")}}}
+    about = (
+        f"Gives the account of an activation link its password. The body has at most {LARGEST} bytes. The link works "
+        "once; nobody is logged in by it. One that is refused counts as a failed log-in of the address."
+    )
+    return {
+        "operationId": "activate",
+        "summary": "Choose a password",
+        "description": about,
+        "security": [],
+        "requestBody": body,
+        "responses": {"204": {"description": "The password is chosen."}, **_problems(ACTIVATION_REFUSALS)},
     }
 
 
@@ -274,11 +299,16 @@ _SCHEMAS: Final[Json] = {
 }
 
 
-def _log_in_schema() -> Json:
-    _, components = msgspec.json.schema_components([LogIn])
-    schema = dict(components[LogIn.__name__])
-    schema["description"] = "`profile` is one of the account's, needed where it holds several."
-    return schema
+_SENT: Final = {
+    LogIn: "`profile` is one of the account's, needed where it holds several.",
+    Activate: "`token` is what stands behind the `#` of the link.",
+}
+
+
+def _sent() -> Json:
+    """The schemas of bodies, by their names."""
+    _, components = msgspec.json.schema_components(list(_SENT))
+    return {kind.__name__: {**components[kind.__name__], "description": said} for kind, said in _SENT.items()}
 
 
 # Refusals, as gateway/errors.py says them.

@@ -12,8 +12,8 @@ from typing import Any, Final
 import msgspec
 from flask import Blueprint, Response, request
 
-from gateway.api.bodies import read_body
-from gateway.errors import BadRequest, HeldElsewhere, UnsupportedBody
+from gateway.api.bodies import read_json
+from gateway.errors import HeldElsewhere
 from gateway.identity import sessions
 from gateway.identity.refusals import GuessNotNoted, LogInRefused, ProfileRefused
 from gateway.policy.matrix import column
@@ -24,10 +24,9 @@ from gateway.proxy.identify import Reception, is_federated
 from gateway.proxy.parse import query
 from gateway.record.entry import Entry
 
-LARGEST_LOG_IN: Final = 4096
 REFUSED_EVERY: Final = 0.25
-"""Seconds. A log-in that is refused is answered at the end of such a piece of time since it came, so that nobody sees
-how long each reason took: to note the failure of an account that exists takes a write."""
+"""Seconds. A log-in or an activation that is refused is answered at the end of such a piece of time since it came, so
+that nobody sees how long each reason took: to note the failure of an account that exists takes a write."""
 _REFUSED_SINCE: Final = "cafpro.refused_since"
 
 
@@ -75,12 +74,7 @@ class SessionApi:
         self.reception.door.check_host(environ)
         self.reception.door.check_origin(environ)
         query(environ)
-        if str(environ.get("CONTENT_TYPE", "")).partition(";")[0].strip().lower() != "application/json":
-            raise UnsupportedBody("a log-in that is not JSON")
-        try:
-            asked = msgspec.json.decode(read_body(environ, limit=LARGEST_LOG_IN), type=LogIn)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            raise BadRequest("a log-in that is not understood") from None
+        asked = read_json(environ, LogIn)
         limits.admit_log_in(address=entry.address, identifier=asked.identifier)
         try:
             opened = sessions.sign_in(
@@ -93,7 +87,7 @@ class SessionApi:
             )
         except LogInRefused as refusal:
             limits.log_in_failed(address=entry.address, identifier=asked.identifier)
-            environ[_REFUSED_SINCE] = begun
+            hold_refusal(environ, begun)
             entry.agent = refusal.identifier
             raise
         except GuessNotNoted:
@@ -149,8 +143,13 @@ class SessionApi:
         return Answer(204, b"", (self.reception.door.set_cookie("", 0),))
 
 
+def hold_refusal(environ: dict[str, Any], begun: float) -> None:
+    """Have the answer to this request, which came at `begun` on the monotonic clock, held back (`REFUSED_EVERY`)."""
+    environ[_REFUSED_SINCE] = begun
+
+
 def seconds_to_hold(environ: Mapping[str, Any]) -> float:
-    """How long the answer to this request is to be held back: 0 for all but refused log-ins (`REFUSED_EVERY`)."""
+    """How long the answer to this request is to be held back: 0 for all but what `hold_refusal` was asked for."""
     since = environ.get(_REFUSED_SINCE)
     return 0.0 if since is None else (since - time.monotonic()) % REFUSED_EVERY
 

@@ -98,6 +98,11 @@ def change_command(
     return decorate
 
 
+def _settings() -> settings.Settings:
+    found: settings.Settings = click.get_current_context().obj
+    return found
+
+
 def _now() -> datetime:
     return datetime.now(UTC)
 
@@ -217,19 +222,42 @@ def account() -> None:
     """The named accounts of agents."""
 
 
-@change_command(account, "add", "m.martin --partner 'CCAS de Lyon' --profile T1 --generate")
+@change_command(account, "add", "m.martin --partner 'CCAS de Lyon' --profile T1 --invite")
 @identifier_argument
 @click.option("--partner", "partner_name", required=True, metavar="NAME")
 @profile_option
 @function_option
 @stdin_option
 @generate_option
-def add_account(store: Store, identifier: str, from_stdin: bool, generate: bool, **entry: Any) -> None:
-    """Enter the account IDENTIFIER. Its password is asked for, read or generated, never an argument."""
+@click.option("--invite", "invited", is_flag=True, help="Print a link, once, with which the agent chooses one.")
+def add_account(store: Store, identifier: str, from_stdin: bool, generate: bool, invited: bool, **entry: Any) -> None:
+    """Enter the account IDENTIFIER. Its password is chosen by the agent (--invite), asked for, read or generated, never
+    an argument.
+    """
+    if invited:
+        if from_stdin or generate:
+            raise click.UsageError("--invite leaves the password to the agent: no other way to give it goes with it.")
+        hours = _settings().identity.activation_hours
+        _print_link(directory.invite_new(store, identifier=identifier, hours=hours, now=_now(), **entry))
+        return
     password = _password(from_stdin, generate)
     directory.add_account(store, identifier=identifier, password=password, **entry)
     if generate:
         click.echo(password)
+
+
+@change_command(account, "invite", "m.martin --why 'has forgotten the password'")
+@identifier_argument
+def invite_account(store: Store, identifier: str, signed: directory.Signature) -> None:
+    """Print a link, once, with which IDENTIFIER chooses another password. The link of before is void."""
+    hours = _settings().identity.activation_hours
+    _print_link(directory.invite(store, identifier=identifier, hours=hours, now=_now(), signed=signed))
+
+
+def _print_link(made: directory.Invitation) -> None:
+    """On standard output the link alone. Whoever has it is the agent: it is told nowhere else."""
+    click.echo(made.link(_settings().server.public_url))
+    click.echo(f"It works once, until {made.expires_at:%Y-%m-%d %H:%M} UTC. Send it to the agent alone.", err=True)
 
 
 @command(account, "list", "--format json")
@@ -278,10 +306,8 @@ def set_profiles(store: Store, identifier: str, profiles: tuple[str, ...], signe
 @click.option("--version", metavar="VERSION", help="Default: the version in the configuration.")
 def sign_engagement(store: Store, identifier: str, version: str | None, signed: directory.Signature) -> None:
     """Note that IDENTIFIER accepted the personal engagement."""
-    asked: settings.Settings = click.get_current_context().obj
-    directory.sign_engagement(
-        store, identifier=identifier, version=version or asked.identity.engagement_version, now=_now(), signed=signed
-    )
+    version = version or _settings().identity.engagement_version
+    directory.sign_engagement(store, identifier=identifier, version=version, now=_now(), signed=signed)
 
 
 @change_command(account, "withdraw", "m.martin")

@@ -96,6 +96,7 @@ caisse = "{caisse}"                # three digits; a convention with another cai
 # idle_minutes = 30
 # session_hours = 10
 # sessions_at_once = 20            # of one account; beyond them the one that was used longest ago ends
+# activation_hours = 72            # how long the link works with which an agent chooses a password
 # issuers = "issuers.toml"         # organisations whose identity provider says who their agents are, by bearer token
 """
 

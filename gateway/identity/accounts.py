@@ -23,16 +23,18 @@ from gateway.identity.entries import (
 )
 from gateway.identity.failures import forget_failures
 from gateway.identity.headcount import crowding_problem
+from gateway.identity.links import void_link
 from gateway.identity.passwords import hash_password, password_problem
 from gateway.identity.sessions import is_identifier
 from gateway.identity.store import Store
-from gateway.identity.tables import account, failure, partner, session
+from gateway.identity.tables import account, activation, failure, partner, session
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
     """An agent's account. Without a profile (Caf staff) it opens no dossier. `locked_at`: too many wrong passwords;
     `closed_at`: the agent has left, and nobody is let in with it any more. `function` is what the agent does there.
+    `invited_until`: the end of a link with which the agent may choose a password, not used yet.
     """
 
     identifier: str
@@ -44,6 +46,7 @@ class Account:
     locked_at: datetime | None
     function: str | None
     closed_at: datetime | None
+    invited_until: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,31 +78,57 @@ def add_account(
     weak = password_problem(password)
     kept = "" if weak else hash_password(password)
     with store.change() as connection:
-        partner_id, unknown = find_partner(connection, partner_name)
-        known, _, _ = find_account(connection, identifier)
-        refuse(
-            [
-                None if is_identifier(identifier) else "The identifier must match [a-z0-9][a-z0-9._-]{0,63}.",
-                None if known is None else f"There is an account called {identifier!r} already.",
-                weak,
-                unknown,
-                profiles_problem(profiles),
-                _function_problem(function),
-            ]
+        put_account(
+            connection,
+            identifier=identifier,
+            password_hash=kept,
+            partner_name=partner_name,
+            profiles=profiles,
+            function=function,
+            signed=signed,
+            now=now,
+            besides=weak,
         )
-        if partner_id is not None:
-            refuse([crowding_problem(connection, partner_id, profiles, today=_day(now))])
-        connection.execute(
-            insert(account).values(
-                identifier=identifier,
-                password_hash=kept,
-                partner_id=partner_id,
-                profiles=written(profiles),
-                suspended=False,
-                function=function,
-            )
-        )
-        write_change(connection, signed, act="account add", subject=identifier, now=now)
+
+
+def put_account(
+    connection: Connection,
+    *,
+    identifier: str,
+    password_hash: str,
+    partner_name: str,
+    profiles: Sequence[str],
+    function: str | None,
+    signed: Signature | None,
+    now: datetime | None,
+    besides: str | None = None,
+) -> int:
+    """The new account's id, in the caller's transaction. `besides` is a problem that is known already."""
+    partner_id, unknown = find_partner(connection, partner_name)
+    known, _, _ = find_account(connection, identifier)
+    refuse(
+        [
+            None if is_identifier(identifier) else "The identifier must match [a-z0-9][a-z0-9._-]{0,63}.",
+            None if known is None else f"There is an account called {identifier!r} already.",
+            besides,
+            unknown,
+            profiles_problem(profiles),
+            _function_problem(function),
+        ]
+    )
+    if partner_id is not None:
+        refuse([crowding_problem(connection, partner_id, profiles, today=_day(now))])
+    entered = insert(account).values(
+        identifier=identifier,
+        password_hash=password_hash,
+        partner_id=partner_id,
+        profiles=written(profiles),
+        suspended=False,
+        function=function,
+    )
+    account_id = int(connection.execute(entered.returning(account.c.id)).scalar_one())
+    write_change(connection, signed, act="account add", subject=identifier, now=now)
+    return account_id
 
 
 def accounts(store: Store, *, partner_name: str | None = None) -> list[Account]:
@@ -115,9 +144,11 @@ def accounts(store: Store, *, partner_name: str | None = None) -> list[Account]:
             failure.c.locked_at,
             account.c.function,
             account.c.closed_at,
+            activation.c.expires_at,
         )
         .join(partner, partner.c.id == account.c.partner_id)
         .outerjoin(failure, failure.c.account_id == account.c.id)
+        .outerjoin(activation, activation.c.account_id == account.c.id)
         .order_by(account.c.identifier)
     )
     with store.read() as connection:
@@ -136,14 +167,16 @@ def accounts(store: Store, *, partner_name: str | None = None) -> list[Account]:
                 locked_at=instant(row.locked_at),
                 function=row.function,
                 closed_at=instant(row.closed_at),
+                invited_until=instant(row.expires_at),
             )
             for row in connection.execute(query)
         ]
 
 
 def suspend_account(store: Store, *, identifier: str, signed: Signature | None = None) -> None:
-    """Refuse this account's log-ins and its open sessions, until it is resumed."""
-    _change(store, identifier, signed, act="account suspend", suspended=True)
+    """Refuse this account's log-ins and its open sessions, until it is resumed. Its activation link is void, for
+    good."""
+    _change(store, identifier, signed, act="account suspend", void=True, suspended=True)
 
 
 def resume_account(store: Store, *, identifier: str, signed: Signature | None = None) -> None:
@@ -202,10 +235,14 @@ def withdraw_engagement(store: Store, *, identifier: str, signed: Signature | No
 
 
 def set_password(store: Store, *, identifier: str, password: str, signed: Signature | None = None) -> int:
-    """Give the account another password, unlock it and end its sessions; how many there were."""
+    """Give the account another password, unlock it and end its sessions; how many there were. Its activation link is
+    void.
+    """
     refuse([password_problem(password)])
     kept = hash_password(password)
-    return _change(store, identifier, signed, act="account password", end=True, unlock=True, password_hash=kept)
+    return _change(
+        store, identifier, signed, act="account password", end=True, unlock=True, void=True, password_hash=kept
+    )
 
 
 def end_sessions(store: Store, *, identifier: str, signed: Signature | None = None) -> int:
@@ -247,6 +284,7 @@ def _change(
     act: str,
     end: bool = False,
     unlock: bool = False,
+    void: bool = False,
     **values: Any,
 ) -> int:
     with store.change() as connection:
@@ -258,6 +296,8 @@ def _change(
             connection.execute(update(account).where(account.c.id == account_id).values(**values))
         if unlock and account_id is not None:
             forget_failures(connection, account_id)
+        if void:
+            void_link(connection, account_id)
         ended = 0
         if end:
             ended = connection.execute(delete(session).where(session.c.account_id == account_id)).rowcount

@@ -1,9 +1,9 @@
 """The directory as administrators change it: partners, conventions, accounts, mandates and objections.
 
-Every change is one transaction, acts on the next request of every process, and is refused whole with all that is
-wrong in it (`Misconfigured`). Nothing is deleted: it is suspended, released, lifted, closed. Only sessions go, and
-failures. With each goes a row that says who made it, when and why: `signed`, or else the operating system's user.
-Every function may raise `StoreUnavailable`.
+Every change is one transaction, acts on the next request of every process, and is refused whole with all that is wrong
+in it (`Misconfigured`). Nothing is deleted: it is suspended, released, lifted, closed. Only sessions go, failures and
+activation links. With each goes a row that says who made it, when and why: `signed`, or else the operating system's
+user. Every function may raise `StoreUnavailable`.
 """
 
 from gateway.identity.accounts import (
@@ -22,8 +22,10 @@ from gateway.identity.accounts import (
     unlock_account,
     withdraw_engagement,
 )
+from gateway.identity.activation import invite, invite_new
 from gateway.identity.changes import Change, Signature, changes
 from gateway.identity.leaving import Left, close_account
+from gateway.identity.links import Invitation
 from gateway.identity.mandates import Mandate, add_mandate, mandates, release_mandate
 from gateway.identity.objections import Objection, lift_objection, objections, raise_objection
 from gateway.identity.partners import (
@@ -43,6 +45,7 @@ __all__ = [
     "Account",
     "Change",
     "Convention",
+    "Invitation",
     "Left",
     "Mandate",
     "Objection",
@@ -58,6 +61,8 @@ __all__ = [
     "close_account",
     "conventions",
     "end_sessions",
+    "invite",
+    "invite_new",
     "lift_objection",
     "limit_convention",
     "mandates",

@@ -9,6 +9,7 @@ from sqlalchemy import delete, select, update
 
 from gateway.identity.changes import Signature, write_change
 from gateway.identity.entries import find_open_account, refuse, seconds
+from gateway.identity.links import void_link
 from gateway.identity.store import Store
 from gateway.identity.tables import account, mandate, session
 
@@ -30,6 +31,7 @@ def close_account(store: Store, *, identifier: str, signed: Signature, now: date
         refuse([unknown, None if signed.why else "Say why the account is closed."])
         at = seconds(now)
         connection.execute(update(account).where(account.c.id == account_id).values(closed_at=at, suspended=True))
+        void_link(connection, account_id)
         own = (mandate.c.account_id == account_id, mandate.c.released_at.is_(None))
         released = tuple(connection.execute(select(mandate.c.id).where(*own).order_by(mandate.c.id)).scalars())
         connection.execute(update(mandate).where(*own).values(released_at=at))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from gateway.errors import AccountSuspended, ProfileNotHeld, StoreUnavailable, WrongPassword
+from gateway.errors import AccountSuspended, ActivationRefused, ProfileNotHeld, StoreUnavailable, WrongPassword
 from gateway.model import Agent
 
 UNKNOWN_IDENTIFIER: Final = "unknown identifier"
@@ -12,11 +12,14 @@ PASSWORD_WRONG: Final = "wrong password"  # noqa: S105  # a reason, not a secret
 ACCOUNT_SUSPENDED: Final = "suspended account"
 ACCOUNT_LOCKED: Final = "locked account"
 ACCOUNT_CLOSED: Final = "closed account"
+LINK_UNKNOWN: Final = "an activation link that is unknown, used or void"
+LINK_EXPIRED: Final = "an expired activation link"
+LINK_OVERTAKEN: Final = "an activation link that was used or made void meanwhile"
 
 
 class LogInRefused(WrongPassword):
-    """`because` is one of the five reasons above, the last three of whoever knows the password. `identifier` is the
-    known account's, or empty.
+    """`because` is one of the first five reasons above, the last three of them of whoever knows the password.
+    `identifier` is the known account's, or empty.
 
     An unknown identifier is never kept: people type their password in the wrong field.
     """
@@ -37,6 +40,14 @@ class ProfileRefused(ProfileNotHeld):
         super().__init__(because)
         self.identifier = identifier
         self.profiles = profiles
+
+
+class LinkRefused(ActivationRefused):
+    """`because` is one of the three reasons above. `identifier` is the account's, where the link is known."""
+
+    def __init__(self, because: str, *, identifier: str = "") -> None:
+        super().__init__(because)
+        self.identifier = identifier
 
 
 class AgentSuspended(AccountSuspended):

@@ -1,14 +1,12 @@
 """Sessions: opened with a password, recognised by an opaque token, ended by its holder, by idleness or by time.
 
-A token is 256 random bits, made afresh at each log-in and kept only as its SHA-256. Instants are whole seconds
-since 1970, UTC; every `now` must know its time zone.
+A token is opaque (`opaque.py`) and made afresh at each log-in. Instants are whole seconds since 1970, UTC; every `now`
+must know its time zone.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
-import secrets
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -21,6 +19,7 @@ from gateway.errors import SessionEnded, StoreUnavailable
 from gateway.identity import passwords
 from gateway.identity.facts import SESSION, Session, local_day, session_of
 from gateway.identity.failures import NOBODY, count_failure, forget_failures, is_locked
+from gateway.identity.opaque import digest, is_opaque, new_token
 from gateway.identity.refusals import (
     ACCOUNT_CLOSED,
     ACCOUNT_LOCKED,
@@ -43,7 +42,6 @@ PATIENCE_MS: Final = 1000
 """How long a log-in or a log-out waits for another writer of the directory, in milliseconds: it holds a thread."""
 _SWEPT_AT_ONCE: Final = 100
 _IDENTIFIER: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-_TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 _ACCOUNT: Final = select(account.c.id, account.c.password_hash).where(account.c.identifier == bindparam("identifier"))
 _HELD_ACCOUNT: Final = (
     select(account.c.password_hash, account.c.profiles, account.c.suspended, account.c.closed_at)
@@ -93,7 +91,7 @@ def sign_in(
             raise GuessNotNoted(error.because) from None
         raise LogInRefused(PASSWORD_WRONG, identifier=identifier) if rows else LogInRefused(UNKNOWN_IDENTIFIER)
     renewed = passwords.hash_password(password) if passwords.is_outdated(stored) else None
-    token = secrets.token_urlsafe(32)
+    token = new_token()
     opened_at = int(now.timestamp())
     with store.change(wait_ms=PATIENCE_MS) as connection:
         # Only now, when it cannot change any more: a password changed since it was checked has ended every session, and
@@ -115,7 +113,7 @@ def sign_in(
             connection.execute(update(account).where(account.c.id == account_id).values(password_hash=renewed))
         connection.execute(
             insert(session).values(
-                token_hash=_digest(token),
+                token_hash=digest(token),
                 account_id=account_id,
                 profile=chosen,
                 assurance="password",
@@ -134,9 +132,9 @@ def identify(store: Store, rules: Identity, token: str, *, now: datetime) -> tup
     The use is noted at most every twentieth of the idle time, so a session ends after 95 to 100 % of it without use.
     Raises `SessionEnded` (`because` tells why), `AgentSuspended`, `StoreUnavailable`.
     """
-    if not _TOKEN.fullmatch(token):
+    if not is_opaque(token):
         raise SessionEnded("malformed token")
-    token_hash = _digest(token)
+    token_hash = digest(token)
     reading = store.reading()
     seconds = int(now.timestamp())
     found = reading.ask(
@@ -168,10 +166,10 @@ def identify(store: Store, rules: Identity, token: str, *, now: datetime) -> tup
 
 def sign_out(store: Store, token: str) -> bool:
     """End the session that `token` names; False where there is none. Raises `StoreUnavailable`."""
-    if not _TOKEN.fullmatch(token):
+    if not is_opaque(token):
         return False
     with store.change(wait_ms=PATIENCE_MS) as connection:
-        ended = connection.execute(delete(session).where(session.c.token_hash == _digest(token)))
+        ended = connection.execute(delete(session).where(session.c.token_hash == digest(token)))
     return ended.rowcount > 0
 
 
@@ -210,7 +208,3 @@ def _make_room(account_id: int, rules: Identity) -> Any:
     )
     beyond = last_used_first.offset(rules.sessions_at_once - 1)
     return delete(session).where(session.c.token_hash.in_(beyond))
-
-
-def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode("ascii")).hexdigest()

@@ -2,8 +2,8 @@
 
 Dates are civil days of the configured time zone. Instants are whole seconds since 1970, UTC. Profiles are written
 separated by spaces, such as `T1 T9`. Nothing an administrator enters is ever deleted: it is released, lifted,
-suspended, closed; only sessions go, and failures. Whoever changes a table here gives it a revision: gateway/README.md.
-`info` says what a gateway may do with its rows on a server: `database/rights.py`.
+suspended, closed; only sessions go, failures, and activation links. Whoever changes a table here gives it a revision:
+gateway/README.md. `info` says what a gateway may do with its rows on a server: `database/rights.py`.
 """
 
 from __future__ import annotations
@@ -122,6 +122,16 @@ session: Final = Table(
     sqlite_with_rowid=False,
     info=PASSING,
 )
+
+activation: Final = Table(
+    "activation",
+    METADATA,
+    Column("account_id", ForeignKey(account.c.id), primary_key=True, autoincrement=False),
+    Column("token_hash", String(64), nullable=False, unique=True, index=True),
+    Column("expires_at", BigInteger, nullable=False),
+    info=PASSING,
+)
+"""The link of an account with which its agent may choose a password. It goes when it is used."""
 
 change: Final = Table(
     "change",

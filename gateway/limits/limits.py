@@ -79,6 +79,17 @@ class Limits:
         if seconds:
             raise TooManyRequests("too many log-ins with this identifier", seconds=seconds)
 
+    def admit_attempt(self, *, address: str) -> None:
+        """Raises `TooManyAttempts` where too much has failed from this address: log-ins, or what is limited with them
+        and names no identifier."""
+        seconds = self._failures.wait(_line_of(address) if ":" in address else address)
+        if seconds:
+            raise TooManyAttempts("too many failures from this address", seconds=seconds)
+
+    def attempt_failed(self, *, address: str) -> None:
+        """Something was tried that counts as a failed log-in of this address, and of no identifier."""
+        self._failures.spend(_line_of(address) if ":" in address else address)
+
     def log_in_failed(self, *, address: str, identifier: str) -> None:
         """A log-in was tried and failed."""
         line = _line_of(address) if ":" in address else address

@@ -16,6 +16,9 @@ from gateway.identity.store import Store, open_store
 from gateway.loop.waiting import run
 from gateway.model import Agent, dossier_number
 from gateway.settings import Identity
+from tests.database.conftest import server
+
+__all__ = ["server"]
 
 PARTNER = "CCAS de Lyon"
 AGENT = "m.martin"
@@ -106,3 +109,15 @@ def town(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Town]:
     by = run if request.param == "loop" else lambda work: work()
     yield Town(store, url, Identity(caisse="691", engagement_version="2012-07"), by)
     store.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def anywhere(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Where a new directory may be: the URL of a file, or of an empty database on a real server."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'anywhere.db'}"
+    else:
+        postgresql = request.getfixturevalue("server")
+        made = postgresql.empty_database()
+        yield made
+        postgresql.remove(made)

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -74,6 +75,7 @@ def test_a_day_at_the_desk(folder):
         "locked_at": None,
         "function": None,
         "closed_at": None,
+        "invited_until": None,
     }
     assert cafpro("convention", "list", "--format", "csv") == (
         "number,partner,caisse,starts_on,ends_on,suspended,profiles,max_agents\n"
@@ -94,6 +96,22 @@ def test_a_day_at_the_desk(folder):
     assert objection["dossier"] == "0000002"
     assert objection["lifted_at"].endswith("Z")
     assert "CCAS de Lyon" in cafpro("partner", "list")
+
+
+def test_an_invited_agent_is_sent_a_link_that_is_printed_once_and_alone(folder):
+    cafpro("partner", "add", "CCAS de Lyon")
+    enter = ("account", "add", "m.martin", "--partner", "CCAS de Lyon", "--profile", "T9", "--invite")
+    assert "no other way to give it" in cafpro(*enter, "--generate", status=2)
+    link = re.compile(r"http://127\.0\.0\.1:8080/-/activation#[A-Za-z0-9_-]{43}\n")
+    first = cafpro(*enter)
+    assert link.fullmatch(first)
+    second = cafpro("account", "invite", "m.martin", "--why", "forgotten")
+    assert link.fullmatch(second) and second != first
+    [agent] = json.loads(cafpro("account", "list", "--format", "json"))
+    assert agent["invited_until"].endswith("Z")
+    assert first.strip()[-43:] not in (folder / "cafpro.db").read_bytes().decode("latin-1")
+    cafpro("account", "suspend", "m.martin")
+    assert "resume it first" in cafpro("account", "invite", "m.martin", status=2)
 
 
 def test_an_agent_comes_and_leaves_and_who_did_it_is_kept(folder):

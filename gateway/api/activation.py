@@ -1,0 +1,67 @@
+"""`POST /-/activation`: an agent chooses a password with the link that an administrator made."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import msgspec
+from flask import Blueprint, Response, request
+
+from gateway.api.bodies import read_json
+from gateway.api.session import as_flask, hold_refusal
+from gateway.identity import activation, links
+from gateway.identity.refusals import LinkRefused
+from gateway.proxy.answers import Answer, Exit, new_entry
+from gateway.proxy.identify import Reception
+from gateway.proxy.parse import query
+from gateway.record.entry import Entry
+
+
+class Activate(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of `POST /-/activation`. `token` is what stands behind the `#` of the link."""
+
+    token: str
+    password: str
+
+
+@dataclass(frozen=True, slots=True)
+class ActivationApi:
+    """What `/-/activation` needs."""
+
+    reception: Reception
+    exit: Exit
+
+    def blueprint(self) -> Blueprint:
+        """The Flask route."""
+        routes = Blueprint("activation", __name__)
+        routes.add_url_rule(links.ADDRESS, "activate", self._view, methods=["POST"], provide_automatic_options=False)
+        return routes
+
+    def _view(self) -> Response:
+        return as_flask(self.exit.leave(new_entry(request.environ), partial(self.activate, request.environ)))
+
+    def activate(self, environ: dict[str, Any], entry: Entry) -> Answer:
+        """204; the agent logs in with the new password. A link that is refused counts as a failed log-in of this
+        address, and is answered when a refused log-in would be."""
+        entry.act = "activate"
+        begun = time.monotonic()
+        limits = self.reception.limits
+        limits.admit_address(entry.address)
+        self.reception.door.check_host(environ)
+        self.reception.door.check_origin(environ)
+        query(environ)
+        asked = read_json(environ, Activate)
+        limits.admit_attempt(address=entry.address)
+        try:
+            entry.agent = activation.activate(
+                self.reception.store, token=asked.token, password=asked.password, now=entry.at
+            )
+        except LinkRefused as refusal:
+            limits.attempt_failed(address=entry.address)
+            hold_refusal(environ, begun)
+            entry.agent = refusal.identifier
+            raise
+        return Answer(204, b"")
