@@ -145,6 +145,18 @@ class PasswordWeak(Refusal):
     )
 
 
+class PasswordGuessable(Refusal):
+    """A password that is among the first to be tried, or holds the account's names."""
+
+    code = "GW116"
+    status = 422
+    title = "Mot de passe trop courant"
+    said = (
+        "Ce mot de passe fait partie des premiers essayés, ou contient votre identifiant ou le nom de votre organisme. "
+        "Choisissez-en un autre, par exemple quatre mots sans rapport entre eux."
+    )
+
+
 class BadRequest(Refusal):
     code = "GW201"
     status = 400

@@ -46,8 +46,8 @@ LOG_IN_REFUSALS: Final = (
 )
 ACTIVATION_REFUSALS: Final = (
     *(errors.BadRequest, errors.UndeclaredParameter, errors.ActivationRefused, errors.ForeignOrigin, errors.BodyLate),
-    *(errors.BodyTooLarge, errors.UnsupportedBody, errors.PasswordWeak, errors.TooManyAttempts),
-    *(errors.TooManyRequests, errors.StoreUnavailable, *ANYWHERE),
+    *(errors.BodyTooLarge, errors.UnsupportedBody, errors.PasswordWeak, errors.PasswordGuessable),
+    *(errors.TooManyAttempts, errors.TooManyRequests, errors.StoreUnavailable, *ANYWHERE),
 )
 WHO_REFUSALS: Final = (errors.BadRequest, errors.UndeclaredParameter, *IDENTIFYING, *ANYWHERE)
 LOG_OUT_REFUSALS: Final = (*WHO_REFUSALS, errors.ForeignOrigin, errors.HeldElsewhere)

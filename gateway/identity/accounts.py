@@ -75,7 +75,7 @@ def add_account(
     """Enter an account of a known partner, where its conventions have room for one more agent (`headcount`) at `now`.
     Its engagement is still to be signed.
     """
-    weak = password_problem(password)
+    weak = password_problem(password, names=(identifier, partner_name))
     kept = "" if weak else hash_password(password)
     with store.change() as connection:
         put_account(
@@ -238,7 +238,11 @@ def set_password(store: Store, *, identifier: str, password: str, signed: Signat
     """Give the account another password, unlock it and end its sessions; how many there were. Its activation link is
     void.
     """
-    refuse([password_problem(password)])
+    with store.read() as connection:
+        owner = select(partner.c.name).join(account, account.c.partner_id == partner.c.id)
+        found = connection.execute(owner.where(account.c.identifier == identifier)) if is_identifier(identifier) else ()
+        names = (identifier, *(row.name for row in found))
+    refuse([password_problem(password, names=names)])
     kept = hash_password(password)
     return _change(
         store, identifier, signed, act="account password", end=True, unlock=True, void=True, password_hash=kept

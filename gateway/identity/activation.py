@@ -14,7 +14,7 @@ from typing import Final
 
 from sqlalchemy import String, bindparam, delete, select, update
 
-from gateway.errors import Misconfigured, PasswordWeak
+from gateway.errors import Misconfigured, PasswordGuessable, PasswordWeak
 from gateway.identity import passwords
 from gateway.identity.accounts import put_account
 from gateway.identity.changes import Signature, write_change
@@ -25,14 +25,15 @@ from gateway.identity.opaque import digest, is_opaque
 from gateway.identity.refusals import LINK_EXPIRED, LINK_OVERTAKEN, LINK_UNKNOWN, LinkRefused
 from gateway.identity.sessions import PATIENCE_MS
 from gateway.identity.store import Store
-from gateway.identity.tables import account, activation, session
+from gateway.identity.tables import account, activation, partner, session
 
 NO_PASSWORD: Final = ""
 """What is kept of the password of an account that has none: no argon2id text, so that nothing matches it, and it takes
 as long."""
 _LINK: Final = (
-    select(activation.c.account_id, activation.c.expires_at, account.c.identifier)
+    select(activation.c.account_id, activation.c.expires_at, account.c.identifier, partner.c.name)
     .join(account, account.c.id == activation.c.account_id)
+    .join(partner, partner.c.id == account.c.partner_id)
     .where(activation.c.token_hash == bindparam("token_hash", type_=String()))
 )
 
@@ -83,17 +84,20 @@ def activate(store: Store, *, token: str, password: str, now: datetime) -> str:
     """Give the account whose link this is its password, unlock it and end its sessions; its identifier. Nobody is
     logged in by it.
 
-    Of two who use a link at once, one succeeds. Raises `PasswordWeak`, whatever the token is; `LinkRefused`, alike for
+    Of two who use a link at once, one succeeds. Raises `PasswordWeak`, whatever the token is; `PasswordGuessable`,
+    only to whoever has a good link, which stays good; `LinkRefused`, alike for
     a token that is unknown, used, replaced, void or expired; `Busy`, as a log-in does; `StoreUnavailable`.
     """
-    if passwords.password_problem(password):
+    if passwords.weakness(password):
         raise PasswordWeak("a password that may not be chosen")
     rows = store.ask(_LINK, token_hash=digest(token)) if is_opaque(token) else []
     if not rows:
         raise LinkRefused(LINK_UNKNOWN)
-    account_id, expires_at, identifier = rows[0]
+    account_id, expires_at, identifier, partner_name = rows[0]
     if expires_at <= seconds(now):
         raise LinkRefused(LINK_EXPIRED, identifier=identifier)
+    if passwords.password_problem(password, names=(identifier, partner_name)):
+        raise PasswordGuessable("a password that is guessed early")
     kept = passwords.hash_password(password)
     with store.change(wait_ms=PATIENCE_MS) as connection:
         # The account first, as whoever suspends it or makes another link does: then neither waits for the other.

@@ -1,6 +1,7 @@
 """Passwords: how strong, how kept, how checked.
 
-Strength is the CNIL's rule (deliberation 2022-100): 50 bits at least, because access is restricted otherwise.
+Strength is the CNIL's rule (deliberation 2022-100): 50 bits at least, because access is restricted otherwise; and no
+password that is guessed early all the same (`guessable.py`).
 They are kept as argon2id with OWASP's parameters, and compared in Unicode's NFC form (RFC 8265), so that an accent
 typed on another keyboard is the same accent. One check holds a core for about 20 ms and 19 MiB of memory: few run
 at once and few wait.
@@ -14,7 +15,7 @@ import secrets
 import threading
 import unicodedata
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Final
 
@@ -22,6 +23,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from gateway.errors import Busy
+from gateway.identity.guessable import holds_name, is_guessable
 
 BITS_ASKED: Final = 50
 LONGEST: Final = 128
@@ -88,8 +90,26 @@ CHECKS: Final = Turns(at_once=CHECKS_AT_ONCE, waiting=CHECKS_WAITING)
 """The places and turns of this process."""
 
 
-def password_problem(password: str) -> str | None:
-    """Why `password` may not be chosen, as one sentence, or None.
+def password_problem(password: str, *, names: Sequence[str] = ()) -> str | None:
+    """Why `password` may not be chosen for an account with these `names` (its identifier, its partner's name), as one
+    sentence, or None.
+    """
+    weak = weakness(password)
+    if weak is not None:
+        return weak
+    text = unicodedata.normalize("NFC", password)
+    if holds_name(text, names=names):
+        return "The password holds the identifier or the partner's name: choose one without."
+    if is_guessable(text, names=names):
+        return (
+            "The password is among the first that are tried: common words, a row of keys, a date, a sequence. "
+            "Choose one of your own, such as four words that have nothing to do with each other."
+        )
+    return None
+
+
+def weakness(password: str) -> str | None:
+    """Why `password` is none for the CNIL, whoever chooses it, as one sentence, or None.
 
     Its entropy is its length × log2 of the alphabets it draws from: 26 small letters, 26 capitals, 10 digits and
     37 for everything else.

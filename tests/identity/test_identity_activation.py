@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import func, select
 
-from gateway.errors import ActivationRefused, Misconfigured, PasswordWeak, SessionEnded
+from gateway.errors import ActivationRefused, Misconfigured, PasswordGuessable, PasswordWeak, SessionEnded
 from gateway.identity import directory, passwords
 from gateway.identity.activation import activate
 from gateway.identity.directory import Signature
@@ -193,6 +193,25 @@ def test_a_weak_password_is_refused_whatever_the_link_is_and_leaves_the_link(sto
         with pytest.raises(PasswordWeak):
             activate(store, token=presented, password="short", now=NOON)
     activate(store, token=token, password=PASSWORD, now=NOON)
+
+
+@pytest.mark.parametrize("password", ["Azertyuiop123456!", "Xq-MARTIN-94-Zb", "8$kkq9p-lyon"])
+def test_a_password_that_is_guessed_first_is_told_only_to_whoever_has_a_good_link(store, password):
+    token = invited(store)
+    assert refused(store, "A" * 43, password=password).because == LINK_UNKNOWN
+    with pytest.raises(PasswordGuessable):
+        activate(store, token=token, password=password, now=NOON)
+    activate(store, token=token, password=PASSWORD, now=NOON)
+
+
+@pytest.mark.parametrize("password", ["Azertyuiop123456!", "Xq-MARTIN-94-Zb", "8$kkq9p-lyon"])
+def test_an_administrator_may_give_no_such_password_either(store, password):
+    enter = {"identifier": AGENT, "partner_name": PARTNER}
+    with pytest.raises(Misconfigured, match=r"[cC]hoose"):
+        directory.add_account(store, password=password, **enter)
+    directory.add_account(store, password=PASSWORD, **enter)
+    with pytest.raises(Misconfigured, match=r"[cC]hoose"):
+        directory.set_password(store, identifier=AGENT, password=password)
 
 
 # Two at once.

@@ -85,6 +85,7 @@ def test_a_password_that_may_not_be_chosen_is_told_so_and_the_link_still_works(s
     _, token = invited(served)
     for presented in (token, "A" * 43):
         is_problem(activate(served, presented, "azerty"), 422, "GW115")
+    is_problem(activate(served, token, "Azertyuiop123456!"), 422, "GW116")
     assert activate(served, token).status == 204
 
 
