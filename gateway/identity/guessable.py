@@ -18,18 +18,16 @@ left to the CNIL's rule."""
 SHORTEST_NAME: Final = 4
 """Characters of a word of a name that a password may not hold: `t1` is in too many."""
 
-FRENCH: Final = tuple(
-    """
-    azerty azertyuiop qsdfghjklm wxcvbn motdepasse bonjour soleil bienvenue cafpro jetaime administrateur administration
-    allocataire allocations familiales caisse partenaire dossier convention service social sociale travail bureau mairie
-    departement prefecture ccas janvier fevrier mars avril juin juillet aout septembre octobre novembre decembre lundi
-    mardi mercredi jeudi vendredi samedi dimanche printemps automne hiver vacances chocolat doudou loulou chouchou
-    coucou princesse amour maman papa famille enfants maison ordinateur secret france francais paris marseille lyon
-    toulouse nice nantes strasbourg montpellier bordeaux lille rennes reims toulon grenoble bretagne nicolas camille
-    julien thomas sebastien aurelie celine sandrine stephanie philippe isabelle nathalie catherine francoise monique
-    jacques bernard olivier laurent pascal
-    """.split()
-)
+FRENCH: Final = """\
+azerty azertyuiop qsdfghjklm wxcvbn motdepasse bonjour soleil bienvenue cafpro jetaime administrateur administration
+allocataire allocations familiales caisse partenaire dossier convention service social sociale travail bureau mairie
+departement prefecture ccas janvier fevrier mars avril juin juillet aout septembre octobre novembre decembre lundi
+mardi mercredi jeudi vendredi samedi dimanche printemps automne hiver vacances chocolat doudou loulou chouchou
+coucou princesse amour maman papa famille enfants maison ordinateur secret france francais paris marseille lyon
+toulouse nice nantes strasbourg montpellier bordeaux lille rennes reims toulon grenoble bretagne nicolas camille
+julien thomas sebastien aurelie celine sandrine stephanie philippe isabelle nathalie catherine francoise monique
+jacques bernard olivier laurent pascal
+"""
 """The most common first: French leaks begin with these, and so would whoever knows for whom this service is."""
 
 
@@ -39,7 +37,7 @@ def is_guessable(password: str, *, names: Sequence[str] = ()) -> bool:
     from zxcvbn_rs_py import zxcvbn
 
     known = [word for name in names for word in _words(name)]
-    guesses = zxcvbn(_plain(password), [*known, *FRENCH]).guesses_log10
+    guesses = zxcvbn(_plain(password), [*known, *FRENCH.split()]).guesses_log10
     return guesses < GUESSES_ASKED and guesses < len(password) - 0.5
 
 
