@@ -1,4 +1,4 @@
-"""A small town: one partner, one convention, one agent, on a real SQLite file."""
+"""A small town: one partner, one convention, one agent, on a real SQLite file and on a real PostgreSQL server."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -13,10 +13,11 @@ from gateway.identity import directory
 from gateway.identity.facts import dossier_facts
 from gateway.identity.sessions import SignedIn, identify, sign_in
 from gateway.identity.store import Store, open_store
+from gateway.identity.tables import METADATA
 from gateway.loop.waiting import run
 from gateway.model import Agent, dossier_number
 from gateway.settings import Identity
-from tests.database.conftest import server
+from tests.database.conftest import Server, server
 
 __all__ = ["server"]
 
@@ -100,9 +101,37 @@ class Town:
         )
 
 
-@pytest.fixture(params=["thread", "loop"])
+on_a_file = pytest.mark.parametrize("town", ["thread", "loop"], indirect=True)
+"""For what is about the file itself, or about who waits for whom on it."""
+
+
+@pytest.fixture(scope="session")
+def place(server: Server) -> Iterator[tuple[str, Store]]:
+    """The URL of a database on the server, with the directory's tables, and a store that empties it."""
+    url = server.empty_database()
+    store = open_store(url)
+    yield url, store
+    store.close()
+    server.remove(url)
+
+
+@pytest.fixture
+def emptied(place: tuple[str, Store]) -> str:
+    """That database, with nothing in its tables: sooner done than another one."""
+    url, store = place
+    with store.change() as connection:
+        names = ", ".join(f'"{table.name}"' for table in METADATA.sorted_tables)
+        connection.exec_driver_sql(f"TRUNCATE {names} RESTART IDENTITY")
+    return url
+
+
+@pytest.fixture(params=["thread", "loop", "postgresql"])
 def town(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Town]:
-    url = f"sqlite:///{tmp_path / 'directory.db'}"
+    """On a file, asked by threads and by tasks, and on a real PostgreSQL server, asked by threads: what tasks remember
+    of a server, and for how long, is told by tests/database.
+    """
+    on_server = request.param == "postgresql"
+    url = request.getfixturevalue("emptied") if on_server else f"sqlite:///{tmp_path / 'directory.db'}"
     store = open_store(url)
     directory.add_partner(store, name=PARTNER, kind="external")
     directory.add_account(store, identifier=AGENT, password=PASSWORD, partner_name=PARTNER, profiles=["T9"])

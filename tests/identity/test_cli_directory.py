@@ -29,8 +29,14 @@ caisse = "691"
 """
 
 
+on_both = pytest.mark.parametrize("folder", ["sqlite", "postgresql"], indirect=True)
+
+
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def folder(request, tmp_path, monkeypatch):
+    """A configuration whose directory is a file, or a database on the server where a test asks for it."""
+    if getattr(request, "param", "sqlite") == "postgresql":
+        monkeypatch.setenv("CAFPRO_STORE__URL", request.getfixturevalue("emptied"))
     (tmp_path / "gateway.toml").write_text(CONFIGURATION)
     (tmp_path / "record.key").write_bytes(os.urandom(32))
     monkeypatch.chdir(tmp_path)
@@ -52,6 +58,7 @@ GROUPS = (account, change, convention, mandate, objection, partner, session)
 COMMANDS = [words for group in GROUPS for words in leaves(group)]
 
 
+@on_both
 def test_a_day_at_the_desk(folder):
     cafpro("partner", "add", "CCAS de Lyon")
     cafpro("convention", "add", "2026-014", "--partner", "CCAS de Lyon", "--caisse", "691", "--from", "2026-01-01",
@@ -114,6 +121,7 @@ def test_an_invited_agent_is_sent_a_link_that_is_printed_once_and_alone(folder):
     assert "resume it first" in cafpro("account", "invite", "m.martin", status=2)
 
 
+@on_both
 def test_an_agent_comes_and_leaves_and_who_did_it_is_kept(folder):
     cafpro("partner", "add", "CCAS de Lyon", "--siret", "73282932000074", "--by", "c.petit", "--why", "request 26-7")
     cafpro("convention", "add", "2026-014", "--partner", "CCAS de Lyon", "--caisse", "691", "--from", "2026-01-01",

@@ -18,6 +18,7 @@ from gateway.identity.sessions import sign_in
 from gateway.identity.store import open_store
 from gateway.identity.tables import failure
 from gateway.loop.waiting import run
+from tests.identity.conftest import on_a_file
 
 WRONG = "Wrong-horse-2026"
 
@@ -68,6 +69,7 @@ def test_nine_failures_and_a_success_are_no_failures(town, quick):
         assert failures(town) == []
 
 
+@on_a_file
 def test_a_locked_account_is_not_written_to_any_more(town, quick):
     for _ in range(LOCKED_AFTER):
         refused(town)
@@ -180,6 +182,7 @@ def test_failures_that_two_processes_count_at_the_same_time_are_all_counted(town
     assert failures(town) == [(40, None)]
 
 
+@on_a_file
 def test_whoever_guesses_while_nothing_can_be_counted_is_told_nothing(town, quick, monkeypatch):
     """Neither whether there is such an account nor whether the password was right."""
     monkeypatch.setattr(town.store, "change", partial(town.store.change, wait_ms=1))

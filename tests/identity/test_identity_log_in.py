@@ -14,6 +14,7 @@ from gateway.identity import directory, passwords
 from gateway.identity.refusals import AgentSuspended, LogInRefused, ProfileRefused
 from gateway.identity.sessions import sign_in, sign_out
 from gateway.identity.tables import account
+from tests.identity.conftest import on_a_file
 
 
 def refused(town, **attempt):
@@ -144,6 +145,7 @@ def test_each_log_in_makes_a_fresh_token_and_leaves_the_others_alone(town):
     assert town.identify(tokens[1]) == town.identify(tokens[2])
 
 
+@on_a_file
 def test_no_token_and_no_password_is_in_the_database_in_clear(town, tmp_path):
     signed_in = town.sign_in()
     town.identify(signed_in.token)
@@ -230,6 +232,7 @@ def test_more_log_ins_than_can_wait_are_told_to_come_back():
         pass
 
 
+@on_a_file
 def test_the_database_is_plain_sqlite_that_keeps_hashes_only(town, tmp_path):
     town.sign_in()
     with sqlite3.connect(tmp_path / "directory.db") as connection:

@@ -14,6 +14,7 @@ from gateway.errors import AccountSuspended, Refusal, SessionEnded
 from gateway.identity import directory
 from gateway.identity.sessions import identify
 from gateway.identity.store import open_store
+from tests.identity.conftest import on_a_file
 
 ROOT = Path(__file__).parents[2]
 ELSEWHERE = """
@@ -93,6 +94,7 @@ def test_a_suspension_by_another_process_is_seen_on_the_next_request(town):
         town.identify(token)
 
 
+@on_a_file
 def test_sixteen_threads_identify_while_another_process_writes(town):
     token = town.sign_in().token
     town.sign_convention()

@@ -17,16 +17,19 @@ from gateway.errors import Misconfigured, StoreUnavailable
 from gateway.identity import directory
 from gateway.identity.facts import SESSION
 from gateway.identity.store import open_store
+from tests.identity.conftest import on_a_file
 
 ROOT = Path(__file__).parents[2]
 
 
+@on_a_file
 def test_the_file_is_readable_by_its_owner_alone(town, tmp_path):
     town.sign_in()
     modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in tmp_path.glob("directory.db*")}
     assert set(modes.values()) == {0o600}
 
 
+@on_a_file
 def test_an_existing_file_is_closed_to_others(town, tmp_path):
     (tmp_path / "directory.db").chmod(0o644)
     open_store(town.url).close()
@@ -38,6 +41,7 @@ def test_a_store_keeps_what_it_holds_when_it_is_opened_again(town):
     assert [entry.name for entry in directory.partners(town.store)] == [town.partner]
 
 
+@on_a_file
 def test_connections_are_durable_and_checked(town):
     town.store.ask(SESSION, token_hash="", caisse="691", today="2026-01-01")
     connection = town.store._idle[-1].connection
@@ -94,6 +98,7 @@ def test_another_programs_database_is_refused(tmp_path):
         open_store(f"sqlite:///{tmp_path / 'other.db'}")
 
 
+@on_a_file
 def test_a_locked_database_still_answers_and_refuses_changes(town, tmp_path, monkeypatch):
     token = town.sign_in().token
     monkeypatch.setattr(connections, "_PROBE_MS", 10)
@@ -112,6 +117,7 @@ def test_a_locked_database_still_answers_and_refuses_changes(town, tmp_path, mon
     assert town.identify(token, now=later).identifier == town.agent
 
 
+@on_a_file
 def test_a_database_removed_is_noticed_and_one_restored_is_read(town, tmp_path, monkeypatch):
     monkeypatch.setattr(connections, "_FILE_CHECK_SECONDS", -1.0)
     token = town.sign_in().token
@@ -131,6 +137,7 @@ def test_a_database_removed_is_noticed_and_one_restored_is_read(town, tmp_path, 
     town.store.check_writable()
 
 
+@on_a_file
 def test_a_broken_database_is_unavailable_and_tells_nothing(town, tmp_path):
     token = town.sign_in().token
     town.store.close()
@@ -150,6 +157,7 @@ def test_a_broken_database_is_unavailable_and_tells_nothing(town, tmp_path):
     assert town.identify(token).identifier == town.agent
 
 
+@on_a_file
 def test_a_broken_connection_is_opened_afresh_on_the_next_use(town):
     token = town.sign_in().token
     town.identify(token)
@@ -160,6 +168,7 @@ def test_a_broken_connection_is_opened_afresh_on_the_next_use(town):
     assert town.identify(token).identifier == town.agent
 
 
+@on_a_file
 def test_a_change_that_fails_leaves_nothing(town):
     def stumble():
         with town.store.change() as connection:
@@ -204,6 +213,7 @@ except Misconfigured as error:
 """
 
 
+@on_a_file
 def test_a_read_only_file_still_answers_and_is_not_ready(town):
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
