@@ -11,6 +11,7 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from gateway.api.activation import ActivationApi
+from gateway.api.admin import AdminApi
 from gateway.api.health import Health
 from gateway.api.metrics import Metrics, scrape_token
 from gateway.api.openapi import OpenApi
@@ -100,6 +101,7 @@ def create_app(
     )
     app.register_blueprint(session.blueprint())
     app.register_blueprint(ActivationApi(reception, way_out).blueprint())
+    app.register_blueprint(AdminApi(reception, way_out).blueprint())
     probes = {"store": store.check_writable, "record": journal.check_writable}
     token_file = settings.metrics.token_file
     token = scrape_token(token_file) if token_file else None

@@ -18,7 +18,7 @@ class Refusal(Exception):
     shown: ClassVar[str]
     status: ClassVar[int]
     title: ClassVar[str]
-    said: ClassVar[str]
+    said: str
     proxy_error: ClassVar[str] = "http_request_error"
     """The word of RFC 9209 for this kind of refusal."""
     recorded: bool = True
@@ -157,6 +157,37 @@ class PasswordGuessable(Refusal):
     )
 
 
+class NotStaff(Refusal):
+    """The directory is asked for by someone who does not run it. Said before anything is looked up."""
+
+    code = "GW120"
+    status = 403
+    title = "Réservé à la Caf"
+    said = "Cette adresse est réservée aux personnes de la Caf qui gèrent Cafpro."
+    proxy_error = "http_request_denied"
+
+
+class OwnAccount(Refusal):
+    """Nobody changes the account with which they ask."""
+
+    code = "GW121"
+    status = 403
+    title = "Compte personnel"
+    said = "Votre propre compte ne peut être changé que par une autre personne."
+    proxy_error = "http_request_denied"
+
+
+class StaffAccount(Refusal):
+    """What would let one person of the Caf be two: an account of its staff made, opened again or given another
+    password."""
+
+    code = "GW122"
+    status = 403
+    title = "Compte de gestion"
+    said = "Un compte qui gère Cafpro ne peut être ouvert ni rouvert à cette adresse, mais sur le serveur seulement."
+    proxy_error = "http_request_denied"
+
+
 class BadRequest(Refusal):
     code = "GW201"
     status = 400
@@ -241,6 +272,42 @@ class TooManyRequests(Refusal):
         """`seconds` until there is room for another one."""
         super().__init__(because, [("Retry-After", str(seconds))])
         self.recorded = recorded
+
+
+class DirectoryRefused(Refusal):
+    """A change of the directory, or a question to it, that cannot be. `said` are the sentences of what is wrong."""
+
+    def __init__(self, said: Sequence[str] = ()) -> None:
+        super().__init__("what the directory does not take")
+        if said:
+            self.said = " ".join(said)
+
+
+class EntryRefused(DirectoryRefused):
+    """Something that can never be entered."""
+
+    code = "GW221"
+    status = 422
+    title = "Valeur refusée"
+    said = "Une valeur de la demande n'est pas acceptable."
+
+
+class NoSuchEntry(DirectoryRefused):
+    """What is named is not in the directory. Told to those only who may read all of it."""
+
+    code = "GW222"
+    status = 404
+    title = "Inconnu de l'annuaire"
+    said = "L'annuaire ne contient pas ce que la demande désigne."
+
+
+class EntryConflicts(DirectoryRefused):
+    """As the directory is now, this cannot be."""
+
+    code = "GW223"
+    status = 409
+    title = "Incompatible avec l'annuaire"
+    said = "L'état actuel de l'annuaire ne permet pas ce changement."
 
 
 class NotOpen(Refusal):

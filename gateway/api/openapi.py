@@ -17,6 +17,7 @@ import msgspec
 
 from gateway import errors
 from gateway.api.activation import Activate
+from gateway.api.admin_described import admin_paths, admin_responses, admin_schemas
 from gateway.api.bodies import LARGEST
 from gateway.api.session import LogIn
 from gateway.errors import Refusal, TooManyRequests
@@ -39,6 +40,7 @@ IDENTIFYING: Final = (
     *(errors.NotSignedIn, errors.SessionEnded, errors.TwoProofs, errors.AccountSuspended),
     *(errors.TooManyRequests, errors.StoreUnavailable),
 )
+IDENTIFIED: Final = (*IDENTIFYING, *ANYWHERE)
 LOG_IN_REFUSALS: Final = (
     *(errors.BadRequest, errors.UndeclaredParameter, errors.WrongPassword, errors.ForeignOrigin, errors.BodyLate),
     *(errors.BodyTooLarge, errors.UnsupportedBody, errors.ProfileNotHeld, errors.TooManyAttempts),
@@ -102,6 +104,7 @@ def description(door: Door, *, metrics: bool) -> Json:
     paths: Json = {
         "/-/session": {"post": _log_in(), "get": _who(), "delete": _log_out()},
         links.ADDRESS: {"post": _activate()},
+        **admin_paths(IDENTIFIED),
         "/-/health/live": {"get": _live()},
         "/-/health/ready": {"get": _ready(scraped=metrics)},
         "/-/openapi.json": {"get": _itself()},
@@ -137,7 +140,8 @@ def description(door: Door, *, metrics: bool) -> Json:
         "paths": paths,
         "components": {
             "securitySchemes": schemes,
-            "schemas": {**_sent(), **_SCHEMAS, "Problem": _problem_schema(refusals())},
+            "responses": admin_responses(_problems, IDENTIFIED),
+            "schemas": {**_sent(), **_SCHEMAS, **admin_schemas(), "Problem": _problem_schema(refusals())},
         },
     }
 

@@ -446,7 +446,7 @@ def change() -> None:
 @click.option("--since", type=DAY, help="From this day on (UTC).")
 @click.option("--until", type=DAY, help="To this day, which counts (UTC).")
 @formatted
-def list_changes(store: Store, since: date | None, until: date | None, form: str, **asked: str | None) -> None:
+def list_changes(store: Store, since: date | None, until: date | None, form: str, **asked: Any) -> None:
     """List the changes, the first first. None of them can be altered or removed."""
     after = None if until is None or until == date.max else until + timedelta(days=1)
     found = directory.changes(store, since=_midnight(since), until=_midnight(after), **asked)

@@ -28,6 +28,7 @@ from gateway.identity.passwords import hash_password, password_problem
 from gateway.identity.sessions import is_identifier
 from gateway.identity.store import Store
 from gateway.identity.tables import account, activation, failure, partner, session
+from gateway.identity.wrong import conflicting, unacceptable
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +109,8 @@ def put_account(
     known, _, _ = find_account(connection, identifier)
     refuse(
         [
-            None if is_identifier(identifier) else "The identifier must match [a-z0-9][a-z0-9._-]{0,63}.",
-            None if known is None else f"There is an account called {identifier!r} already.",
+            identifier_problem(identifier),
+            None if known is None else _known_account(identifier),
             besides,
             unknown,
             profiles_problem(profiles),
@@ -131,8 +132,15 @@ def put_account(
     return account_id
 
 
-def accounts(store: Store, *, partner_name: str | None = None) -> list[Account]:
-    """Every account, or one partner's, by identifier."""
+def accounts(
+    store: Store,
+    *,
+    partner_name: str | None = None,
+    identifier: str | None = None,
+    after: str | None = None,
+    limit: int | None = None,
+) -> list[Account]:
+    """Every account, or one partner's, or the one called `identifier`, by identifier: those `after` one, so many."""
     query = (
         select(
             account.c.identifier,
@@ -156,6 +164,12 @@ def accounts(store: Store, *, partner_name: str | None = None) -> list[Account]:
             partner_id, unknown = find_partner(connection, partner_name)
             refuse([unknown])
             query = query.where(partner.c.id == partner_id)
+        if identifier is not None:
+            account_id, _, unknown = find_account(connection, identifier)
+            refuse([unknown])
+            query = query.where(account.c.id == account_id)
+        if after is not None:
+            query = query.where(account.c.identifier > after)
         return [
             Account(
                 identifier=row.identifier,
@@ -169,7 +183,7 @@ def accounts(store: Store, *, partner_name: str | None = None) -> list[Account]:
                 closed_at=instant(row.closed_at),
                 invited_until=instant(row.expires_at),
             )
-            for row in connection.execute(query)
+            for row in connection.execute(query.limit(limit))
         ]
 
 
@@ -254,8 +268,10 @@ def end_sessions(store: Store, *, identifier: str, signed: Signature | None = No
     return _change(store, identifier, signed, act="session end", end=True)
 
 
-def open_sessions(store: Store, *, identifier: str | None = None, now: datetime) -> list[OpenSession]:
-    """Every session that has not expired at `now`, or one account's, the last used first."""
+def open_sessions(
+    store: Store, *, identifier: str | None = None, now: datetime, after: int | None = None, limit: int | None = None
+) -> list[OpenSession]:
+    """Every session that has not expired at `now`, or one account's, the last used first: after so many, so many."""
     query = (
         select(
             account.c.identifier,
@@ -267,7 +283,9 @@ def open_sessions(store: Store, *, identifier: str | None = None, now: datetime)
         )
         .join(account, account.c.id == session.c.account_id)
         .where(session.c.expires_at > seconds(now))
-        .order_by(session.c.seen_at.desc(), account.c.identifier)
+        .order_by(session.c.seen_at.desc(), account.c.identifier, session.c.token_hash)
+        .limit(limit)
+        .offset(after)
     )
     with store.read() as connection:
         if identifier is not None:
@@ -319,6 +337,20 @@ def _replaced(connection: Connection, account_id: int | None, values: Mapping[st
         f"{name}: {'none' if before is None else before} → {'none' if values[name] is None else values[name]}"
         for name, before in zip(told, row, strict=True)
     )
+
+
+def identifier_problem(identifier: str) -> str | None:
+    if is_identifier(identifier):
+        return None
+    return unacceptable(
+        "The identifier must match [a-z0-9][a-z0-9._-]{0,63}.",
+        "Un identifiant s'écrit en minuscules sans accent, avec des chiffres, points, tirets et soulignés : 64 signes "
+        "au plus, le premier étant une lettre ou un chiffre.",
+    )
+
+
+def _known_account(identifier: str) -> str:
+    return conflicting(f"There is an account called {identifier!r} already.", "Un compte porte déjà cet identifiant.")
 
 
 def _function_problem(function: str | None) -> str | None:

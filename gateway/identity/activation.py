@@ -26,6 +26,7 @@ from gateway.identity.refusals import LINK_EXPIRED, LINK_OVERTAKEN, LINK_UNKNOWN
 from gateway.identity.sessions import PATIENCE_MS
 from gateway.identity.store import Store
 from gateway.identity.tables import account, activation, partner, session
+from gateway.identity.wrong import conflicting
 
 NO_PASSWORD: Final = ""
 """What is kept of the password of an account that has none: no argon2id text, so that nothing matches it, and it takes
@@ -74,7 +75,7 @@ def invite(store: Store, *, identifier: str, hours: int, now: datetime, signed: 
         account_id, _, unknown = find_open_account(connection, identifier)
         refuse([unknown])
         if account_id is None or _is_shut(connection.execute(_STATE, {"account": account_id}).one()):
-            raise Misconfigured([f"The account {identifier!r} is suspended: resume it first."])
+            raise Misconfigured([_suspended(identifier)])
         write_change(connection, signed, act="account invite", subject=identifier, now=now)
         return make_link(connection, account_id, hours=hours, now=now)
 
@@ -110,6 +111,12 @@ def activate(store: Store, *, token: str, password: str, now: datetime) -> str:
         connection.execute(delete(session).where(session.c.account_id == account_id))
         write_change(connection, Signature(by=identifier), act="account activate", subject=identifier, now=now)
     return str(identifier)
+
+
+def _suspended(identifier: str) -> str:
+    return conflicting(
+        f"The account {identifier!r} is suspended: resume it first.", "Ce compte est suspendu : rouvrez-le d'abord."
+    )
 
 
 _STATE: Final = (

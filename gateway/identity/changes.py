@@ -6,12 +6,14 @@ import os
 import pwd
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Final
 
 from sqlalchemy import Connection, insert, select
 
 from gateway.identity.entries import instant, is_text, refuse, seconds, text_problem
 from gateway.identity.store import Store
 from gateway.identity.tables import change
+from gateway.identity.wrong import unacceptable
 
 
 def system_user() -> str:
@@ -70,6 +72,11 @@ def write_change(
     connection.execute(insert(change).values(row))
 
 
+_UNPRINTABLE: Final = unacceptable(
+    "What is looked for must be printable characters.", "Ce qui est cherché s'écrit avec des caractères imprimables."
+)
+
+
 def changes(
     store: Store,
     *,
@@ -78,13 +85,15 @@ def changes(
     by: str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
+    after: int | None = None,
+    limit: int | None = None,
 ) -> list[Change]:
-    """Every change that is all of what is given, the first first. `act` may be its beginning, such as `account`; the
-    instant `until` does not count.
+    """Every change that is all of what is given, the first first: those `after` the id of one, so many. `act` may be
+    its beginning, such as `account`; the instant `until` does not count.
     """
     strange = [word for word in (subject, act, by) if word is not None and not is_text(word)]
-    refuse(["What is looked for must be printable characters." if strange else None])
-    query = select(*change.c).order_by(change.c.id)
+    refuse([_UNPRINTABLE if strange else None])
+    query = select(*change.c).order_by(change.c.id).limit(limit)
     if subject is not None:
         query = query.where(change.c.subject == subject)
     if act is not None:
@@ -95,5 +104,7 @@ def changes(
         query = query.where(change.c.at >= seconds(since))
     if until is not None:
         query = query.where(change.c.at < seconds(until))
+    if after is not None:
+        query = query.where(change.c.id > after)
     with store.read() as connection:
         return [Change(row.id, instant(row.at), *row[2:]) for row in connection.execute(query)]

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, select
 
 from gateway.errors import Misconfigured
 from gateway.identity.tables import account, partner
+from gateway.identity.wrong import Wrong, absent, conflicting, unacceptable
 from gateway.model import dossier_number
 
 PROFILES: Final = tuple(f"T{number}" for number in range(1, 17))
@@ -38,21 +39,32 @@ def is_text(text: str) -> bool:
 def text_problem(name: str, text: str) -> str | None:
     if is_text(text) and text.strip() and text.strip() == text:
         return None
-    return f"The {name} must be 1 to {LONGEST_TEXT} printable characters, without blanks around them."
+    return unacceptable(
+        f"The {name} must be 1 to {LONGEST_TEXT} printable characters, without blanks around them.",
+        f"Un texte s'écrit avec 1 à {LONGEST_TEXT} caractères imprimables, sans espaces autour.",
+    )
 
 
 def word_problem(name: str, word: str, words: Sequence[str]) -> str | None:
-    return None if word in words else f"The {name} must be one of {', '.join(words)}."
+    listed = ", ".join(words)
+    if word in words:
+        return None
+    return unacceptable(f"The {name} must be one of {listed}.", f"Une valeur doit être l'une de : {listed}.")
 
 
 def profiles_problem(profiles: Sequence[str]) -> str | None:
     if all(profile in PROFILES for profile in profiles):
         return None
-    return f"A profile is written {PROFILES[0]} to {PROFILES[-1]}."
+    return unacceptable(
+        f"A profile is written {PROFILES[0]} to {PROFILES[-1]}.",
+        f"Un profil s'écrit de {PROFILES[0]} à {PROFILES[-1]}.",
+    )
 
 
 def caisse_problem(caisse: str) -> str | None:
-    return None if _CAISSE.fullmatch(caisse) else "The caisse must be three digits, such as 691."
+    if _CAISSE.fullmatch(caisse):
+        return None
+    return unacceptable("The caisse must be three digits, such as 691.", "Une caisse s'écrit avec trois chiffres.")
 
 
 def siret_problem(siret: str | None) -> str | None:
@@ -61,7 +73,10 @@ def siret_problem(siret: str | None) -> str | None:
     """
     if siret is None or (_SIRET.fullmatch(siret) and siret[:9].strip("0") and _luhn(siret[:9]) and _is_place(siret)):
         return None
-    return "The SIRET must be fourteen digits without blanks, as Insee gave them, such as 73282932000074."
+    return unacceptable(
+        "The SIRET must be fourteen digits without blanks, as Insee gave them, such as 73282932000074.",
+        "Un Siret s'écrit avec les quatorze chiffres attribués par l'Insee, sans espaces.",
+    )
 
 
 def _is_place(siret: str) -> bool:
@@ -78,15 +93,23 @@ def _luhn(digits: str) -> bool:
 def agents_problem(max_agents: int | None) -> str | None:
     if max_agents is None or 1 <= max_agents <= MOST_AGENTS:
         return None
-    return f"A convention allows 1 to {MOST_AGENTS} agents."
+    return unacceptable(
+        f"A convention allows 1 to {MOST_AGENTS} agents.", f"Une convention autorise de 1 à {MOST_AGENTS} agents."
+    )
 
 
 def dossier_problem(dossier: str) -> str | None:
-    return None if dossier_number(dossier) else "The dossier must be seven digits, such as 9990001."
+    if dossier_number(dossier):
+        return None
+    return unacceptable(
+        "The dossier must be seven digits, such as 9990001.", "Un numéro allocataire s'écrit avec sept chiffres."
+    )
 
 
 def days_problem(starts_on: date, ends_on: date | None) -> str | None:
-    return "The last day comes before the first." if ends_on is not None and ends_on < starts_on else None
+    if ends_on is None or ends_on >= starts_on:
+        return None
+    return unacceptable("The last day comes before the first.", "Le dernier jour précède le premier.")
 
 
 def written(profiles: Sequence[str]) -> str:
@@ -104,11 +127,23 @@ def instant(kept: int | None) -> datetime | None:
     return None if kept is None else datetime.fromtimestamp(kept, UTC)
 
 
+def no_partner(name: str) -> Wrong:
+    return absent(f"There is no partner called {name!r}.", "Aucun partenaire ne porte ce nom.")
+
+
+def no_account(identifier: str) -> Wrong:
+    return absent(f"There is no account called {identifier!r}.", "Aucun compte ne porte cet identifiant.")
+
+
+def closed_account(identifier: str) -> Wrong:
+    return conflicting(f"The account {identifier!r} is closed.", "Ce compte est fermé.")
+
+
 def find_partner(connection: Connection, name: str) -> tuple[int | None, str | None]:
     """The id of the partner called `name`, or what is wrong."""
     query = select(partner.c.id).where(partner.c.name == name)
     found: int | None = connection.execute(query).scalar() if is_text(name) else None
-    return found, None if found is not None else f"There is no partner called {name!r}."
+    return found, None if found is not None else no_partner(name)
 
 
 def find_account(connection: Connection, identifier: str) -> tuple[int | None, int | None, str | None]:
@@ -116,7 +151,7 @@ def find_account(connection: Connection, identifier: str) -> tuple[int | None, i
     query = select(account.c.id, account.c.partner_id).where(account.c.identifier == identifier)
     found = connection.execute(query).one_or_none() if is_text(identifier) else None
     if found is None:
-        return None, None, f"There is no account called {identifier!r}."
+        return None, None, no_account(identifier)
     return found[0], found[1], None
 
 
@@ -127,5 +162,5 @@ def find_open_account(connection: Connection, identifier: str) -> tuple[int | No
     query = select(account.c.id, account.c.partner_id, account.c.closed_at).where(account.c.identifier == identifier)
     found = connection.execute(query.with_for_update()).one_or_none() if is_text(identifier) else None
     if found is None:
-        return None, None, f"There is no account called {identifier!r}."
-    return found[0], found[1], None if found[2] is None else f"The account {identifier!r} is closed."
+        return None, None, no_account(identifier)
+    return found[0], found[1], None if found[2] is None else closed_account(identifier)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, select
 
 from gateway.identity.tables import account, convention, partner
+from gateway.identity.wrong import conflicting
 
 
 class _Signed(NamedTuple):
@@ -42,9 +43,10 @@ def crowding_problem(
             opening = [each for each in signed if each.caisse == caisse and profile in each.profiles.split()]
             if opening and all(_is_full(each, held) for each in opening):
                 full = opening[0]
-                return (
+                return conflicting(
                     f"The convention {full.number!r} allows {full.max_agents} agents, and the partner has as many with "
-                    "a profile that it opens: close an account, or sign for more."
+                    "a profile that it opens: close an account, or sign for more.",
+                    "La convention n'a plus de place pour un agent : fermez un compte ou signez pour davantage.",
                 )
     return None
 

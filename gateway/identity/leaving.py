@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import delete, select, update
 
@@ -12,6 +13,9 @@ from gateway.identity.entries import find_open_account, refuse, seconds
 from gateway.identity.links import void_link
 from gateway.identity.store import Store
 from gateway.identity.tables import account, mandate, session
+from gateway.identity.wrong import unacceptable
+
+_WHY: Final = unacceptable("Say why the account is closed.", "Dites pourquoi le compte est fermé.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +32,7 @@ def close_account(store: Store, *, identifier: str, signed: Signature, now: date
     """
     with store.change() as connection:
         account_id, _, unknown = find_open_account(connection, identifier)
-        refuse([unknown, None if signed.why else "Say why the account is closed."])
+        refuse([unknown, None if signed.why else _WHY])
         at = seconds(now)
         connection.execute(update(account).where(account.c.id == account_id).values(closed_at=at, suspended=True))
         void_link(connection, account_id)

@@ -21,6 +21,7 @@ from gateway.identity.entries import (
 )
 from gateway.identity.store import Store
 from gateway.identity.tables import account, mandate, partner
+from gateway.identity.wrong import absent, conflicting
 from gateway.model import MANDATE_KINDS
 
 
@@ -67,7 +68,7 @@ def add_mandate(
                 word_problem("kind", kind, MANDATE_KINDS),
                 unknown,
                 stranger,
-                f"The account {identifier!r} is not of the partner {partner_name!r}." if elsewhere else None,
+                _not_theirs(identifier, partner_name) if elsewhere else None,
                 days_problem(starts_on, ends_on),
                 text_problem("reference", reference),
             ]
@@ -95,16 +96,25 @@ def release_mandate(store: Store, *, mandate_id: int, now: datetime, signed: Sig
         found = connection.execute(query).one_or_none()
         refuse(
             [
-                f"There is no mandate {mandate_id}." if found is None else None,
-                f"Mandate {mandate_id} is released already." if found and found[0] is not None else None,
+                _no_mandate(mandate_id) if found is None else None,
+                _released(mandate_id) if found and found[0] is not None else None,
             ]
         )
         connection.execute(update(mandate).where(mandate.c.id == mandate_id).values(released_at=seconds(now)))
         write_change(connection, signed, act="mandate release", subject=str(mandate_id), now=now)
 
 
-def mandates(store: Store, *, dossier: str | None = None, partner_name: str | None = None) -> list[Mandate]:
-    """Every mandate, released ones too, of a dossier and of a partner where given, in the order of entry."""
+def mandates(
+    store: Store,
+    *,
+    dossier: str | None = None,
+    partner_name: str | None = None,
+    after: int | None = None,
+    limit: int | None = None,
+) -> list[Mandate]:
+    """Every mandate, released ones too, of a dossier and of a partner where given, in the order of entry: those `after`
+    the id of one, so many.
+    """
     query = (
         select(
             mandate.c.id,
@@ -120,7 +130,10 @@ def mandates(store: Store, *, dossier: str | None = None, partner_name: str | No
         .join(partner, partner.c.id == mandate.c.partner_id)
         .outerjoin(account, account.c.id == mandate.c.account_id)
         .order_by(mandate.c.id)
+        .limit(limit)
     )
+    if after is not None:
+        query = query.where(mandate.c.id > after)
     with store.read() as connection:
         if dossier is not None:
             refuse([dossier_problem(dossier)])
@@ -130,3 +143,17 @@ def mandates(store: Store, *, dossier: str | None = None, partner_name: str | No
             refuse([unknown])
             query = query.where(mandate.c.partner_id == partner_id)
         return [Mandate(*row[:-1], instant(row[-1])) for row in connection.execute(query)]
+
+
+def _not_theirs(identifier: str | None, partner_name: str) -> str:
+    return conflicting(
+        f"The account {identifier!r} is not of the partner {partner_name!r}.", "Ce compte n'est pas de ce partenaire."
+    )
+
+
+def _no_mandate(mandate_id: int) -> str:
+    return absent(f"There is no mandate {mandate_id}.", "Aucun mandat ne porte ce numéro.")
+
+
+def _released(mandate_id: int) -> str:
+    return conflicting(f"Mandate {mandate_id} is released already.", "Ce mandat est déjà repris.")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Final
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, Date, Text, insert, select, tuple_, update
 
 from gateway.errors import Misconfigured
 from gateway.identity.changes import Signature, write_change
@@ -25,7 +26,12 @@ from gateway.identity.entries import (
 )
 from gateway.identity.store import Store
 from gateway.identity.tables import convention, partner
+from gateway.identity.wrong import absent, conflicting, unacceptable
 from gateway.model import PARTNER_KINDS
+
+_NO_PROFILE: Final = unacceptable(
+    "A convention opens at least one profile.", "Une convention ouvre au moins un profil."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +67,7 @@ def add_partner(
             [
                 text_problem("name", name),
                 word_problem("kind", kind, PARTNER_KINDS),
-                None if known is None else f"There is a partner called {name!r} already.",
+                None if known is None else _known_partner(name),
                 siret_problem(siret),
                 _taken(connection, siret),
             ]
@@ -80,11 +86,13 @@ def set_siret(store: Store, *, name: str, siret: str, signed: Signature | None =
         write_change(connection, signed, act="partner siret", subject=name, detail=f"{before or 'none'} → {siret}")
 
 
-def partners(store: Store) -> list[Partner]:
-    """Every partner, by name."""
+def partners(store: Store, *, after: str | None = None, limit: int | None = None) -> list[Partner]:
+    """Every partner, by name: those `after` one, so many."""
+    query = select(partner.c.name, partner.c.kind, partner.c.siret).order_by(partner.c.name).limit(limit)
+    if after is not None:
+        query = query.where(partner.c.name > after)
     with store.read() as connection:
-        rows = connection.execute(select(partner.c.name, partner.c.kind, partner.c.siret).order_by(partner.c.name))
-        return [Partner(*row) for row in rows]
+        return [Partner(*row) for row in connection.execute(query)]
 
 
 def add_convention(
@@ -110,11 +118,11 @@ def add_convention(
             [
                 unknown,
                 text_problem("number", number),
-                None if known is None else f"There is a convention {number!r} already.",
+                None if known is None else _known_convention(number),
                 caisse_problem(caisse),
                 days_problem(starts_on, ends_on),
                 profiles_problem(profiles),
-                None if profiles else "A convention opens at least one profile.",
+                None if profiles else _NO_PROFILE,
                 agents_problem(max_agents),
             ]
         )
@@ -149,8 +157,11 @@ def limit_convention(store: Store, *, number: str, max_agents: int | None, signe
     _change(store, number, signed, act="convention limit", max_agents=max_agents)
 
 
-def conventions(store: Store, *, partner_name: str | None = None) -> list[Convention]:
-    """Every convention, or one partner's, by partner and first day."""
+def conventions(
+    store: Store, *, partner_name: str | None = None, after: str | None = None, limit: int | None = None
+) -> list[Convention]:
+    """Every convention, or one partner's, by partner and first day: those `after` the number of one, so many."""
+    place = (partner.c.name, convention.c.starts_on, convention.c.number)
     query = (
         select(
             convention.c.number,
@@ -163,13 +174,20 @@ def conventions(store: Store, *, partner_name: str | None = None) -> list[Conven
             convention.c.max_agents,
         )
         .join(partner, partner.c.id == convention.c.partner_id)
-        .order_by(partner.c.name, convention.c.starts_on, convention.c.number)
+        .order_by(*place)
+        .limit(limit)
     )
     with store.read() as connection:
         if partner_name is not None:
             partner_id, unknown = find_partner(connection, partner_name)
             refuse([unknown])
             query = query.where(partner.c.id == partner_id)
+        if after is not None:
+            last = select(*place).join(partner, partner.c.id == convention.c.partner_id)
+            found = connection.execute(last.where(convention.c.number == after)).one_or_none()
+            if found is None:
+                raise Misconfigured([no_convention(after)])
+            query = query.where(tuple_(*place) > tuple_(*found, types=[Text(), Date(), Text()]))
         return [Convention(*row[:-2], tuple(row[-2].split()), row[-1]) for row in connection.execute(query)]
 
 
@@ -178,7 +196,7 @@ def _change(store: Store, number: str, signed: Signature | None, *, act: str, **
         query = select(convention.c.id, convention.c.max_agents).where(convention.c.number == number).with_for_update()
         found = connection.execute(query).one_or_none() if is_text(number) else None
         if found is None:
-            raise Misconfigured([f"There is no convention {number!r}."])
+            raise Misconfigured([no_convention(number)])
         connection.execute(update(convention).where(convention.c.id == found[0]).values(**values))
         limit = "max_agents" in values
         detail = f"{found.max_agents or 'any'} → {values['max_agents'] or 'any'}" if limit else ""
@@ -188,4 +206,18 @@ def _change(store: Store, number: str, signed: Signature | None, *, act: str, **
 def _taken(connection: Connection, siret: str | None, *, besides: int | None = None) -> str | None:
     query = select(partner.c.name).where(partner.c.siret == siret, partner.c.id != (besides or 0))
     other = connection.execute(query).scalar() if siret and siret_problem(siret) is None else None
-    return None if other is None else f"The partner {other!r} has this SIRET already."
+    if other is None:
+        return None
+    return conflicting(f"The partner {other!r} has this SIRET already.", "Un partenaire a déjà ce Siret.")
+
+
+def no_convention(number: str) -> str:
+    return absent(f"There is no convention {number!r}.", "Aucune convention ne porte ce numéro.")
+
+
+def _known_partner(name: str) -> str:
+    return conflicting(f"There is a partner called {name!r} already.", "Un partenaire porte déjà ce nom.")
+
+
+def _known_convention(number: str) -> str:
+    return conflicting(f"There is a convention {number!r} already.", "Une convention porte déjà ce numéro.")

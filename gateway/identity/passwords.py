@@ -24,6 +24,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from gateway.errors import Busy
 from gateway.identity.guessable import holds_name, is_guessable
+from gateway.identity.wrong import unacceptable
 
 BITS_ASKED: Final = 50
 LONGEST: Final = 128
@@ -99,11 +100,15 @@ def password_problem(password: str, *, names: Sequence[str] = ()) -> str | None:
         return weak
     text = unicodedata.normalize("NFC", password)
     if holds_name(text, names=names):
-        return "The password holds the identifier or the partner's name: choose one without."
+        return unacceptable(
+            "The password holds the identifier or the partner's name: choose one without.",
+            "Le mot de passe contient l'identifiant ou le nom du partenaire.",
+        )
     if is_guessable(text, names=names):
-        return (
+        return unacceptable(
             "The password is among the first that are tried: common words, a row of keys, a date, a sequence. "
-            "Choose one of your own, such as four words that have nothing to do with each other."
+            "Choose one of your own, such as four words that have nothing to do with each other.",
+            "Le mot de passe est de ceux qui sont essayés d'abord : choisissez-en un autre.",
         )
     return None
 
@@ -116,13 +121,21 @@ def weakness(password: str) -> str | None:
     """
     text = unicodedata.normalize("NFC", password)
     if len(text) > LONGEST:
-        return f"The password is longer than {LONGEST} characters."
+        return unacceptable(
+            f"The password is longer than {LONGEST} characters.",
+            f"Le mot de passe dépasse {LONGEST} caractères.",
+        )
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
-        return "The password holds a character that a keyboard cannot type."
+        return unacceptable(
+            "The password holds a character that a keyboard cannot type.",
+            "Le mot de passe contient un caractère qu'aucun clavier ne donne.",
+        )
     if _entropy(text) < BITS_ASKED:
-        return (
+        return unacceptable(
             f"The password is too easy to guess: {_entropy(text):.0f} bits, {BITS_ASKED} are asked. "
-            "Make it longer, or mix small letters, capitals, digits and signs."
+            "Make it longer, or mix small letters, capitals, digits and signs.",
+            "Le mot de passe est trop facile à deviner : allongez-le, ou mêlez minuscules, majuscules, chiffres et "
+            "signes.",
         )
     return None
 

@@ -8,7 +8,7 @@ from functools import partial
 from sqlalchemy import String, bindparam, select
 
 from gateway.errors import Misconfigured
-from gateway.identity.entries import dossier_problem, is_text, refuse
+from gateway.identity.entries import closed_account, dossier_problem, is_text, no_account, refuse
 from gateway.identity.facts import ACCOUNT, Session, dossier_facts, local_day, session_of
 from gateway.identity.store import Store
 from gateway.identity.tables import account
@@ -35,8 +35,8 @@ def facts_without_session(
     refuse(
         [
             dossier_problem(dossier),
-            None if rows else f"There is no account called {identifier!r}.",
-            f"The account {identifier!r} is closed." if rows and rows[0][1] is not None else None,
+            None if rows else no_account(identifier),
+            closed_account(identifier) if rows and rows[0][1] is not None else None,
             _profile_problem(identifier, rows[0][0].split(), profile) if rows else None,
         ]
     )
@@ -50,7 +50,7 @@ def facts_without_session(
         identifier=identifier,
     )
     if found is None or number is None:  # taken away since it was found; a number that is none was refused
-        raise Misconfigured([f"There is no account called {identifier!r}."])
+        raise Misconfigured([no_account(identifier)])
     mandates, objection = dossier_facts(reading, rules, found.agent, number, now=now)
     return facts_of(found.agent, mandates=mandates, objection=objection, action=action), found.suspended
 

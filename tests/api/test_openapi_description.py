@@ -7,6 +7,7 @@ import json
 import pytest
 
 from gateway import errors
+from gateway.api.admin_operations import OPERATIONS
 from gateway.api.openapi import LOG_IN_REFUSALS, description, refusals
 from gateway.app import create_app
 from gateway.cli.init import furnish
@@ -61,6 +62,8 @@ def test_every_reference_leads_somewhere_and_every_schema_is_used(environ):
         assert text.count(f'"#/components/schemas/{name}"') >= 1, name
     names = {part.partition('"')[0] for part in text.split("#/components/schemas/")[1:]}
     assert names == set(document["components"]["schemas"])
+    responses = document["components"]["responses"]
+    assert {part.partition('"')[0] for part in text.split("#/components/responses/")[1:]} == set(responses)
     asked = {scheme for one in operations(document) for need in one["security"] for scheme in need}
     assert asked == set(document["components"]["securitySchemes"])
 
@@ -71,7 +74,7 @@ def operations(document):
 
 def test_every_operation_says_what_it_needs_and_has_a_name_of_its_own():
     found = operations(description(Door("https://cafpro.example", []), metrics=True))
-    assert len({operation["operationId"] for operation in found}) == len(found) == 8
+    assert len({operation["operationId"] for operation in found}) == len(found) == 8 + len(OPERATIONS)
     for operation in found:
         assert operation["summary"]
         assert "security" in operation

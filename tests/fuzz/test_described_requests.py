@@ -12,7 +12,9 @@ from datetime import UTC, datetime
 import pytest
 import schemathesis
 from hypothesis import settings
+from schemathesis.specs.openapi.checks import positive_data_acceptance
 
+from gateway.api.admin_operations import OPERATIONS, ROOT
 from gateway.api.openapi import description
 from gateway.identity import directory
 from gateway.proxy.credentials import Door
@@ -20,6 +22,8 @@ from tests.story.running import PASSWORD, Gateway
 
 EXAMPLES = int(os.environ.get("DESCRIBED_EXAMPLES", "30"))
 """For each address and method."""
+STAFF_EXAMPLES = max(1, EXAMPLES // 10)
+"""There are many of these addresses, made from one table."""
 TOKEN = "un-jeton-de-lecture-de-32-caracteres"
 
 api = schemathesis.openapi.from_dict(description(Door("http://127.0.0.1", []), metrics=True))
@@ -33,7 +37,13 @@ def served(stub_url, start_gateway, tmp_path_factory) -> Gateway:
     file.chmod(0o600)
     gateway = start_gateway(stub_url, metrics__token_file=file)
     gateway.enter("t1", "T1")
+    gateway.enter("chef", kind="caf")
+    gateway.staff = gateway.log_in("chef")
     return gateway
+
+
+def is_staffs(operation) -> bool:
+    return operation.path.startswith(ROOT)
 
 
 def asks_for_proof(operation) -> bool:
@@ -44,30 +54,80 @@ def proof(gateway: Gateway, operation) -> dict[str, str] | None:
     """What opens this address, if it is not open to all."""
     if not asks_for_proof(operation):
         return None
+    if is_staffs(operation):
+        return gateway.staff
     session = operation.path == "/-/session"
     return gateway.log_in("t1") if session else {"Authorization": f"Bearer {TOKEN}"}
 
 
 def is_as_described(gateway: Gateway, case, headers) -> int:
     """Every check of schemathesis on the answer; its status."""
-    answer = case.call_and_validate(base_url=gateway.url, headers=headers)
+    # No schema says what a SIRET or a good password is: some of what it allows is answered 422, as is described.
+    beyond = [positive_data_acceptance] if "422" in case.operation.definition.raw["responses"] else []
+    answer = case.call_and_validate(base_url=gateway.url, headers=headers, excluded_checks=beyond)
     assert b"CANARI" not in answer.content
     assert answer.headers["x-content-type-options"] == ["nosniff"]
     return answer.status_code
 
 
-@api.parametrize()
+for_everyone = api.exclude(lambda context: is_staffs(context.operation))
+for_staff = api.include(lambda context: is_staffs(context.operation))
+
+
+@for_everyone.parametrize()
 @settings(max_examples=EXAMPLES, deadline=None)
 def test_whatever_anyone_sends_is_answered_as_described(served, case):
     is_as_described(served, case, None)
 
 
-@api.include(lambda context: asks_for_proof(context.operation)).parametrize()
+@for_everyone.include(lambda context: asks_for_proof(context.operation)).parametrize()
 @settings(max_examples=EXAMPLES, deadline=None)
 def test_whatever_someone_with_a_proof_sends_is_answered_as_described(served, case):
     is_as_described(served, case, proof(served, case.operation))
 
 
+@for_staff.parametrize()
+@settings(max_examples=STAFF_EXAMPLES, deadline=None)
+def test_whatever_one_of_the_staff_sends_is_answered_as_described(served, case):
+    is_as_described(served, case, None)
+    is_as_described(served, case, proof(served, case.operation))
+
+
+SENT = {
+    **{
+        f"POST {ROOT}{path}": body
+        for path, body in {
+            "partners": {"name": "Udaf"},
+            "partners/siret": {"name": "Udaf", "siret": "73282932000074"},
+            "conventions": {
+                **{"number": "C-1", "partner": "Udaf", "caisse": "851", "profiles": ["T9"]},
+                **{"from": "2026-01-01", "to": "9999-12-31"},
+            },
+            "conventions/suspend": {"number": "C-1"},
+            "conventions/resume": {"number": "C-1"},
+            "conventions/limit": {"number": "C-1", "max_agents": 12},
+            "accounts": {"identifier": "m.martin", "partner": "Udaf"},
+            "accounts/invite": {"identifier": "m.martin"},
+            "accounts/suspend": {"identifier": "m.martin"},
+            "accounts/resume": {"identifier": "m.martin"},
+            "accounts/unlock": {"identifier": "m.martin"},
+            "accounts/profiles": {"identifier": "m.martin", "profiles": ["T9"]},
+            "accounts/function": {"identifier": "m.martin", "function": "tutrice"},
+            "accounts/sign": {"identifier": "m.martin", "version": "2012-07"},
+            "accounts/withdraw": {"identifier": "m.martin"},
+            "accounts/password": {"identifier": "m.martin", "password": PASSWORD},
+            "accounts/close": {"identifier": "m.martin", "why": "part"},
+            "mandates": {
+                **{"dossier": "9990001", "kind": "judgment", "partner": "Udaf", "reference": "TJ"},
+                **{"from": "2026-01-01"},
+            },
+            "objections/raise": {"dossier": "9990001", "reference": "lettre"},
+            "objections/lift": {"dossier": "9990001"},
+            "sessions/end": {"identifier": "t1"},
+        }.items()
+    },
+}
+"""A body for each of the staff's addresses that take one, in their order: each does what the next one needs."""
 GOOD = {
     "POST /-/session": 201,
     "GET /-/session": 200,
@@ -77,17 +137,21 @@ GOOD = {
     "GET /-/health/ready": 200,
     "GET /-/openapi.json": 200,
     "GET /-/metrics": 200,
+    **{f"{operation.method} {operation.path}": operation.status for operation in OPERATIONS},
 }
 
 
-def good_body(gateway: Gateway, label: str) -> dict[str, str] | None:
+def good_body(gateway: Gateway, label: str) -> dict[str, object] | None:
     """What whoever has the right to it sends to this address, if anything."""
     if label == "POST /-/session":
         return {"identifier": "t1", "password": PASSWORD}
     if label == "POST /-/activation":
         made = directory.invite(gateway.store, identifier="t1", hours=1, now=datetime.now(UTC))
         return {"token": made.token, "password": PASSWORD}
-    return None
+    if label == f"POST {ROOT}mandates/release":
+        # What was sent by chance may have entered and released others before.
+        return {"id": gateway.entrust("t1", "9990001", "judgment")}
+    return SENT.get(label)
 
 
 def test_whoever_sends_what_is_described_is_answered_well(served):

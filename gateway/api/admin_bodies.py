@@ -1,0 +1,194 @@
+"""What is sent to `/-/admin/`: the bodies of changes and the parameters of lists. Their attributes are the parameters
+of the directory's functions; outside they are called what the command line calls them.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, field
+
+from gateway.identity.entries import LONGEST_TEXT, MOST_AGENTS
+from gateway.model import MANDATE_KINDS, PARTNER_KINDS
+
+LARGEST_PAGE = 200
+
+Text = Annotated[str, Meta(min_length=1, max_length=LONGEST_TEXT)]
+Why = Annotated[str, Meta(max_length=LONGEST_TEXT, description="Why, for whoever reads the changes.")]
+Because = Annotated[str, Meta(min_length=1, max_length=LONGEST_TEXT, description="Why, for whoever reads the changes.")]
+Identifier = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9._-]{0,63}$")]
+Profile = Annotated[str, Meta(pattern="^T([1-9]|1[0-6])$")]
+Profiles = Annotated[list[Profile], Meta(max_length=16)]
+Siret = Annotated[str, Meta(pattern="^[0-9]{14}$")]
+Dossier = Annotated[str, Meta(pattern="^[0-9]{7}$")]
+Caisse = Annotated[str, Meta(pattern="^[0-9]{3}$")]
+Number = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+Password = Annotated[str, Meta(min_length=1, max_length=512)]
+MaxAgents = Annotated[int, Meta(ge=1, le=MOST_AGENTS)]
+Limit = Annotated[int, Meta(ge=1, le=LARGEST_PAGE, description="How many at most.")]
+
+PartnerKind = Literal[PARTNER_KINDS]  # type: ignore[valid-type]  # the vocabulary itself
+MandateKind = Literal[MANDATE_KINDS]  # type: ignore[valid-type]
+
+
+class Body(Struct, forbid_unknown_fields=True, kw_only=True):
+    """What a change needs."""
+
+    why: Why = ""
+
+
+class NewPartner(Body, kw_only=True):
+    """An organisation. `kind` is `caf` for the Caf itself."""
+
+    name: Text
+    kind: PartnerKind = "external"
+    siret: Siret | None = None
+
+
+class PartnerSiret(Body, kw_only=True):
+    """The SIRET of a partner."""
+
+    name: Text
+    siret: Siret
+
+
+class NewConvention(Body, kw_only=True):
+    """A convention with a partner. Both days count."""
+
+    number: Text
+    partner_name: Text = field(name="partner")
+    caisse: Caisse
+    starts_on: date = field(name="from")
+    ends_on: date = field(name="to")
+    profiles: Annotated[list[Profile], Meta(min_length=1, max_length=16)]
+    max_agents: MaxAgents | None = None
+
+
+class OneConvention(Body, kw_only=True):
+    """The convention that is meant."""
+
+    number: Text
+
+
+class ConventionLimit(OneConvention, kw_only=True):
+    """How many agents it allows; null is any number."""
+
+    max_agents: MaxAgents | None
+
+
+class OneAccount(Body, kw_only=True):
+    """The account that is meant."""
+
+    identifier: Identifier
+
+
+class LeavingAccount(Struct, forbid_unknown_fields=True, kw_only=True):
+    """The account of an agent who leaves, and why."""
+
+    identifier: Identifier
+    why: Because
+
+
+class NewAccount(OneAccount, kw_only=True):
+    """An agent's account, without a password: the agent chooses it."""
+
+    partner_name: Text = field(name="partner")
+    profiles: Profiles = []
+    function: Text | None = None
+
+
+class AccountProfiles(OneAccount, kw_only=True):
+    """Exactly these profiles."""
+
+    profiles: Profiles
+
+
+class AccountFunction(OneAccount, kw_only=True):
+    """What the agent does at the partner's."""
+
+    function: Text
+
+
+class AccountEngagement(OneAccount, kw_only=True):
+    """The version of the personal engagement that the agent accepted."""
+
+    version: Text
+
+
+class AccountPassword(OneAccount, kw_only=True):
+    """Another password."""
+
+    password: Password
+
+
+class NewMandate(Body, kw_only=True):
+    """A dossier entrusted to a partner, or to one agent of its. Both days count; without `to` it is open."""
+
+    dossier: Dossier
+    kind: MandateKind
+    partner_name: Text = field(name="partner")
+    identifier: Identifier | None = field(name="account", default=None)
+    starts_on: date = field(name="from")
+    ends_on: date | None = field(name="to", default=None)
+    reference: Text
+
+
+class OneMandate(Body, kw_only=True):
+    """The mandate that is meant."""
+
+    mandate_id: Number = field(name="id")
+
+
+class NewObjection(Body, kw_only=True):
+    """A person's refusal of sharing."""
+
+    dossier: Dossier
+    reference: Text
+
+
+class OneObjection(Body, kw_only=True):
+    """The dossier whose objection is lifted."""
+
+    dossier: Dossier
+
+
+class Asked(Struct, forbid_unknown_fields=True, kw_only=True):
+    """What every list may be asked."""
+
+    limit: Limit = 50
+
+
+class AskedByName(Asked, kw_only=True):
+    after: Annotated[str, Meta(description="The `next` of the page before.")] | None = None
+
+
+class AskedById(Asked, kw_only=True):
+    after: Annotated[int, Meta(ge=0, le=2**53, description="The `next` of the page before.")] | None = None
+
+
+class AskedOfPartner(AskedByName, kw_only=True):
+    partner_name: str | None = field(name="partner", default=None)
+
+
+class AskedAccounts(AskedOfPartner, kw_only=True):
+    identifier: str | None = None
+
+
+class AskedMandates(AskedById, kw_only=True):
+    dossier: str | None = None
+    partner_name: str | None = field(name="partner", default=None)
+
+
+class AskedObjections(AskedById, kw_only=True):
+    dossier: str | None = None
+
+
+class AskedSessions(AskedById, kw_only=True):
+    identifier: str | None = field(name="account", default=None)
+
+
+class AskedChanges(AskedById, kw_only=True):
+    subject: str | None = None
+    act: str | None = None
+    by: str | None = None

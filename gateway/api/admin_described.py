@@ -1,0 +1,104 @@
+"""The description of `/-/admin/`, made from the table of its operations (OpenAPI 3.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from gateway import errors
+from gateway.api.admin_operations import OPERATIONS, Operation
+
+Json = dict[str, Any]
+
+Refusals = tuple[type[errors.Refusal], ...]
+
+_READING: Final = (
+    *(errors.BadRequest, errors.UndeclaredParameter, errors.NotStaff, errors.EntryRefused, errors.NoSuchEntry),
+)
+_CHANGING: Final = (
+    *(*_READING, errors.ForeignOrigin, errors.BodyLate, errors.BodyTooLarge, errors.UnsupportedBody),
+    errors.EntryConflicts,
+)
+REFUSALS: Final[dict[str, Refusals]] = {
+    "Reading": _READING,
+    "Changing": _CHANGING,
+    "ChangingAccounts": (*_CHANGING, errors.OwnAccount, errors.StaffAccount),
+}
+"""By the kind of operation: many have the same, which are described once."""
+_KINDS: Final = (
+    *(operation.body for operation in OPERATIONS if operation.body),
+    *(operation.row for operation in OPERATIONS if operation.row),
+    *(operation.answer for operation in OPERATIONS if operation.answer),
+)
+
+
+def admin_paths(identified: Refusals) -> Json:
+    """The addresses; `identified` are the refusals of every request that must tell who asks."""
+    paths: Json = {}
+    for operation in OPERATIONS:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _described(operation, identified)
+    return paths
+
+
+def admin_responses(problems: Callable[[Refusals], Json], identified: Refusals) -> Json:
+    """The responses that `problems` makes of refusals, by the names under which the addresses refer to them."""
+    return {
+        f"{kind}{status}": response
+        for kind, refused in REFUSALS.items()
+        for status, response in problems((*refused, *identified)).items()
+    }
+
+
+def admin_schemas() -> Json:
+    """What is sent and answered, by the names of the structs."""
+    _, components = msgspec.json.schema_components(_KINDS, ref_template="#/components/schemas/{name}")
+    return {name: components[name] for name in sorted(components)}
+
+
+def _described(operation: Operation, identified: Refusals) -> Json:
+    changing = operation.body is not None
+    described: Json = {
+        "operationId": f"{operation.group}{operation.act.capitalize()}",
+        "summary": operation.said,
+        "description": f"For the Caf's staff. What `cafpro {operation.name}` does.",
+        "security": [{"bearer": []}, {"cookie": [], "change": []} if changing else {"cookie": []}],
+    }
+    if operation.body:
+        schema = {"$ref": f"#/components/schemas/{operation.body.__name__}"}
+        described["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+    else:
+        described["parameters"] = _parameters(operation.asked)
+    kind = "ChangingAccounts" if operation.guards else "Changing" if changing else "Reading"
+    statuses = sorted({refused.status for refused in (*REFUSALS[kind], *identified)})
+    refer = {str(status): {"$ref": f"#/components/responses/{kind}{status}"} for status in statuses}
+    described["responses"] = {str(operation.status): _answered(operation), **refer}
+    return described
+
+
+def _parameters(kind: type[msgspec.Struct]) -> list[Json]:
+    _, components = msgspec.json.schema_components([kind])
+    properties: Json = components[kind.__name__]["properties"]
+    return [{"name": name, "in": "query", "schema": _without_null(schema)} for name, schema in properties.items()]
+
+
+def _without_null(schema: Json) -> Json:
+    """A parameter is there or not: it is never null."""
+    kept = [each for each in schema.get("anyOf", ()) if each != {"type": "null"}]
+    return kept[0] if kept else {name: value for name, value in schema.items() if name != "default"}
+
+
+def _answered(operation: Operation) -> Json:
+    if operation.row:
+        rows = {"type": "array", "items": {"$ref": f"#/components/schemas/{operation.row.__name__}"}}
+        after = {
+            "type": ["string", "integer", "null"],
+            "description": "The `after` of the next page; null on the last.",
+        }
+        schema: Json = {"type": "object", "properties": {"rows": rows, "next": after}, "required": ["rows", "next"]}
+        return {"description": "A page.", "content": {"application/json": {"schema": schema}}}
+    if operation.answer:
+        schema = {"$ref": f"#/components/schemas/{operation.answer.__name__}"}
+        return {"description": "Done.", "content": {"application/json": {"schema": schema}}}
+    return {"description": "Done."}

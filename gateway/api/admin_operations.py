@@ -1,0 +1,197 @@
+"""Everything that can be asked under `/-/admin/`, in one table: the addresses and their description are made from it,
+so that there is none that is not described.
+
+Each is a function of the directory's, called as the command line calls it. What is changed stands in the body, not in
+the path: the name of a partner and the number of a convention may hold anything.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from gateway.api import admin_bodies as bodies
+from gateway.identity import directory, staff
+from gateway.identity.store import Store
+from gateway.proxy.identify import Reception
+
+ROOT: Final = "/-/admin/"
+
+
+class Entered(msgspec.Struct):
+    """What was entered has this number from now on."""
+
+    id: int
+
+
+class Ended(msgspec.Struct):
+    """How many sessions were ended."""
+
+    sessions: int
+
+
+class Invited(msgspec.Struct):
+    """The link with which the agent chooses a password, told once. It works once, until `expires_at`."""
+
+    link: str
+    expires_at: datetime | None
+
+
+Guard = Callable[[Store, str, Any], None]
+"""Given who asks and the body, raises what forbids it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One address and method. `does` gets the body's or the parameters' attributes, `now` where it takes one, and
+    `signed` where it changes something. Either a list of `row`s comes of it, or `answer`, or nothing.
+    """
+
+    group: str
+    act: str
+    said: str
+    does: Callable[..., Any]
+    body: type[msgspec.Struct] | None = None
+    asked: type[msgspec.Struct] = bodies.Asked
+    row: type[Any] | None = None
+    key: Callable[[Any], str | int] | None = None
+    """What the next page comes after. None: it comes after as many rows."""
+    answer: type[Any] | None = None
+    guards: Sequence[Guard] = ()
+
+    @property
+    def name(self) -> str:
+        """As the command line says it."""
+        return f"{self.group} {self.act}"
+
+    @property
+    def method(self) -> str:
+        return "GET" if self.body is None else "POST"
+
+    @property
+    def path(self) -> str:
+        """Of all of a kind, or of an act on one of them."""
+        return f"{ROOT}{self.group}s" + ("" if self.act in ("list", "add") else f"/{self.act}")
+
+    @property
+    def status(self) -> int:
+        if self.act == "add":
+            return 201
+        return 204 if self.row is None and self.answer is None else 200
+
+    def perform(self, reception: Reception, sent: msgspec.Struct, *, by: str, now: datetime) -> Any:
+        """What is answered, None where nothing is.
+
+        Raises what its guards raise, `Misconfigured` with what is wrong, `StoreUnavailable`.
+        """
+        store = reception.store
+        for guard in self.guards:
+            guard(store, by, sent)
+        given = msgspec.structs.asdict(sent)
+        takes = inspect.signature(self.does).parameters
+        if "now" in takes:
+            given["now"] = now
+        if "hours" in takes:
+            given["hours"] = reception.rules.activation_hours
+        if self.body is not None:
+            given["signed"] = directory.Signature(by, given.pop("why"))
+        if self.row is not None:
+            return self._page(store, given)
+        done = self.does(store, **given)
+        if isinstance(done, directory.Invitation):
+            return Invited(done.link(reception.door.origin), done.expires_at)
+        return self.answer(done) if self.answer in (Entered, Ended) else done
+
+    def _page(self, store: Store, given: dict[str, Any]) -> Mapping[str, Any]:
+        limit = given["limit"]
+        found = self.does(store, **{**given, "limit": limit + 1})
+        page, more = found[:limit], len(found) > limit
+        if not more:
+            return {"rows": page, "next": None}
+        return {"rows": page, "next": self.key(page[-1]) if self.key else (given["after"] or 0) + limit}
+
+
+def _not_own(_: Store, by: str, sent: Any) -> None:
+    staff.forbid_own(by, sent.identifier)
+
+
+def _no_opening(store: Store, _: str, sent: Any) -> None:
+    staff.forbid_opening_staff(store, sent.identifier)
+
+
+def _no_new_staff(store: Store, _: str, sent: Any) -> None:
+    staff.forbid_making_staff(store, sent.profiles, partner_name=sent.partner_name)
+
+
+def _no_profile_left(store: Store, _: str, sent: Any) -> None:
+    staff.forbid_making_staff(store, sent.profiles, identifier=sent.identifier)
+
+
+def _changes(group: str, act: str, said: str, does: Callable[..., Any], body: Any, **more: Any) -> Operation:
+    return Operation(group=group, act=act, said=said, does=does, body=body, **more)
+
+
+def _on_account(act: str, said: str, does: Callable[..., Any], body: Any, *guards: Guard, **more: Any) -> Operation:
+    return _changes("account", act, said, does, body, guards=(_not_own, *guards), **more)
+
+
+def _lists(group: str, said: str, does: Callable[..., Any], asked: Any, row: Any, **more: Any) -> Operation:
+    return Operation(group=group, act="list", said=said, does=does, asked=asked, row=row, **more)
+
+
+OPERATIONS: Final = (
+    _changes("partner", "add", "Enter a partner", directory.add_partner, bodies.NewPartner),
+    _changes("partner", "siret", "Give a partner its SIRET, or another", directory.set_siret, bodies.PartnerSiret),
+    _lists("partner", "The partners, by name", directory.partners, bodies.AskedByName, directory.Partner,
+           key=lambda row: row.name),
+    _changes("convention", "add", "Enter a convention", directory.add_convention, bodies.NewConvention),
+    _changes("convention", "suspend", "Close what a convention opens", directory.suspend_convention,
+             bodies.OneConvention),
+    _changes("convention", "resume", "Let a suspended convention open again", directory.resume_convention,
+             bodies.OneConvention),
+    _changes("convention", "limit", "Allow a convention so many agents", directory.limit_convention,
+             bodies.ConventionLimit),
+    _lists("convention", "The conventions, by partner and first day", directory.conventions, bodies.AskedOfPartner,
+           directory.Convention, key=lambda row: row.number),
+    _on_account("add", "Enter an account; the link with which its agent chooses a password", directory.invite_new,
+                bodies.NewAccount, _no_new_staff, answer=Invited),
+    _on_account("invite", "A fresh link, with which the agent chooses another password", directory.invite,
+                bodies.OneAccount, _no_opening, answer=Invited),
+    _on_account("suspend", "Refuse an account, open sessions included", directory.suspend_account, bodies.OneAccount),
+    _on_account("resume", "Let a suspended account in again", directory.resume_account, bodies.OneAccount),
+    _on_account("unlock", "Let an account in again that wrong passwords have locked", directory.unlock_account,
+                bodies.OneAccount, _no_opening),
+    _on_account("profiles", "Give an account exactly these profiles", directory.set_profiles, bodies.AccountProfiles,
+                _no_profile_left),
+    _on_account("function", "Note what the agent does", directory.set_function, bodies.AccountFunction),
+    _on_account("sign", "Note that the agent accepted the engagement", directory.sign_engagement,
+                bodies.AccountEngagement),
+    _on_account("withdraw", "Note that the agent has no engagement any more", directory.withdraw_engagement,
+                bodies.OneAccount),
+    _on_account("password", "Give an account another password, unlock it and end its sessions",
+                directory.set_password, bodies.AccountPassword, _no_opening, answer=Ended),
+    _on_account("close", "Close the account of an agent who leaves, for good", directory.close_account,
+                bodies.LeavingAccount, answer=directory.Left),
+    _lists("account", "The accounts, closed ones too, by identifier", directory.accounts, bodies.AskedAccounts,
+           directory.Account, key=lambda row: row.identifier),
+    _changes("mandate", "add", "Entrust a dossier", directory.add_mandate, bodies.NewMandate, answer=Entered),
+    _changes("mandate", "release", "Take a mandate back, for good", directory.release_mandate, bodies.OneMandate),
+    _lists("mandate", "The mandates, released ones too", directory.mandates, bodies.AskedMandates, directory.Mandate,
+           key=lambda row: row.id),
+    _changes("objection", "raise", "Withhold a dossier from external partners", directory.raise_objection,
+             bodies.NewObjection),
+    _changes("objection", "lift", "End the objection on a dossier", directory.lift_objection, bodies.OneObjection),
+    _lists("objection", "The objections, lifted ones too", directory.objections, bodies.AskedObjections,
+           directory.Objection, key=lambda row: row.id),
+    _changes("session", "end", "End every session of an account", directory.end_sessions, bodies.OneAccount,
+             answer=Ended),
+    _lists("session", "The sessions that have not expired, the last used first", directory.open_sessions,
+           bodies.AskedSessions, directory.OpenSession),
+    _lists("change", "Everything that was done to the directory, the first first", directory.changes,
+           bodies.AskedChanges, directory.Change, key=lambda row: row.id),
+)  # fmt: skip
