@@ -12,11 +12,13 @@ from werkzeug.exceptions import HTTPException
 
 from gateway.api.activation import ActivationApi
 from gateway.api.admin import AdminApi
+from gateway.api.engagement import EngagementApi
 from gateway.api.health import Health
 from gateway.api.metrics import Metrics, scrape_token
 from gateway.api.openapi import OpenApi
 from gateway.api.session import SessionApi, as_flask, seconds_to_hold
 from gateway.errors import BadRequest, Fault, MethodNotAllowed, Misconfigured, NoSuchRoute, Refusal
+from gateway.identity.engagement import load_wording
 from gateway.identity.issuers import load_issuers
 from gateway.identity.store import open_store
 from gateway.limits.limits import Limits, Rate
@@ -102,6 +104,7 @@ def create_app(
     app.register_blueprint(session.blueprint())
     app.register_blueprint(ActivationApi(reception, way_out).blueprint())
     app.register_blueprint(AdminApi(reception, way_out).blueprint())
+    app.register_blueprint(EngagementApi(reception, load_wording(settings.identity), way_out).blueprint())
     probes = {"store": store.check_writable, "record": journal.check_writable}
     token_file = settings.metrics.token_file
     token = scrape_token(token_file) if token_file else None

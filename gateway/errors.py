@@ -157,6 +157,15 @@ class PasswordGuessable(Refusal):
     )
 
 
+class EngagementOther(Refusal):
+    """An engagement is accepted that is not, or no longer, the one in force."""
+
+    code = "GW117"
+    status = 409
+    title = "Engagement modifié"
+    said = "Le texte de l'engagement personnel n'est plus celui que vous avez lu. Relisez-le avant de l'accepter."
+
+
 class NotStaff(Refusal):
     """The directory is asked for by someone who does not run it. Said before anything is looked up."""
 

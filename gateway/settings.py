@@ -123,6 +123,7 @@ class Identity(Struct, frozen=True, kw_only=True):
 
     caisse: Annotated[str, Meta(pattern=r"^[0-9]{3}$")]
     engagement_version: Text = "2012-07"
+    engagement_text: Path | None = None
     timezone: Text = "Europe/Paris"
     idle_minutes: Annotated[int, Meta(ge=1, le=720)] = 30
     session_hours: Annotated[int, Meta(ge=1, le=24)] = 10

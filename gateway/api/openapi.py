@@ -16,6 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from gateway import errors
+from gateway.api import engagement
 from gateway.api.activation import Activate
 from gateway.api.admin_described import admin_paths, admin_responses, admin_schemas
 from gateway.api.bodies import LARGEST
@@ -53,6 +54,10 @@ ACTIVATION_REFUSALS: Final = (
 )
 WHO_REFUSALS: Final = (errors.BadRequest, errors.UndeclaredParameter, *IDENTIFYING, *ANYWHERE)
 LOG_OUT_REFUSALS: Final = (*WHO_REFUSALS, errors.ForeignOrigin, errors.HeldElsewhere)
+ENGAGEMENT_REFUSALS: Final = (
+    *(*WHO_REFUSALS, errors.ForeignOrigin, errors.BodyLate, errors.BodyTooLarge, errors.UnsupportedBody),
+    errors.EngagementOther,
+)
 DESCRIBED_REFUSALS: Final = (errors.TooManyRequests, *ANYWHERE)
 METRICS_REFUSALS: Final = (errors.NotSignedIn, errors.TooManyRequests, *ANYWHERE)
 
@@ -105,6 +110,7 @@ def description(door: Door, *, metrics: bool) -> Json:
         "/-/session": {"post": _log_in(), "get": _who(), "delete": _log_out()},
         links.ADDRESS: {"post": _activate()},
         **admin_paths(IDENTIFIED),
+        engagement.ADDRESS: {"get": _engagement(), "post": _engage()},
         "/-/health/live": {"get": _live()},
         "/-/health/ready": {"get": _ready(scraped=metrics)},
         "/-/openapi.json": {"get": _itself()},
@@ -196,6 +202,27 @@ def _activate() -> Json:
         "security": [],
         "requestBody": body,
         "responses": {"204": {"description": "The password is chosen."}, **_problems(ACTIVATION_REFUSALS)},
+    }
+
+
+def _engagement() -> Json:
+    return {
+        "operationId": "engagement",
+        "summary": "The personal engagement, and whether I have accepted it",
+        "security": [{"bearer": []}, {"cookie": []}],
+        "responses": {"200": _json("The text in force.", "Engagement"), **_problems(WHO_REFUSALS)},
+    }
+
+
+def _engage() -> Json:
+    body = {"required": True, "content": {"application/json": {"schema": _ref("Accept")}}}
+    return {
+        "operationId": "engage",
+        "summary": "Accept the personal engagement",
+        "description": f"Every dossier is refused before. The body has at most {LARGEST} bytes.",
+        "security": [{"bearer": []}, {"cookie": [], "change": []}],
+        "requestBody": body,
+        "responses": {"204": {"description": "It is accepted."}, **_problems(ENGAGEMENT_REFUSALS)},
     }
 
 
@@ -293,6 +320,12 @@ _SCHEMAS: Final[Json] = {
         expires_at=_INSTANT,
         csrf_token=_CHANGE,
     ),
+    "Engagement": _object(
+        version=_TEXT,
+        text={"type": "string", "description": "In French, as the agent reads it."},
+        state={"enum": list(ENGAGEMENT_STATES)},
+        csrf_token=_CHANGE,
+    ),
     "Live": _object(status={"const": "live"}),
     "Ready": _object(status={"const": "ready"}, optional=_IN_FORCE),
     "NotReady": _object(
@@ -305,6 +338,7 @@ _SCHEMAS: Final[Json] = {
 
 _SENT: Final = {
     LogIn: "`profile` is one of the account's, needed where it holds several.",
+    engagement.Accept: "`version` is the one that the agent has read.",
     Activate: "`token` is what stands behind the `#` of the link.",
 }
 

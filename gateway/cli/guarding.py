@@ -46,6 +46,9 @@ def exposed(settings: Settings, config: Path, environ: Mapping[str, str]) -> Ite
     for file in _issuers(settings):
         if _permits(file, stat.S_IWOTH):
             yield f"identity.issuers: {_changed_by_everyone(file)}"
+    text = settings.identity.engagement_text
+    if text and _permits(text, stat.S_IWOTH):
+        yield f"identity.engagement_text: {_changed_by_everyone(text)}"
     yield from _policies(settings.policies.path or shipped())
     if settings.policies.approver_keys:
         yield from _approvers(settings.policies.approver_keys)

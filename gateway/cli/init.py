@@ -15,7 +15,7 @@ import click
 from gateway import settings
 from gateway.cli.speaking import MISUSE, leave
 from gateway.errors import Misconfigured
-from gateway.identity import issuers
+from gateway.identity import engagement, issuers
 from gateway.identity.store import open_store
 from gateway.policy.lint import FILES
 from gateway.policy_files.approved import APPROVED
@@ -28,6 +28,7 @@ KEY: Final = "record.key"
 ASSERTION_KEY: Final = "assertion.key"
 PUBLIC_KEY: Final = "assertion.pub"
 ISSUERS: Final = "issuers.toml"
+ENGAGEMENT: Final = "engagement.txt"
 
 TEMPLATE: Final = """\
 # The gateway's settings. Every key can be overridden by the environment: CAFPRO_SERVER__BIND for [server] bind.
@@ -91,7 +92,8 @@ key_file = "record.key"       # hides dossier numbers in the record; losing it m
 
 [identity]
 caisse = "{caisse}"                # three digits; a convention with another caisse opens nothing
-# engagement_version = "2012-07"   # the wording agents must have accepted
+# engagement_version = "2012-07"   # the wording agents must have accepted: another text needs another version
+engagement_text = "{engagement}"  # that wording, which they read and accept at /-/engagement
 # timezone = "Europe/Paris"        # decides on which day conventions and mandates begin and end
 # idle_minutes = 30
 # session_hours = 10
@@ -110,8 +112,8 @@ def furnish(
     caisse: str,
     policies: Path,
 ) -> Path:
-    """Make `folder`: settings, fresh keys (0600), a copy of the policies with their tests, approval, drafts and kit,
-    and empty databases; or nothing at all.
+    """Make `folder`: settings, fresh keys (0600), the engagement's text, a copy of the policies with their tests,
+    approval, drafts and kit, and empty databases; or nothing at all.
 
     Returns the settings' file. Raises `FileExistsError` where the folder has anything in it, `Misconfigured` where the
     values could not be served, or `OSError`.
@@ -122,13 +124,16 @@ def furnish(
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as making:
         made = Path(making) / folder.name
         (made / "policies").mkdir(mode=0o700, parents=True)
-        text = TEMPLATE.format(bind=bind, public_url=public_url, upstream=upstream, caisse=caisse)
+        text = TEMPLATE.format(
+            bind=bind, public_url=public_url, upstream=upstream, caisse=caisse, engagement=ENGAGEMENT
+        )
         _write_secret(made / CONFIGURATION, text)
         _write_secret(made / KEY, secrets.token_hex(32) + "\n")
         private, public = new_key()
         _write_secret(made / ASSERTION_KEY, private)
         (made / PUBLIC_KEY).write_text(public)
         _write_secret(made / ISSUERS, issuers.TEMPLATE)
+        shutil.copyfile(engagement.SHIPPED, made / ENGAGEMENT)
         names = (*FILES, ROUTES, APPROVED, "README.md")
         others = (file for pattern in ("tests/*.toml", "kit/*", "drafts/*/*") for file in policies.glob(pattern))
         for file in (*(policies / name for name in names), *others):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import ssl
 import sys
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -20,7 +21,8 @@ from gateway.cli.log import SINK, Stream, write_log
 from gateway.cli.options import configuration
 from gateway.cli.rights import rights_problems, rights_warnings
 from gateway.cli.speaking import leave
-from gateway.errors import Busy, Misconfigured
+from gateway.errors import Busy, Misconfigured, StoreUnavailable
+from gateway.identity.engagement import load_wording, wording_problem
 from gateway.identity.issuers import load_issuers
 from gateway.identity.store import open_store
 from gateway.limits.limits import Limits
@@ -65,7 +67,7 @@ def problems_at_start(settings: Settings, config: Path) -> list[str]:
         lambda: record_key(settings.record.key_file),
         lambda: asserting_of(settings),
         lambda: settings.identity.issuers and load_issuers(settings.identity.issuers),
-        lambda: open_store(settings.store.url).close(),
+        lambda: check_store(settings),
         lambda: open_journal(settings.record.url).close(),
         lambda: own_tls(settings),
         lambda: settings.metrics.token_file and scrape_token(settings.metrics.token_file),
@@ -75,6 +77,18 @@ def problems_at_start(settings: Settings, config: Path) -> list[str]:
         except Misconfigured as error:
             problems += error.problems
     return [*problems, *rights_problems(settings)]
+
+
+def check_store(settings: Settings) -> None:
+    """Raises `Misconfigured` where the directory cannot be opened, or its agents accepted another engagement."""
+    wording = load_wording(settings.identity)
+    with closing(open_store(settings.store.url)) as store:
+        try:
+            problem = wording_problem(store, wording)
+        except StoreUnavailable:
+            return  # said by whoever asks whether it can be written
+    if problem:
+        raise Misconfigured([problem])
 
 
 def application(

@@ -85,18 +85,18 @@ def activate(store: Store, *, token: str, password: str, now: datetime) -> str:
     """Give the account whose link this is its password, unlock it and end its sessions; its identifier. Nobody is
     logged in by it.
 
-    Of two who use a link at once, one succeeds. Raises `PasswordWeak`, whatever the token is; `PasswordGuessable`,
-    only to whoever has a good link, which stays good; `LinkRefused`, alike for
-    a token that is unknown, used, replaced, void or expired; `Busy`, as a log-in does; `StoreUnavailable`.
+    Of two who use a link at once, one succeeds. Raises `LinkRefused`, alike for a token that is unknown, used,
+    replaced, void or expired; only to whoever has a good link, which stays good, `PasswordWeak` and
+    `PasswordGuessable`; `Busy`, as a log-in does; `StoreUnavailable`.
     """
-    if passwords.weakness(password):
-        raise PasswordWeak("a password that may not be chosen")
     rows = store.ask(_LINK, token_hash=digest(token)) if is_opaque(token) else []
     if not rows:
         raise LinkRefused(LINK_UNKNOWN)
     account_id, expires_at, identifier, partner_name = rows[0]
     if expires_at <= seconds(now):
         raise LinkRefused(LINK_EXPIRED, identifier=identifier)
+    if passwords.weakness(password):
+        raise PasswordWeak("a password that may not be chosen")
     if passwords.password_problem(password, names=(identifier, partner_name)):
         raise PasswordGuessable("a password that is guessed early")
     kept = passwords.hash_password(password)

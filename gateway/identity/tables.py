@@ -133,6 +133,17 @@ activation: Final = Table(
 )
 """The link of an account with which its agent may choose a password. It goes when it is used."""
 
+wording: Final = Table(
+    "wording",
+    METADATA,
+    Column("version", Text, primary_key=True),
+    Column("fingerprint", String(64), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("accepted_at", BigInteger, nullable=False),
+    info=APPENDED,
+)
+"""The texts of the personal engagement, as they were when they were accepted for the first time."""
+
 change: Final = Table(
     "change",
     METADATA,

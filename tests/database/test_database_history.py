@@ -238,9 +238,11 @@ UPDATE account SET function = 'social worker' WHERE id = 1;
 UPDATE account SET closed_at = 1781517600 WHERE id = 2;
 INSERT INTO change (at, "by", act, subject, detail, why)
 VALUES (1781517600, 'c.petit', 'account close', 'a.durand', '', 'left');
+INSERT INTO wording (version, fingerprint, text, accepted_at) VALUES ('2012-07', '00', 'Je...', 1781517600);
 INSERT INTO activation (account_id, token_hash, expires_at) VALUES (1, '00', 1781517600);
 """
 LOST = (
+    "1 texts of the engagement, as they were accepted.",
     "1 activation links: make them anew.",
     "1 partners: their SIRET.",
     "1 conventions: how many agents they allow.",

@@ -109,7 +109,7 @@ def test_a_user_with_just_these_rights_is_all_a_start_wants(place, role):
 
 def test_a_user_who_could_alter_the_record_is_warned_of(place, role):
     place.cafpro("store", "grant", role)
-    for warning, table in zip(place.check(user="postgres")["warnings"], ("change", "record"), strict=True):
+    for warning, table in zip(place.check(user="postgres")["warnings"], ("change, wording", "record"), strict=True):
         assert f"the database user postgres could alter what is only appended to ({table})" in warning
     with place.connect(user="postgres") as connection:
         for more, taken in (

@@ -18,7 +18,7 @@ from gateway.api.admin_operations import OPERATIONS, ROOT
 from gateway.api.openapi import description
 from gateway.identity import directory
 from gateway.proxy.credentials import Door
-from tests.story.running import PASSWORD, Gateway
+from tests.story.running import ENGAGEMENT, PASSWORD, Gateway
 
 EXAMPLES = int(os.environ.get("DESCRIBED_EXAMPLES", "30"))
 """For each address and method."""
@@ -56,8 +56,8 @@ def proof(gateway: Gateway, operation) -> dict[str, str] | None:
         return None
     if is_staffs(operation):
         return gateway.staff
-    session = operation.path == "/-/session"
-    return gateway.log_in("t1") if session else {"Authorization": f"Bearer {TOKEN}"}
+    scraped = any("scrape" in need for need in operation.definition.raw["security"])
+    return {"Authorization": f"Bearer {TOKEN}"} if scraped else gateway.log_in("t1")
 
 
 def is_as_described(gateway: Gateway, case, headers) -> int:
@@ -133,6 +133,8 @@ GOOD = {
     "GET /-/session": 200,
     "DELETE /-/session": 204,
     "POST /-/activation": 204,
+    "GET /-/engagement": 200,
+    "POST /-/engagement": 204,
     "GET /-/health/live": 200,
     "GET /-/health/ready": 200,
     "GET /-/openapi.json": 200,
@@ -151,6 +153,8 @@ def good_body(gateway: Gateway, label: str) -> dict[str, object] | None:
     if label == f"POST {ROOT}mandates/release":
         # What was sent by chance may have entered and released others before.
         return {"id": gateway.entrust("t1", "9990001", "judgment")}
+    if label == "POST /-/engagement":
+        return {"version": ENGAGEMENT}
     return SENT.get(label)
 
 
