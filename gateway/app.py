@@ -14,11 +14,14 @@ from gateway.api.activation import ActivationApi
 from gateway.api.admin import AdminApi
 from gateway.api.engagement import EngagementApi
 from gateway.api.health import Health
+from gateway.api.joining import JoiningApi
 from gateway.api.metrics import Metrics, scrape_token
 from gateway.api.openapi import OpenApi
 from gateway.api.session import SessionApi, as_flask, seconds_to_hold
 from gateway.errors import BadRequest, Fault, MethodNotAllowed, Misconfigured, NoSuchRoute, Refusal
 from gateway.identity.engagement import load_wording
+from gateway.identity.functions import NAME as FUNCTIONS
+from gateway.identity.functions import load_functions
 from gateway.identity.issuers import load_issuers
 from gateway.identity.store import open_store
 from gateway.limits.limits import Limits, Rate
@@ -105,6 +108,8 @@ def create_app(
     app.register_blueprint(ActivationApi(reception, way_out).blueprint())
     app.register_blueprint(AdminApi(reception, way_out).blueprint())
     app.register_blueprint(EngagementApi(reception, load_wording(settings.identity), way_out).blueprint())
+    functions = load_functions(functions_file(settings))
+    app.register_blueprint(JoiningApi(reception, functions, way_out).blueprint())
     probes = {"store": store.check_writable, "record": journal.check_writable}
     token_file = settings.metrics.token_file
     token = scrape_token(token_file) if token_file else None
@@ -139,6 +144,12 @@ def create_app(
 def policies_folder(settings: Settings) -> Path:
     """The folder of policies that the settings name, or the one that travels with the package."""
     return settings.policies.path or shipped()
+
+
+def functions_file(settings: Settings) -> Path:
+    """The table of functions beside the policies that the settings name, or the one that travels with the package."""
+    file = policies_folder(settings) / FUNCTIONS
+    return file if file.is_file() else shipped() / FUNCTIONS
 
 
 def load_approved(settings: Settings, texts: Mapping[str, str] | None = None) -> InForce:

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, field
 
 from gateway.identity.entries import LONGEST_TEXT, MOST_AGENTS
+from gateway.identity.joining import STATES
 from gateway.model import MANDATE_KINDS, PARTNER_KINDS
 
 LARGEST_PAGE = 200
@@ -153,6 +154,36 @@ class OneObjection(Body, kw_only=True):
     dossier: Dossier
 
 
+class OneRequest(Body, kw_only=True):
+    """The request to join that is meant."""
+
+    request_id: Number = field(name="id")
+
+
+class SignedRequest(OneRequest, kw_only=True):
+    """The convention that was signed. Both days count. Without `profiles`, those that were asked for."""
+
+    number: Text
+    caisse: Caisse
+    starts_on: date = field(name="from")
+    ends_on: date = field(name="to")
+    profiles: Profiles = []
+    max_agents: MaxAgents | None = None
+
+
+class ApprovedRequest(OneRequest, kw_only=True):
+    """The request that is let in, and what its first account is to be called, if there is to be one."""
+
+    administrator: Identifier | None = None
+
+
+class RefusedRequest(Struct, forbid_unknown_fields=True, kw_only=True):
+    """The request that is refused, and why."""
+
+    request_id: Number = field(name="id")
+    why: Because
+
+
 class Asked(Struct, forbid_unknown_fields=True, kw_only=True):
     """What every list may be asked."""
 
@@ -182,6 +213,12 @@ class AskedMandates(AskedById, kw_only=True):
 
 class AskedObjections(AskedById, kw_only=True):
     dossier: str | None = None
+
+
+class AskedRequests(AskedById, kw_only=True):
+    state: Literal[STATES] | None = None  # type: ignore[valid-type]
+    siret: str | None = None
+    request_id: Annotated[int, Meta(ge=0, le=2**53)] | None = field(name="id", default=None)
 
 
 class AskedSessions(AskedById, kw_only=True):

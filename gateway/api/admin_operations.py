@@ -35,6 +35,15 @@ class Ended(msgspec.Struct):
     sessions: int
 
 
+class Joined(msgspec.Struct):
+    """The partner and its convention, and the link with which its first account chooses a password, told once."""
+
+    partner: str
+    convention: str
+    link: str | None
+    expires_at: datetime | None
+
+
 class Invited(msgspec.Struct):
     """The link with which the agent chooses a password, told once. It works once, until `expires_at`."""
 
@@ -103,6 +112,10 @@ class Operation:
         if self.row is not None:
             return self._page(store, given)
         done = self.does(store, **given)
+        if isinstance(done, directory.Approved):
+            made = done.invitation
+            link = made.link(reception.door.origin) if made else None
+            return Joined(done.partner, done.convention, link, made.expires_at if made else None)
         if isinstance(done, directory.Invitation):
             return Invited(done.link(reception.door.origin), done.expires_at)
         return self.answer(done) if self.answer in (Entered, Ended) else done
@@ -188,6 +201,16 @@ OPERATIONS: Final = (
     _changes("objection", "lift", "End the objection on a dossier", directory.lift_objection, bodies.OneObjection),
     _lists("objection", "The objections, lifted ones too", directory.objections, bodies.AskedObjections,
            directory.Objection, key=lambda row: row.id),
+    _changes("request", "receive", "Note that the file of a request to join is back, complete",
+             directory.receive_request, bodies.OneRequest),
+    _changes("request", "sign", "Note the convention that was signed for a request to join", directory.sign_request,
+             bodies.SignedRequest),
+    _changes("request", "approve", "Let an organisation in; not by whoever received its file or signed",
+             directory.approve_request, bodies.ApprovedRequest, answer=Joined),
+    _changes("request", "refuse", "Refuse a request to join; not by whoever received its file or signed",
+             directory.refuse_request, bodies.RefusedRequest),
+    _lists("request", "The requests to join, decided ones too", directory.join_requests, bodies.AskedRequests,
+           directory.JoinRequest, key=lambda row: row.id),
     _changes("session", "end", "End every session of an account", directory.end_sessions, bodies.OneAccount,
              answer=Ended),
     _lists("session", "The sessions that have not expired, the last used first", directory.open_sessions,

@@ -16,7 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from gateway import errors
-from gateway.api import engagement
+from gateway.api import engagement, joining
 from gateway.api.activation import Activate
 from gateway.api.admin_described import admin_paths, admin_responses, admin_schemas
 from gateway.api.bodies import LARGEST
@@ -46,6 +46,11 @@ LOG_IN_REFUSALS: Final = (
     *(errors.BadRequest, errors.UndeclaredParameter, errors.WrongPassword, errors.ForeignOrigin, errors.BodyLate),
     *(errors.BodyTooLarge, errors.UnsupportedBody, errors.ProfileNotHeld, errors.TooManyAttempts),
     *(errors.TooManyRequests, errors.StoreUnavailable, *ANYWHERE),
+)
+JOINING_REFUSALS: Final = (
+    *(errors.BadRequest, errors.UndeclaredParameter, errors.ForeignOrigin, errors.BodyLate, errors.BodyTooLarge),
+    *(errors.UnsupportedBody, errors.EntryRefused, errors.EntryConflicts, errors.TooManyRequests),
+    *(errors.StoreUnavailable, *ANYWHERE),
 )
 ACTIVATION_REFUSALS: Final = (
     *(errors.BadRequest, errors.UndeclaredParameter, errors.ActivationRefused, errors.ForeignOrigin, errors.BodyLate),
@@ -109,6 +114,7 @@ def description(door: Door, *, metrics: bool) -> Json:
     paths: Json = {
         "/-/session": {"post": _log_in(), "get": _who(), "delete": _log_out()},
         links.ADDRESS: {"post": _activate()},
+        joining.ADDRESS: {"post": _ask_to_join()},
         **admin_paths(IDENTIFIED),
         engagement.ADDRESS: {"get": _engagement(), "post": _engage()},
         "/-/health/live": {"get": _live()},
@@ -226,6 +232,19 @@ def _engage() -> Json:
     }
 
 
+def _ask_to_join() -> Json:
+    body = {"required": True, "content": {"application/json": {"schema": _ref("AskToJoin")}}}
+    return {
+        "operationId": "askToJoin",
+        "summary": "Ask to join",
+        "description": "The answer is the same whether the organisation is known or not. The same asked again, before "
+        "the Caf has received it, is the same request.",
+        "security": [],
+        "requestBody": body,
+        "responses": {"202": _json("The Caf will write to the contact.", "Asked"), **_problems(JOINING_REFUSALS)},
+    }
+
+
 def _live() -> Json:
     return {
         "operationId": "live",
@@ -326,6 +345,7 @@ _SCHEMAS: Final[Json] = {
         state={"enum": list(ENGAGEMENT_STATES)},
         csrf_token=_CHANGE,
     ),
+    "Asked": _object(status={"const": "asked"}),
     "Live": _object(status={"const": "live"}),
     "Ready": _object(status={"const": "ready"}, optional=_IN_FORCE),
     "NotReady": _object(
@@ -340,6 +360,7 @@ _SENT: Final = {
     LogIn: "`profile` is one of the account's, needed where it holds several.",
     engagement.Accept: "`version` is the one that the agent has read.",
     Activate: "`token` is what stands behind the `#` of the link.",
+    joining.AskToJoin: "`function` is one of those that may ask for the profiles; a refusal lists them.",
 }
 
 

@@ -114,12 +114,17 @@ def _password(from_stdin: bool, generate: bool) -> str:
     if generate:
         return new_password()
     if from_stdin:
-        try:
-            return sys.stdin.buffer.readline(_LONGEST_LINE).decode().rstrip("\r\n")
-        except UnicodeDecodeError:
-            raise click.UsageError("the password on standard input is not UTF-8.") from None
+        return read_password()
     asked: str = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
     return asked
+
+
+def read_password() -> str:
+    """The password on the first line of standard input."""
+    try:
+        return sys.stdin.buffer.readline(_LONGEST_LINE).decode().rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise click.UsageError("the password on standard input is not UTF-8.") from None
 
 
 formatted = click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)

@@ -16,6 +16,7 @@ from gateway import settings
 from gateway.cli.speaking import MISUSE, leave
 from gateway.errors import Misconfigured
 from gateway.identity import engagement, issuers
+from gateway.identity.functions import NAME as FUNCTIONS
 from gateway.identity.store import open_store
 from gateway.policy.lint import FILES
 from gateway.policy_files.approved import APPROVED
@@ -134,7 +135,7 @@ def furnish(
         (made / PUBLIC_KEY).write_text(public)
         _write_secret(made / ISSUERS, issuers.TEMPLATE)
         shutil.copyfile(engagement.SHIPPED, made / ENGAGEMENT)
-        names = (*FILES, ROUTES, APPROVED, "README.md")
+        names = (*FILES, ROUTES, APPROVED, FUNCTIONS, "README.md")
         others = (file for pattern in ("tests/*.toml", "kit/*", "drafts/*/*") for file in policies.glob(pattern))
         for file in (*(policies / name for name in names), *others):
             if file.is_file():

@@ -10,6 +10,7 @@ import gateway
 from gateway.cli.lazily import LazyGroup
 
 PLACES: Final = {
+    "request": "gateway.cli.requests:request",
     **{
         name: f"gateway.cli.{name}:{name}" for name in ("check", "demo", "init", "policy", "selftest", "serve", "store")
     },

@@ -14,7 +14,7 @@ import click
 
 from gateway import settings as settings_module
 from gateway.api.metrics import scrape_token
-from gateway.app import OWN, asserting_of, create_app, limits_of, load_approved, record_key
+from gateway.app import OWN, asserting_of, create_app, functions_file, limits_of, load_approved, record_key
 from gateway.cli.guarding import exposed, unusable, why
 from gateway.cli.keeping import Teller, keep, put_up
 from gateway.cli.log import SINK, Stream, write_log
@@ -23,6 +23,7 @@ from gateway.cli.rights import rights_problems, rights_warnings
 from gateway.cli.speaking import leave
 from gateway.errors import Busy, Misconfigured, StoreUnavailable
 from gateway.identity.engagement import load_wording, wording_problem
+from gateway.identity.functions import load_functions
 from gateway.identity.issuers import load_issuers
 from gateway.identity.store import open_store
 from gateway.limits.limits import Limits
@@ -68,6 +69,7 @@ def problems_at_start(settings: Settings, config: Path) -> list[str]:
         lambda: asserting_of(settings),
         lambda: settings.identity.issuers and load_issuers(settings.identity.issuers),
         lambda: check_store(settings),
+        lambda: load_functions(functions_file(settings)),
         lambda: open_journal(settings.record.url).close(),
         lambda: own_tls(settings),
         lambda: settings.metrics.token_file and scrape_token(settings.metrics.token_file),

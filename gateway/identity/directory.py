@@ -24,6 +24,15 @@ from gateway.identity.accounts import (
 )
 from gateway.identity.activation import invite, invite_new
 from gateway.identity.changes import Change, Signature, changes
+from gateway.identity.enrolment import (
+    Approved,
+    approve_request,
+    ask_to_join,
+    receive_request,
+    refuse_request,
+    sign_request,
+)
+from gateway.identity.joining import JoinRequest, join_requests
 from gateway.identity.leaving import Left, close_account
 from gateway.identity.links import Invitation
 from gateway.identity.mandates import Mandate, add_mandate, mandates, release_mandate
@@ -43,9 +52,11 @@ from gateway.identity.partners import (
 
 __all__ = [
     "Account",
+    "Approved",
     "Change",
     "Convention",
     "Invitation",
+    "JoinRequest",
     "Left",
     "Mandate",
     "Objection",
@@ -57,12 +68,15 @@ __all__ = [
     "add_convention",
     "add_mandate",
     "add_partner",
+    "approve_request",
+    "ask_to_join",
     "changes",
     "close_account",
     "conventions",
     "end_sessions",
     "invite",
     "invite_new",
+    "join_requests",
     "lift_objection",
     "limit_convention",
     "mandates",
@@ -70,6 +84,8 @@ __all__ = [
     "open_sessions",
     "partners",
     "raise_objection",
+    "receive_request",
+    "refuse_request",
     "release_mandate",
     "resume_account",
     "resume_convention",
@@ -78,6 +94,7 @@ __all__ = [
     "set_profiles",
     "set_siret",
     "sign_engagement",
+    "sign_request",
     "suspend_account",
     "suspend_convention",
     "unlock_account",

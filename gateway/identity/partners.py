@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Connection, Date, Text, insert, select, tuple_, update
 
@@ -62,18 +62,23 @@ def add_partner(
 ) -> None:
     """Enter a partner. `kind` is one of `model.PARTNER_KINDS`; no two have one SIRET."""
     with store.change() as connection:
-        known, _ = find_partner(connection, name)
-        refuse(
-            [
-                text_problem("name", name),
-                word_problem("kind", kind, PARTNER_KINDS),
-                None if known is None else _known_partner(name),
-                siret_problem(siret),
-                _taken(connection, siret),
-            ]
-        )
-        connection.execute(insert(partner).values(name=name, kind=kind, siret=siret))
-        write_change(connection, signed, act="partner add", subject=name)
+        put_partner(connection, name=name, kind=kind, siret=siret, signed=signed)
+
+
+def put_partner(connection: Connection, *, name: str, kind: str, siret: str | None, signed: Signature | None) -> None:
+    """`add_partner`, in the caller's transaction."""
+    known, _ = find_partner(connection, name)
+    refuse(
+        [
+            text_problem("name", name),
+            word_problem("kind", kind, PARTNER_KINDS),
+            None if known is None else _known_partner(name),
+            siret_problem(siret),
+            _taken(connection, siret),
+        ]
+    )
+    connection.execute(insert(partner).values(name=name, kind=kind, siret=siret))
+    write_change(connection, signed, act="partner add", subject=name)
 
 
 def set_siret(store: Store, *, name: str, siret: str, signed: Signature | None = None) -> None:
@@ -111,34 +116,69 @@ def add_convention(
     of agents may have them.
     """
     with store.change() as connection:
-        partner_id, unknown = find_partner(connection, partner_name)
-        query = select(convention.c.id).where(convention.c.number == number)
-        known = connection.execute(query).scalar() if is_text(number) else None
-        refuse(
-            [
-                unknown,
-                text_problem("number", number),
-                None if known is None else _known_convention(number),
-                caisse_problem(caisse),
-                days_problem(starts_on, ends_on),
-                profiles_problem(profiles),
-                None if profiles else _NO_PROFILE,
-                agents_problem(max_agents),
-            ]
+        put_convention(
+            connection,
+            partner_name=partner_name,
+            number=number,
+            caisse=caisse,
+            starts_on=starts_on,
+            ends_on=ends_on,
+            profiles=profiles,
+            max_agents=max_agents,
+            signed=signed,
         )
-        connection.execute(
-            insert(convention).values(
-                partner_id=partner_id,
-                number=number,
-                caisse=caisse,
-                starts_on=starts_on,
-                ends_on=ends_on,
-                suspended=False,
-                profiles=written(profiles),
-                max_agents=max_agents,
-            )
-        )
-        write_change(connection, signed, act="convention add", subject=number)
+
+
+def put_convention(
+    connection: Connection,
+    *,
+    partner_name: str,
+    number: str,
+    caisse: str,
+    starts_on: date,
+    ends_on: date,
+    profiles: Sequence[str],
+    max_agents: int | None,
+    signed: Signature | None,
+) -> None:
+    """`add_convention`, in the caller's transaction."""
+    partner_id, unknown = find_partner(connection, partner_name)
+    terms: dict[str, Any] = {
+        "number": number,
+        "caisse": caisse,
+        "starts_on": starts_on,
+        "ends_on": ends_on,
+        "max_agents": max_agents,
+    }
+    refuse([unknown, *convention_problems(connection, profiles=profiles, **terms)])
+    connection.execute(
+        insert(convention).values(partner_id=partner_id, suspended=False, profiles=written(profiles), **terms)
+    )
+    write_change(connection, signed, act="convention add", subject=number)
+
+
+def convention_problems(
+    connection: Connection,
+    *,
+    number: str,
+    caisse: str,
+    starts_on: date,
+    ends_on: date,
+    profiles: Sequence[str],
+    max_agents: int | None,
+) -> list[str | None]:
+    """What forbids a convention with these terms, whoever it is with."""
+    query = select(convention.c.id).where(convention.c.number == number)
+    known = connection.execute(query).scalar() if is_text(number) else None
+    return [
+        text_problem("number", number),
+        None if known is None else _known_convention(number),
+        caisse_problem(caisse),
+        days_problem(starts_on, ends_on),
+        profiles_problem(profiles),
+        None if profiles else _NO_PROFILE,
+        agents_problem(max_agents),
+    ]
 
 
 def suspend_convention(store: Store, *, number: str, signed: Signature | None = None) -> None:

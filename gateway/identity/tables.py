@@ -71,6 +71,8 @@ account: Final = Table(
     Column("suspended", Boolean, nullable=False),
     Column("function", Text),
     Column("closed_at", BigInteger),
+    Column("confirmed_on", Date),
+    Column("last_used_on", Date),
 )
 """A closed account is suspended, too: for a process of an earlier version, and for whatever asks no more than that."""
 
@@ -143,6 +145,31 @@ wording: Final = Table(
     info=APPENDED,
 )
 """The texts of the personal engagement, as they were when they were accepted for the first time."""
+
+join_request: Final = Table(
+    "join_request",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("organisation", Text, nullable=False),
+    Column("siret", String(14), nullable=False, index=True),
+    Column("function", Text, nullable=False),
+    Column("profiles", Text, nullable=False),
+    Column("contact", Text, nullable=False),
+    Column("state", Text, nullable=False, index=True),
+    Column("asked_at", BigInteger, nullable=False),
+    Column("received_by", Text),
+    Column("signed_by", Text),
+    Column("decided_by", Text),
+    Column("decided_at", BigInteger),
+    Column("number", Text),
+    Column("caisse", String(3)),
+    Column("starts_on", Date),
+    Column("ends_on", Date),
+    Column("max_agents", Integer),
+    sqlite_autoincrement=True,
+)
+"""Organisations that ask to join, and the convention that is signed with them. `…_by` are identifiers of accounts,
+which are never another's."""
 
 change: Final = Table(
     "change",

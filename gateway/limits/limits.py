@@ -28,6 +28,10 @@ RECORDED: Final = Rate(per_minute=60, burst=60)
 without which nobody is answered."""
 
 
+JOINING: Final = Rate(per_minute=1, burst=10)
+"""Requests to join from one address: people write them."""
+
+
 class Limits:
     """What everyone has asked for lately, over all processes together. Make it before the fork."""
 
@@ -47,6 +51,7 @@ class Limits:
         self._failures = Buckets(per_minute=failures.per_minute, burst=failures.burst, now=now)
         self._log_ins = Buckets(per_minute=log_ins.per_minute, burst=log_ins.burst, now=now)
         self._delays = Delays(now=now)
+        self._joining = Buckets(per_minute=JOINING.per_minute, burst=JOINING.burst, now=now)
         self._recorded = Buckets(per_minute=RECORDED.per_minute, burst=RECORDED.burst, now=now)
 
     def admit_address(self, address: str) -> None:
@@ -56,6 +61,12 @@ class Limits:
         seconds = self._addresses.take(line)
         if seconds:
             raise TooManyRequests("too many from this address", seconds=seconds, recorded=not self._recorded.take(line))
+
+    def admit_joining(self, address: str) -> None:
+        """Raises `TooManyRequests` where this address has asked to join too often."""
+        seconds = self._joining.take(_line_of(address) if ":" in address else address)
+        if seconds:
+            raise TooManyRequests("too many requests to join from this address", seconds=seconds)
 
     def admit_agent(self, identifier: str) -> None:
         """Raises `TooManyRequests` where this agent has sent too many, with whichever of its sessions."""

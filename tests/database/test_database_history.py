@@ -240,8 +240,14 @@ INSERT INTO change (at, "by", act, subject, detail, why)
 VALUES (1781517600, 'c.petit', 'account close', 'a.durand', '', 'left');
 INSERT INTO wording (version, fingerprint, text, accepted_at) VALUES ('2012-07', '00', 'Je...', 1781517600);
 INSERT INTO activation (account_id, token_hash, expires_at) VALUES (1, '00', 1781517600);
+INSERT INTO join_request (organisation, siret, function, profiles, contact, state, asked_at)
+VALUES ('Udaf', '73282932000074', 'tuteur', 'T9', 'direction@udaf.example', 'asked', 1781517600);
+UPDATE account SET confirmed_on = '2026-06-15', last_used_on = '2026-06-15' WHERE id = 1;
 """
 LOST = (
+    "1 requests to join.",
+    "1 accounts: when they were confirmed.",
+    "1 accounts: when they were last used.",
     "1 texts of the engagement, as they were accepted.",
     "1 activation links: make them anew.",
     "1 partners: their SIRET.",

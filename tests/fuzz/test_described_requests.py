@@ -17,6 +17,8 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from gateway.api.admin_operations import OPERATIONS, ROOT
 from gateway.api.openapi import description
 from gateway.identity import directory
+from gateway.identity.functions import load_functions
+from gateway.policy_files.folder import shipped
 from gateway.proxy.credentials import Door
 from tests.story.running import ENGAGEMENT, PASSWORD, Gateway
 
@@ -38,6 +40,9 @@ def served(stub_url, start_gateway, tmp_path_factory) -> Gateway:
     gateway = start_gateway(stub_url, metrics__token_file=file)
     gateway.enter("t1", "T1")
     gateway.enter("chef", kind="caf")
+    directory.add_account(
+        gateway.store, identifier="collegue", password=PASSWORD, partner_name="Partenaire chef", profiles=[]
+    )
     gateway.staff = gateway.log_in("chef")
     return gateway
 
@@ -123,6 +128,9 @@ SENT = {
             },
             "objections/raise": {"dossier": "9990001", "reference": "lettre"},
             "objections/lift": {"dossier": "9990001"},
+            "requests/sign": {
+                **{"number": "J-1", "caisse": "851", "from": "2026-01-01", "to": "9999-12-31"},
+            },
             "sessions/end": {"identifier": "t1"},
         }.items()
     },
@@ -135,6 +143,7 @@ GOOD = {
     "POST /-/activation": 204,
     "GET /-/engagement": 200,
     "POST /-/engagement": 204,
+    "POST /-/requests": 202,
     "GET /-/health/live": 200,
     "GET /-/health/ready": 200,
     "GET /-/openapi.json": 200,
@@ -155,7 +164,27 @@ def good_body(gateway: Gateway, label: str) -> dict[str, object] | None:
         return {"id": gateway.entrust("t1", "9990001", "judgment")}
     if label == "POST /-/engagement":
         return {"version": ENGAGEMENT}
+    if label == "POST /-/requests":
+        entry = {"organisation": "Ccas", "siret": "35600000000048", "function": "tuteur", "profiles": ["T9"]}
+        return {**entry, "contact": "a@ccas.example"}
+    if label.startswith(f"POST {ROOT}requests/"):
+        return {**SENT.get(label, {"why": "x"}), "id": in_turn(gateway, label.rpartition("/")[2])}
     return SENT.get(label)
+
+
+def in_turn(gateway: Gateway, step: str) -> int:
+    """A request to join for which this step comes now, for whoever decides: another person has done those before."""
+    wanted = {"receive": "asked", "sign": "received", "approve": "signed", "refuse": "received"}[step]
+    now, table = datetime.now(UTC), load_functions(shipped() / "functions.toml")
+    entry = {"siret": "73282932000074", "function": "tuteur", "profiles": ["T9"], "contact": step}
+    made = directory.ask_to_join(gateway.store, table, organisation=f"Organisme {step}", now=now, **entry)
+    other = directory.Signature("collegue", "x")
+    if wanted != "asked":
+        directory.receive_request(gateway.store, request_id=made, signed=other, now=now)
+    if wanted == "signed":
+        terms = {"number": "J-2", "caisse": "851", "starts_on": now.date(), "ends_on": now.date()}
+        directory.sign_request(gateway.store, request_id=made, signed=other, now=now, **terms)
+    return made
 
 
 def test_whoever_sends_what_is_described_is_answered_well(served):

@@ -1,0 +1,69 @@
+"""Anyone may ask to join, and is told nothing by the answer; the Caf's people do the rest, two of them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from gateway.identity import directory
+from gateway.limits.limits import JOINING
+from tests.api.test_admin_api import office, post, refused, rows, staff
+from tests.story.running import is_problem
+
+__all__ = ["office", "staff"]
+
+ENTRY = {
+    **{"organisation": "Udaf", "siret": "73282932000074", "function": "tuteur", "profiles": ["T9"]},
+    "contact": "direction@udaf.example",
+}
+
+
+def ask(gateway, **entry):
+    body = json.dumps({**ENTRY, **entry}).encode()
+    return gateway.ask("/-/requests", {"Content-Type": "application/json"}, method="POST", body=body)
+
+
+def test_an_organisation_asks_and_two_people_let_it_in(office, staff):
+    first, again = ask(office), ask(office)
+    assert (first.status, first.json()) == (202, {"status": "asked"})
+    assert first.lasting() == again.lasting(), "asked already"
+    assert (office.recorded(first)["act"], office.recorded(first)["agent"]) == ("join", "")
+    [request] = rows(office, staff, "requests?state=asked&siret=73282932000074")
+    step = {"id": request["id"]}
+    convention = {**step, "number": "J-1", "caisse": "851", "from": "2026-01-01", "to": "9999-12-31"}
+    assert refused(post(office, staff, "requests/sign", **convention), 409, "GW223").startswith("Cette étape")
+    assert post(office, staff, "requests/receive", **step).status == 204
+    assert post(office, staff, "requests/sign", **convention).status == 204
+    said = refused(post(office, staff, "requests/approve", **step), 409, "GW223")
+    assert said.startswith("Une autre personne de la Caf doit décider")
+    colleague = office.log_in("collegue")
+    approved = post(office, colleague, "requests/approve", **step, administrator="m.durand")
+    assert approved.status == 200, approved
+    assert approved.json()["convention"] == "J-1"
+    assert approved.json()["link"].startswith(f"{office.url}/-/activation#")
+    [kept] = rows(office, staff, f"requests?id={request['id']}")
+    assert (kept["signed_by"], kept["decided_by"], kept["state"]) == ("chef", "collegue", "approved")
+    assert ask(office).lasting() == first.lasting(), "whether it is known is not told"
+    assert refused(post(office, staff, "requests/receive", id=987), 404, "GW222")
+    by = [change["by"] for change in rows(office, staff, f"changes?act=request&subject={request['id']}")]
+    assert by == ["anyone", "chef", "chef", "collegue"]
+
+
+def test_what_may_not_be_asked_is_refused_in_french(office):
+    assert "tuteur, curateur" in refused(ask(office, function="plombier"), 422, "GW221")
+    assert refused(ask(office, profiles=["T1"]), 422, "GW221") == "Cette fonction ne peut demander que : T9."
+    is_problem(ask(office, state="approved"), 400, "GW201")
+    is_problem(office.ask("/-/requests"), 405, "GW204")
+
+
+@pytest.fixture
+def other(start_gateway, stub_url):
+    return start_gateway(stub_url)
+
+
+def test_one_address_does_not_fill_the_desk(other):
+    answers = [ask(other, contact=f"c{number}") for number in range(JOINING.burst + 3)]
+    assert [answer.status for answer in answers] == [202] * JOINING.burst + [429] * 3
+    is_problem(answers[-1], 429, "GW210")
+    assert len(directory.join_requests(other.store)) == JOINING.burst
