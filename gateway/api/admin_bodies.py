@@ -11,6 +11,7 @@ from msgspec import Meta, Struct, field
 
 from gateway.identity.entries import LONGEST_TEXT, MOST_AGENTS
 from gateway.identity.joining import STATES
+from gateway.identity.reviewing import FINDINGS
 from gateway.model import MANDATE_KINDS, PARTNER_KINDS
 
 LARGEST_PAGE = 200
@@ -204,6 +205,11 @@ class AskedOfPartner(AskedByName, kw_only=True):
 
 class AskedAccounts(AskedOfPartner, kw_only=True):
     identifier: str | None = None
+
+
+class AskedReview(AskedByName, kw_only=True):
+    caisse: Caisse | None = None
+    finding: Literal[FINDINGS] | None = None  # type: ignore[valid-type]
 
 
 class AskedMandates(AskedById, kw_only=True):

@@ -10,13 +10,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final
 
 import msgspec
 
 from gateway.api import admin_bodies as bodies
 from gateway.identity import directory, staff
+from gateway.identity.facts import local_day
 from gateway.identity.store import Store
 from gateway.proxy.identify import Reception
 
@@ -105,6 +106,8 @@ class Operation:
         takes = inspect.signature(self.does).parameters
         if "now" in takes:
             given["now"] = now
+        if "today" in takes:
+            given["today"] = date.fromisoformat(local_day(reception.rules, int(now.timestamp())))
         if "hours" in takes:
             given["hours"] = reception.rules.activation_hours
         if self.body is not None:
@@ -186,10 +189,15 @@ OPERATIONS: Final = (
                 bodies.AccountEngagement),
     _on_account("withdraw", "Note that the agent has no engagement any more", directory.withdraw_engagement,
                 bodies.OneAccount),
+    _on_account("confirm", "Note that the agent still needs the account", directory.confirm_account,
+                bodies.OneAccount),
     _on_account("password", "Give an account another password, unlock it and end its sessions",
                 directory.set_password, bodies.AccountPassword, _no_opening, answer=Ended),
     _on_account("close", "Close the account of an agent who leaves, for good", directory.close_account,
                 bodies.LeavingAccount, answer=directory.Left),
+    Operation(group="account", act="review", said="Accounts to confirm or unused, conventions about to end",
+              does=directory.review, asked=bodies.AskedReview, row=directory.Finding,
+              key=lambda row: f"{row.finding} {row.subject}"),
     _lists("account", "The accounts, closed ones too, by identifier", directory.accounts, bodies.AskedAccounts,
            directory.Account, key=lambda row: row.identifier),
     _changes("mandate", "add", "Entrust a dossier", directory.add_mandate, bodies.NewMandate, answer=Entered),

@@ -19,6 +19,7 @@ from gateway.cli.output import FORMATS, print_rows
 from gateway.cli.speaking import FOUND, MISUSE, leave
 from gateway.errors import Misconfigured, StoreUnavailable
 from gateway.identity import directory
+from gateway.identity.facts import local_day
 from gateway.identity.passwords import new_password
 from gateway.identity.store import Store, open_store
 from gateway.limits.delays import LONGEST_SECONDS
@@ -101,6 +102,11 @@ def change_command(
 def _settings() -> settings.Settings:
     found: settings.Settings = click.get_current_context().obj
     return found
+
+
+def _today() -> date:
+    """The day in the configured time zone."""
+    return date.fromisoformat(local_day(_settings().identity, int(_now().timestamp())))
 
 
 def _now() -> datetime:
@@ -340,6 +346,21 @@ def set_password(store: Store, identifier: str, from_stdin: bool, generate: bool
 def set_function(store: Store, identifier: str, function: str, signed: directory.Signature) -> None:
     """Note that IDENTIFIER is FUNCTION at the partner's."""
     directory.set_function(store, identifier=identifier, function=function, signed=signed)
+
+
+@change_command(account, "confirm", "m.martin --why 'review of 2026'")
+@identifier_argument
+def confirm_account(store: Store, identifier: str, signed: directory.Signature) -> None:
+    """Note that IDENTIFIER still needs the account as it is."""
+    directory.confirm_account(store, identifier=identifier, today=_today(), signed=signed)
+
+
+@command(account, "review", "--caisse 691 --format csv")
+@click.option("--caisse", metavar="DIGITS", help="Only partners that this Caf has signed with.")
+@formatted
+def review_accounts(store: Store, caisse: str | None, form: str) -> None:
+    """List accounts that nobody has confirmed for a year or used for 90 days, and conventions that end within 60."""
+    print_rows(directory.Finding, directory.review(store, today=_today(), caisse=caisse), form=form)
 
 
 @change_command(account, "close", "m.martin --why 'left on 2026-06-30'", why=why_needed)

@@ -126,6 +126,7 @@ def put_account(
         profiles=written(profiles),
         suspended=False,
         function=function,
+        confirmed_on=_day(now),
     )
     account_id = int(connection.execute(entered.returning(account.c.id)).scalar_one())
     write_change(connection, signed, act="account add", subject=identifier, now=now)

@@ -49,12 +49,14 @@ from gateway.identity.partners import (
     set_siret,
     suspend_convention,
 )
+from gateway.identity.reviewing import Finding, confirm_account, review
 
 __all__ = [
     "Account",
     "Approved",
     "Change",
     "Convention",
+    "Finding",
     "Invitation",
     "JoinRequest",
     "Left",
@@ -72,6 +74,7 @@ __all__ = [
     "ask_to_join",
     "changes",
     "close_account",
+    "confirm_account",
     "conventions",
     "end_sessions",
     "invite",
@@ -89,6 +92,7 @@ __all__ = [
     "release_mandate",
     "resume_account",
     "resume_convention",
+    "review",
     "set_function",
     "set_password",
     "set_profiles",

@@ -31,6 +31,7 @@ from gateway.identity.refusals import (
     LogInRefused,
     ProfileRefused,
 )
+from gateway.identity.reviewing import note_use
 from gateway.identity.store import Store
 from gateway.identity.tables import account, session
 from gateway.model import Agent
@@ -107,6 +108,7 @@ def sign_in(
             raise LogInRefused(ACCOUNT_SUSPENDED, identifier=identifier)
         chosen = _chosen_profile(profile, held=tuple(written.split()), identifier=identifier)
         forget_failures(connection, account_id)
+        note_use(connection, account_id, today=local_day(rules, opened_at))
         connection.execute(_sweep(opened_at))
         connection.execute(_make_room(account_id, rules))
         if renewed:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from urllib.parse import quote
 
 import pytest
+from sqlalchemy import update
 
 from gateway.api.admin_operations import OPERATIONS
 from gateway.identity import directory
+from gateway.identity.tables import account
 from gateway.proxy.credentials import csrf_token
 from tests.story.running import PASSWORD, is_problem
 
@@ -158,7 +161,7 @@ def test_what_is_not_understood_is_refused(office, staff, operation):
 
 @pytest.mark.parametrize("act", [operation.act for operation in OPERATIONS if operation.group == "account"])
 def test_nobody_changes_their_own_account(office, staff, act):
-    if act == "list":
+    if act in ("list", "review"):
         return
     more = {
         "add": {"partner": "Udaf"},
@@ -242,6 +245,24 @@ def test_a_list_is_turned_page_by_page_to_its_end(office, staff):
                 break
             after = f"&after={page['next']}".replace(" ", "+")
         assert [sorted(map(str, row.items())) for row in found] == [sorted(map(str, row.items())) for row in whole]
+
+
+def test_the_review_tells_what_nobody_has_confirmed(office, staff):
+    day = datetime.now(UTC).date()
+    with office.store.change() as connection:
+        connection.execute(update(account).where(account.c.identifier == "t1").values(confirmed_on=None))
+    found = rows(office, staff, "accounts/review?finding=unconfirmed&caisse=851")
+    assert [row["subject"] for row in found] == ["t1"]
+    assert post(office, staff, "accounts/confirm", identifier="t1", why="revue").status == 204
+    assert rows(office, staff, "accounts/review?finding=unconfirmed") == []
+    directory.add_convention(
+        office.store, partner_name="Partenaire t1", number="Bientôt", caisse="851", starts_on=day,
+        ends_on=day + timedelta(days=30), profiles=["T1"],
+    )  # fmt: skip
+    page = office.ask("/-/admin/accounts/review?finding=ending&limit=1", staff).json()
+    while page["rows"][-1]["subject"] != "Bientôt":
+        page = office.ask(f"/-/admin/accounts/review?limit=1&after={quote(page['next'])}", staff).json()
+    is_problem(office.ask("/-/admin/accounts/review?finding=all", staff), 400, "GW201")
 
 
 def test_a_browser_must_show_that_the_change_is_its_own(office):

@@ -120,6 +120,7 @@ SENT = {
             "accounts/function": {"identifier": "m.martin", "function": "tutrice"},
             "accounts/sign": {"identifier": "m.martin", "version": "2012-07"},
             "accounts/withdraw": {"identifier": "m.martin"},
+            "accounts/confirm": {"identifier": "m.martin"},
             "accounts/password": {"identifier": "m.martin", "password": PASSWORD},
             "accounts/close": {"identifier": "m.martin", "why": "part"},
             "mandates": {

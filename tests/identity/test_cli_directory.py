@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -155,6 +156,17 @@ def test_an_agent_comes_and_leaves_and_who_did_it_is_kept(folder):
     assert cafpro("change", "list", "--until", "2020-01-01") == "None.\n"
     assert len(json.loads(cafpro("change", "list", "--since", "2020-01-01", "--until", "9999-12-31", "--format", "json",
                                  "--act", "account", "--subject", "a.durand"))) == 2  # fmt: skip
+
+
+def test_the_review_is_a_list_for_programs_too(folder):
+    cafpro("partner", "add", "Udaf")
+    cafpro("convention", "add", "C-1", "--partner", "Udaf", "--caisse", "691", "--from", "2026-01-01", "--to",
+           str(date.today() + timedelta(days=30)), "--profile", "T9")  # fmt: skip
+    cafpro("account", "add", "m.martin", "--partner", "Udaf", "--generate")
+    cafpro("account", "confirm", "m.martin", "--why", "review")
+    [ending] = json.loads(cafpro("account", "review", "--caisse", "691", "--format", "json"))
+    assert (ending["finding"], ending["subject"], ending["partner"]) == ("ending", "C-1", "Udaf")
+    assert cafpro("account", "review", "--caisse", "851") == "None.\n"
 
 
 def test_whoever_became_root_is_the_one_who_does_it(folder, monkeypatch):
