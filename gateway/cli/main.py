@@ -14,10 +14,8 @@ PLACES: Final = {
     **{
         name: f"gateway.cli.{name}:{name}" for name in ("check", "demo", "init", "policy", "selftest", "serve", "store")
     },
-    **{
-        name: f"gateway.cli.directory:{name}"
-        for name in ("account", "change", "convention", "mandate", "objection", "partner", "session")
-    },
+    **{name: f"gateway.cli.directory:{name}" for name in ("change", "objection", "session")},
+    **{name: f"gateway.cli.imports:{name}" for name in ("account", "convention", "mandate", "partner")},
 }
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import CompoundSelect, Connection, Select, insert, select, union_all
 
 from gateway.identity.entries import instant, is_text, refuse, seconds, text_problem
 from gateway.identity.store import Store
-from gateway.identity.tables import change
+from gateway.identity.tables import account, change, convention, mandate, partner
 from gateway.identity.wrong import unacceptable
 
 
@@ -58,8 +59,10 @@ def write_change(
     subject: str,
     detail: str = "",
     now: datetime | None = None,
-) -> None:
-    """Note an act in the transaction that does it. Without `signed`, the operating system's user did it."""
+) -> int:
+    """Note an act in the transaction that does it; the change's id. Without `signed`, the operating system's user did
+    it.
+    """
     signed = signed or Signature()
     refuse(
         [
@@ -69,9 +72,21 @@ def write_change(
     )
     at = seconds(now or datetime.now(UTC))
     row = {"at": at, "by": signed.by, "act": act, "subject": subject, "detail": detail, "why": signed.why}
-    connection.execute(insert(change).values(row))
+    return int(connection.execute(insert(change).values(row).returning(change.c.id)).scalar_one())
 
 
+def _imports_of(subject: str) -> Select[tuple[int]] | CompoundSelect[tuple[int]]:
+    """The imports by which something of this name was entered: they tell of it under their file's."""
+    named: list[Select[tuple[int]]] = [
+        select(column.table.c.import_id).where(column == subject, column.table.c.import_id.is_not(None))
+        for column in (partner.c.name, convention.c.number, account.c.identifier)
+    ]
+    if _ID.fullmatch(subject):
+        named.append(select(mandate.c.import_id).where(mandate.c.id == int(subject), mandate.c.import_id.is_not(None)))
+    return union_all(*named)
+
+
+_ID: Final = re.compile(r"[1-9][0-9]{0,8}")
 _UNPRINTABLE: Final = unacceptable(
     "What is looked for must be printable characters.", "Ce qui est cherché s'écrit avec des caractères imprimables."
 )
@@ -95,7 +110,7 @@ def changes(
     refuse([_UNPRINTABLE if strange else None])
     query = select(*change.c).order_by(change.c.id).limit(limit)
     if subject is not None:
-        query = query.where(change.c.subject == subject)
+        query = query.where((change.c.subject == subject) | change.c.id.in_(_imports_of(subject)))
     if act is not None:
         query = query.where((change.c.act == act) | change.c.act.startswith(f"{act} ", autoescape=True))
     if by is not None:

@@ -21,36 +21,61 @@ class _Signed(NamedTuple):
     max_agents: int | None
 
 
+class Room:
+    """What a partner's conventions leave room for on a day, and how many have a place already.
+
+    An agent takes a place in every convention that opens one of its profiles, until the account is closed. There is
+    room for a profile where one of a Caf's conventions that open it has some; where none opens it, nothing is limited.
+    """
+
+    def __init__(self, connection: Connection, partner_id: int, *, today: date, besides: int | None = None) -> None:
+        """`besides` is an account that is not counted."""
+        columns = (convention.c.number, convention.c.caisse, convention.c.profiles, convention.c.max_agents)
+        standing = select(*columns).where(convention.c.partner_id == partner_id, convention.c.ends_on >= today)
+        self._signed = [_Signed._make(row) for row in connection.execute(standing.order_by(convention.c.number))]
+        self._taken = dict.fromkeys((each.number for each in self._signed if each.max_agents is not None), 0)
+        if self.is_limited:
+            others = select(account.c.profiles).where(
+                account.c.partner_id == partner_id, account.c.closed_at.is_(None), account.c.id != (besides or 0)
+            )
+            for row in connection.execute(others):
+                self.take(row[0].split())
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether a convention says how many."""
+        return bool(self._taken)
+
+    def take(self, profiles: Sequence[str]) -> None:
+        """One more agent has these profiles."""
+        for each in self._signed:
+            if each.max_agents is not None and not set(profiles).isdisjoint(each.profiles.split()):
+                self._taken[each.number] += 1
+
+    def problem(self, profiles: Sequence[str]) -> str | None:
+        """What forbids one more agent with these profiles."""
+        for profile in profiles:
+            for caisse in {each.caisse for each in self._signed}:
+                opening = [each for each in self._signed if each.caisse == caisse and profile in each.profiles.split()]
+                if opening and all(self._is_full(each) for each in opening):
+                    full = opening[0]
+                    return conflicting(
+                        f"The convention {full.number!r} allows {full.max_agents} agents, and the partner has as many "
+                        "with a profile that it opens: close an account, or sign for more.",
+                        "La convention n'a plus de place pour un agent : fermez un compte ou signez pour davantage.",
+                    )
+        return None
+
+    def _is_full(self, signed: _Signed) -> bool:
+        return signed.max_agents is not None and self._taken[signed.number] >= signed.max_agents
+
+
 def crowding_problem(
     connection: Connection, partner_id: int, profiles: Sequence[str], *, today: date, besides: int | None = None
 ) -> str | None:
     """What forbids one more agent with these profiles, `besides` being the account that is to have them.
 
-    An agent takes a place in every convention that opens one of its profiles, until the account is closed. There is
-    room for a profile where one of a Caf's conventions that open it has some; where none opens it, nothing is limited.
     The partner stays held until the transaction ends: of two at once, the second counts the first.
     """
     connection.execute(select(partner.c.id).where(partner.c.id == partner_id).with_for_update())
-    columns = (convention.c.number, convention.c.caisse, convention.c.profiles, convention.c.max_agents)
-    standing = select(*columns).where(convention.c.partner_id == partner_id, convention.c.ends_on >= today)
-    signed = [_Signed._make(row) for row in connection.execute(standing.order_by(convention.c.number))]
-    others = select(account.c.profiles).where(
-        account.c.partner_id == partner_id, account.c.closed_at.is_(None), account.c.id != (besides or 0)
-    )
-    held = [set(row[0].split()) for row in connection.execute(others)]
-    for profile in profiles:
-        for caisse in {each.caisse for each in signed}:
-            opening = [each for each in signed if each.caisse == caisse and profile in each.profiles.split()]
-            if opening and all(_is_full(each, held) for each in opening):
-                full = opening[0]
-                return conflicting(
-                    f"The convention {full.number!r} allows {full.max_agents} agents, and the partner has as many with "
-                    "a profile that it opens: close an account, or sign for more.",
-                    "La convention n'a plus de place pour un agent : fermez un compte ou signez pour davantage.",
-                )
-    return None
-
-
-def _is_full(signed: _Signed, held: Sequence[set[str]]) -> bool:
-    opened = set(signed.profiles.split())
-    return signed.max_agents is not None and sum(1 for profiles in held if profiles & opened) >= signed.max_agents
+    return Room(connection, partner_id, today=today, besides=besides).problem(profiles)

@@ -3,7 +3,8 @@
 Dates are civil days of the configured time zone. Instants are whole seconds since 1970, UTC. Profiles are written
 separated by spaces, such as `T1 T9`. Nothing an administrator enters is ever deleted: it is released, lifted,
 suspended, closed; only sessions go, failures, and activation links. Whoever changes a table here gives it a revision:
-gateway/README.md. `info` says what a gateway may do with its rows on a server: `database/rights.py`.
+gateway/README.md. `import_id` is the change by which a file brought the row (`imports.py`), None where it came alone.
+`info` says what a gateway may do with its rows on a server: `database/rights.py`.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ partner: Final = Table(
     Column("name", Text, nullable=False, unique=True),
     Column("kind", Text, nullable=False),
     Column("siret", String(14), unique=True, index=True),
+    Column("import_id", Integer),
 )
 
 convention: Final = Table(
@@ -56,6 +58,7 @@ convention: Final = Table(
     Column("suspended", Boolean, nullable=False),
     Column("profiles", Text, nullable=False),
     Column("max_agents", Integer),
+    Column("import_id", Integer),
 )
 
 account: Final = Table(
@@ -73,6 +76,7 @@ account: Final = Table(
     Column("closed_at", BigInteger),
     Column("confirmed_on", Date),
     Column("last_used_on", Date),
+    Column("import_id", Integer),
 )
 """A closed account is suspended, too: for a process of an earlier version, and for whatever asks no more than that."""
 
@@ -98,6 +102,7 @@ mandate: Final = Table(
     Column("ends_on", Date),
     Column("reference", Text, nullable=False),
     Column("released_at", BigInteger),
+    Column("import_id", Integer),
     Index(None, "dossier", "partner_id"),
 )
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from gateway.cli.directory import account, change, convention, mandate, objection, partner, session
+from gateway.cli.directory import change, objection, session
+from gateway.cli.imports import account, convention, mandate, partner
 from gateway.cli.main import main
 from gateway.identity.passwords import password_problem
 

@@ -1,0 +1,160 @@
+"""Many entries at once, from a file: all of them, in one transaction, or none.
+
+The file is read once and checked whole before anything is written, with the directory open to everyone meanwhile: its
+rows wait in a file of their own (`imports_staging.py`). Then they are written. On SQLite, which has one writer at a
+time, log-ins and changes wait for that part, and give up after some seconds.
+
+An import is one change, whose id each of its rows keeps: so who entered it, when and why can be told of every one.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from typing import BinaryIO, Final
+
+from sqlalchemy import Connection
+
+from gateway.identity.changes import Signature, write_change
+from gateway.identity.entries import refuse, text_problem
+from gateway.identity.imports_file import CsvFile, Unreadable
+from gateway.identity.imports_kinds import KINDS, Kind, Row
+from gateway.identity.imports_staging import Staging
+from gateway.identity.store import Store
+
+_AT_ONCE: Final = 2_000
+"""Rows that are checked together."""
+Say = Callable[[int, str], None]
+"""Told each problem, with the line that it is on, in their order."""
+Tell = Callable[[str, int, int], None]
+"""Told now and then which part it is, `Checking` (bytes) or `Writing` (rows), and how much of how much is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What came of a file: how many rows it has, how many problems, and the change by which its rows were entered, None
+    where they were not.
+    """
+
+    rows: int
+    problems: int
+    change_id: int | None
+
+
+def import_file(
+    store: Store,
+    noun: str,
+    file: BinaryIO,
+    *,
+    name: str,
+    say: Say,
+    tell: Tell = lambda *_: None,
+    only_check: bool = False,
+    signed: Signature | None = None,
+    now: datetime | None = None,
+) -> Imported:
+    """Enter every row of a CSV file as a `noun` of `KINDS`, unless something is wrong with one, or `only_check`.
+
+    `name` is the file's, for whoever reads the changes. Raises `StoreUnavailable`, then nothing is entered.
+    """
+    refuse([text_problem("file's name", name)])
+    moment = now or datetime.now(UTC)
+    kind = KINDS[noun](moment.date())
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    rows = problems = 0
+    with Staging(len(kind.stored)) as staging:
+        source: CsvFile | None = None
+        try:
+            source = CsvFile(file, kind.columns)
+            for batch in _batches(source):
+                _check(store, kind, staging, batch)
+                for row in batch:
+                    for sentence in row.problems:
+                        say(row.line, sentence)
+                rows += len(batch)
+                problems += sum(len(row.problems) for row in batch)
+                if not problems:
+                    staging.add([row.values for row in batch])
+                tell("Checking", source.bytes_read, size)
+        except Unreadable as error:
+            say(error.line, error.sentence)
+            problems += 1
+        if problems or only_check or source is None or not rows:
+            return Imported(rows, problems, None)
+        with store.change() as connection:
+            detail = f"{rows} {noun}s from {name}, SHA-256 {source.digest}"
+            change_id = write_change(connection, signed, act=f"{noun} import", subject=name, detail=detail, now=moment)
+            _write(connection, kind, staging, change_id, lambda done: tell("Writing", done, rows))
+    return Imported(rows, 0, change_id)
+
+
+def _batches(source: CsvFile) -> Iterator[list[Row]]:
+    """Rows with as many cells as the header, and those that have not, whose problem is said."""
+    header, width = source.header, len(source.header)
+
+    def row(line: int, cells: list[str]) -> Row:
+        if len(cells) == width:
+            return Row(line, dict(zip(header, cells, strict=True)))
+        return Row(line, {}, [f"The row has {len(cells)} cells, the first line names {width} columns."])
+
+    every = iter(source)
+    while True:
+        batch: list[Row] = []
+        try:
+            for line, cells in islice(every, _AT_ONCE):
+                batch.append(row(line, cells))
+        except Unreadable:
+            # What came before it is looked at first, so that problems come in the order of their lines.
+            if batch:
+                yield batch
+            raise
+        if not batch:
+            return
+        yield batch
+
+
+def _check(store: Store, kind: Kind, staging: Staging, batch: Sequence[Row]) -> None:
+    whole = [row for row in batch if not row.problems]
+    first: dict[str, int] = {}
+    again: list[tuple[Row, str]] = []
+    for row in whole:
+        for key in kind.keys(row):
+            if key in first:
+                again.append((row, key))
+            else:
+                first[key] = row.line
+    before = staging.lines_of(first)
+    for row, key in again:
+        row.says(_twice(key, before.get(key, first[key])))
+    for row in whole:
+        for key in kind.keys(row) if before else ():
+            if key in before and first[key] == row.line:
+                row.says(_twice(key, before[key]))
+    with store.read() as connection:
+        kind.check(connection, whole)
+
+
+def _twice(key: str, line: int) -> str:
+    return f"{key.partition(chr(0))[0]} stands on line {line} already."
+
+
+def _write(connection: Connection, kind: Kind, staging: Staging, change_id: int, told: Callable[[int], None]) -> None:
+    columns = (*kind.stored, "import_id")
+    done = 0
+    if connection.dialect.name == "postgresql":
+        cursor = connection.connection.cursor()
+        with cursor.copy(f'COPY "{kind.table.name}" ({", ".join(columns)}) FROM STDIN') as copy:
+            for some in staging.rows():
+                for row in some:
+                    copy.write_row((*row, change_id))
+                told(done := done + len(some))
+    else:
+        places = ", ".join("?" * len(columns))
+        statement = f"INSERT INTO {kind.table.name} ({', '.join(columns)}) VALUES ({places})"  # noqa: S608 - ours
+        for some in staging.rows():
+            connection.exec_driver_sql(statement, [(*row, change_id) for row in some])
+            told(done := done + len(some))
