@@ -17,12 +17,13 @@ from gateway.api.health import Health
 from gateway.api.joining import JoiningApi
 from gateway.api.metrics import Metrics, scrape_token
 from gateway.api.openapi import OpenApi
+from gateway.api.openid import CALLBACK, OpenIdApi
 from gateway.api.session import SessionApi, as_flask, seconds_to_hold
 from gateway.errors import BadRequest, Fault, MethodNotAllowed, Misconfigured, NoSuchRoute, Refusal
 from gateway.identity.engagement import load_wording
 from gateway.identity.functions import NAME as FUNCTIONS
 from gateway.identity.functions import load_functions
-from gateway.identity.issuers import load_issuers
+from gateway.identity.issuers import load_issuers, load_providers
 from gateway.identity.store import open_store
 from gateway.limits.limits import Limits, Rate
 from gateway.loop.waiting import Aside, pause
@@ -37,6 +38,7 @@ from gateway.proxy.credentials import Door
 from gateway.proxy.fetch import Backend
 from gateway.proxy.forwarded import Forwarded
 from gateway.proxy.identify import Reception
+from gateway.proxy.openid import clients_of
 from gateway.proxy.providers import tokens_of
 from gateway.proxy.story import Story
 from gateway.proxy.unclassified import Unclassified
@@ -79,6 +81,7 @@ def create_app(
     door = Door(settings.server.public_url, settings.server.hosts)
     issuers = settings.identity.issuers
     tokens = tokens_of(load_issuers(issuers)) if issuers else None
+    clients = clients_of(load_providers(issuers), callback=f"{door.origin}{CALLBACK}") if issuers else {}
     reception = Reception(door, store, settings.identity, limits or limits_of(settings), tokens)
     way_out = Exit(Recorder(journal.write, row.recorded), row, secure=door.secure)
     story = Story(
@@ -110,6 +113,8 @@ def create_app(
     app.register_blueprint(EngagementApi(reception, load_wording(settings.identity), way_out).blueprint())
     functions = load_functions(functions_file(settings))
     app.register_blueprint(JoiningApi(reception, functions, way_out).blueprint())
+    if clients:
+        app.register_blueprint(OpenIdApi(reception, clients, way_out).blueprint())
     probes = {"store": store.check_writable, "record": journal.check_writable}
     token_file = settings.metrics.token_file
     token = scrape_token(token_file) if token_file else None
@@ -123,7 +128,7 @@ def create_app(
         aside=Aside(1, "probe").do,
         headers=always,
     )
-    described = OpenApi(reception, way_out, metrics=token is not None)
+    described = OpenApi(reception, way_out, metrics=token is not None, providers=sorted(clients))
     prompt = {
         "/-/health/live": health.live,
         "/-/health/ready": health.ready,

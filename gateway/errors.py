@@ -197,6 +197,35 @@ class StaffAccount(Refusal):
     proxy_error = "http_request_denied"
 
 
+class LogInNotBegun(Unauthenticated):
+    """Someone comes back from an OpenID provider who was not sent there from this browser, or not lately, or has come
+    back already."""
+
+    code = "GW140"
+    title = "Connexion à recommencer"
+    said = "Cette connexion n'a pas été commencée dans ce navigateur, ou elle est trop ancienne. Recommencez-la."
+
+
+class NotVouchedFor(Unauthenticated):
+    """What an OpenID provider says names no account of ours that it may name. One answer for an account that does not
+    exist, is suspended or closed, or is another partner's; for a token that is not good; and where it vouches for
+    nobody."""
+
+    code = "GW141"
+    title = "Connexion refusée"
+    said = "Votre organisme n'a pas confirmé une identité qui ouvre Cafpro."
+
+
+class ProviderAway(Refusal):
+    """The OpenID provider does not answer in time, or answers something else."""
+
+    code = "GW142"
+    status = 503
+    title = "Service d'identité indisponible"
+    said = "Le service d'identité de votre organisme ne répond pas comme prévu. Recommencez plus tard."
+    proxy_error = "destination_unavailable"
+
+
 class BadRequest(Refusal):
     code = "GW201"
     status = 400

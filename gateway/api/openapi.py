@@ -20,9 +20,11 @@ from gateway.api import engagement, joining
 from gateway.api.activation import Activate
 from gateway.api.admin_described import admin_paths, admin_responses, admin_schemas
 from gateway.api.bodies import LARGEST
+from gateway.api.openid import ADDRESS, ARRIVED, CALLBACK
 from gateway.api.session import LogIn
 from gateway.errors import Refusal, TooManyRequests
 from gateway.identity import links
+from gateway.identity.openid import LONGEST_CODE, RETURNED
 from gateway.metrics.exposition import CONTENT_TYPE
 from gateway.model import CONVENTION_STATES, ENGAGEMENT_STATES
 from gateway.policy_files.watching import REASONS
@@ -63,6 +65,16 @@ ENGAGEMENT_REFUSALS: Final = (
     *(*WHO_REFUSALS, errors.ForeignOrigin, errors.BodyLate, errors.BodyTooLarge, errors.UnsupportedBody),
     errors.EngagementOther,
 )
+BEGIN_REFUSALS: Final = (
+    *(errors.BadRequest, errors.UndeclaredParameter, errors.NoSuchRoute, errors.ProfileNotHeld),
+    *(errors.TooManyRequests, *ANYWHERE),
+)
+COME_BACK_REFUSALS: Final = (
+    *(errors.BadRequest, errors.UndeclaredParameter, errors.NoSuchRoute, errors.LogInNotBegun, errors.NotVouchedFor),
+    *(errors.ProviderAway, errors.ProfileNotHeld, errors.TooManyAttempts, errors.TooManyRequests),
+    *(errors.StoreUnavailable, *ANYWHERE),
+)
+ARRIVED_REFUSALS: Final = (errors.BadRequest, errors.UndeclaredParameter, errors.TooManyRequests, *ANYWHERE)
 DESCRIBED_REFUSALS: Final = (errors.TooManyRequests, *ANYWHERE)
 METRICS_REFUSALS: Final = (errors.NotSignedIn, errors.TooManyRequests, *ANYWHERE)
 
@@ -80,11 +92,12 @@ closed.
 
 
 class OpenApi:
-    """Shows the description of the addresses under `/-/`, of those that exist: without a scrape token, no metrics."""
+    """Shows the description of the addresses under `/-/`, of those that exist: without a scrape token, no metrics;
+    without OpenID providers, none of their names."""
 
-    def __init__(self, reception: Reception, exit: Exit, *, metrics: bool) -> None:
+    def __init__(self, reception: Reception, exit: Exit, *, metrics: bool, providers: Sequence[str]) -> None:
         door = reception.door
-        text = msgspec.json.encode(description(door, metrics=metrics))
+        text = msgspec.json.encode(description(door, metrics=metrics, providers=providers))
         self._answer = Answer(200, text, (("Content-Type", "application/json"), *always_sent(secure=door.secure)))
         self._reception = reception
         self._exit = exit
@@ -109,8 +122,9 @@ def refusals(kind: type[Refusal] = Refusal) -> list[type[Refusal]]:
     return [found[code] for code in sorted(found)]
 
 
-def description(door: Door, *, metrics: bool) -> Json:
-    """The whole OpenAPI document, for the cookie and the origin of `door`."""
+def description(door: Door, *, metrics: bool, providers: Sequence[str] = ()) -> Json:
+    """The whole OpenAPI document, for the cookie and the origin of `door`; agents log in at the OpenID `providers` of
+    these names."""
     paths: Json = {
         "/-/session": {"post": _log_in(), "get": _who(), "delete": _log_out()},
         links.ADDRESS: {"post": _activate()},
@@ -142,6 +156,9 @@ def description(door: Door, *, metrics: bool) -> Json:
             "and the header `Origin` of this server.",
         },
     }
+    if providers:
+        paths[ADDRESS], paths[CALLBACK] = {"get": _begin(providers)}, {"get": _come_back(providers)}
+        paths[ARRIVED] = {"get": _arrived()}
     if metrics:
         paths["/-/metrics"] = {"get": _metrics()}
         schemes["scrape"] = {"type": "http", "scheme": "bearer", "description": "The scrape token."}
@@ -243,6 +260,61 @@ def _ask_to_join() -> Json:
         "requestBody": body,
         "responses": {"202": _json("The Caf will write to the contact.", "Asked"), **_problems(JOINING_REFUSALS)},
     }
+
+
+def _begin(providers: Sequence[str]) -> Json:
+    profile = {"type": "string", "pattern": "^T([1-9]|1[0-6])$"}
+    headers = {
+        "Location": {"schema": _TEXT, "description": "Of the provider."},
+        "Set-Cookie": {"schema": _TEXT, "description": "What the browser keeps until it comes back, in ten minutes."},
+    }
+    return {
+        "operationId": "beginOpenIdLogIn",
+        "summary": "Log in at an OpenID provider",
+        "description": "For a browser: OpenID Connect, authorization code with PKCE. An agent with several profiles "
+        "says which.",
+        "security": [],
+        "parameters": [_provider(providers), _parameter("profile", profile)],
+        "responses": {"303": {"description": "To the provider.", "headers": headers}, **_problems(BEGIN_REFUSALS)},
+    }
+
+
+def _come_back(providers: Sequence[str]) -> Json:
+    text = {"type": "string", "maxLength": LONGEST_CODE, "pattern": "^[ -~]*$"}
+    headers = {
+        "Location": {"schema": _TEXT, "description": f"Always `{ARRIVED}`."},
+        "Set-Cookie": {"schema": _TEXT, "description": "The session; and what was kept until now is forgotten."},
+    }
+    return {
+        "operationId": "endOpenIdLogIn",
+        "summary": "Come back from an OpenID provider",
+        "description": "Where the provider sends the browser. What it sends is good once, and in the browser that was "
+        "sent there.",
+        "security": [],
+        "parameters": [_provider(providers), *(_parameter(name, text) for name in RETURNED)],
+        "responses": {
+            "303": {"description": "A session is open.", "headers": headers},
+            **_problems(COME_BACK_REFUSALS),
+        },
+    }
+
+
+def _arrived() -> Json:
+    page = {"text/html; charset=utf-8": {"schema": _TEXT}}
+    return {
+        "operationId": "arrived",
+        "summary": "A page that leads a browser on to its new session",
+        "security": [],
+        "responses": {"200": {"description": "In French.", "content": page}, **_problems(ARRIVED_REFUSALS)},
+    }
+
+
+def _provider(providers: Sequence[str]) -> Json:
+    return {**_parameter("provider", {"enum": list(providers)}), "in": "path", "required": True}
+
+
+def _parameter(name: str, schema: Json) -> Json:
+    return {"name": name, "in": "query", "schema": schema}
 
 
 def _live() -> Json:

@@ -12,7 +12,7 @@ from pathlib import Path
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from gateway.identity.issuers import believed
+from gateway.identity.issuers import believed, secrets
 from gateway.policy_files.approved import APPROVED
 from gateway.policy_files.folder import ROUTES, shipped
 from gateway.policy_files.signatures import SUFFIX
@@ -32,6 +32,7 @@ def exposed(settings: Settings, config: Path, environ: Mapping[str, str]) -> Ite
         ("server.tls_key", settings.server.tls_key),
         ("upstream.client_key", settings.upstream.client_key),
         ("upstream.assertion_key_file", settings.upstream.assertion_key_file),
+        *(("identity.issuers", file) for file in _secrets(settings)),
     ):
         if file and _permits(file, stat.S_IROTH | stat.S_IWOTH):
             yield f"{setting}: {file} may be read or changed by everyone on this machine. Write: chmod o-rwx {file}"
@@ -58,6 +59,10 @@ def exposed(settings: Settings, config: Path, environ: Mapping[str, str]) -> Ite
 def _issuers(settings: Settings) -> Iterator[Path]:
     """Whoever may change one of these may be anyone."""
     return believed(settings.identity.issuers) if settings.identity.issuers else iter(())
+
+
+def _secrets(settings: Settings) -> Iterator[Path]:
+    return secrets(settings.identity.issuers) if settings.identity.issuers else iter(())
 
 
 def _policies(folder: Path) -> Iterator[str]:
@@ -93,7 +98,7 @@ def _folders(settings: Settings, config: Path) -> Iterator[str]:
         ("metrics.token_file", settings.metrics.token_file),
         ("record.key_file", settings.record.key_file),
         ("policies.approver_keys", settings.policies.approver_keys),
-        *(("identity.issuers", file) for file in _issuers(settings)),
+        *(("identity.issuers", file) for file in (*_issuers(settings), *_secrets(settings))),
         ("store.url", _database_file(settings.store.url)),
         ("record.url", _database_file(settings.record.url)),
     ):

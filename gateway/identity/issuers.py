@@ -1,4 +1,5 @@
-"""The organisations whose identity providers are believed, and about whom: one TOML file, complaining all together.
+"""Who is believed, and about whom: the issuers of bearer tokens and the OpenID providers of one TOML file, complaining
+all together.
 
 `TEMPLATE` explains every key. The table from a value of a claim to a profile is the one from a PAGM to a T-profile,
 where tokens come from InterOPS.
@@ -6,28 +7,21 @@ where tokens come from InterOPS.
 
 from __future__ import annotations
 
-import ssl
 import tomllib
-from collections.abc import Iterator
-from ipaddress import ip_address
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, Final
-from urllib.parse import urlsplit
-
-from msgspec import Meta, Struct
+from typing import Any, Final, NamedTuple, TypeVar
 
 from gateway.errors import Misconfigured
-from gateway.identity.entries import PROFILES
-from gateway.identity.jwks import ALGORITHMS, LARGEST_SET, key_set
+from gateway.identity import openid_providers
+from gateway.identity.openid_providers import Provider, provider_problems
+from gateway.identity.vouchers import Text, Voucher, voucher_problems
 from gateway.settings import read_table
 
 SETTING: Final = "identity.issuers"
-CHECKED: Final = ("iss", "aud", "exp", "nbf", "iat", "jti")
-"""Claims that say nothing of a person."""
 
-Text = Annotated[str, Meta(min_length=1, max_length=400)]
-
-TEMPLATE: Final = """\
+TEMPLATE: Final = (
+    """\
 # Organisations whose own identity provider says who their agents are: in force where gateway.toml has
 # [identity] issuers = "issuers.toml". Agents send `Authorization: Bearer` and a JSON Web Token (RFC 7519) of at most
 # 8 KB, signed by a key of the provider's, good for an hour at most, for one of the accounts of the directory. What that
@@ -44,12 +38,18 @@ TEMPLATE: Final = """\
 # algorithms = ["ES256"]                       # those it signs with: ES256, ES384, RS256, PS256, Ed25519 (or EdDSA)
 # partner = "Département de la Vendée"         # whose accounts it may name, as `cafpro partner add` has it...
 # partner_claim = "siret"                      # ...or the claim that says which of [issuer.partners]
-# account_claim = "sub"                        # names the account, as `cafpro account add` has it
+# account_claim = "sub"                        # names the account, as `cafpro account add` has it, or as
+                                             # [issuer.accounts] says
 # profile_claim = "pagm"                       # names the profile; without it the account must have one at most
 
 # Each value of partner_claim and the partner that it means. Any other is refused.
 # [issuer.partners]
 # "22850001600015" = "Département de la Vendée"
+
+# Where it does not name accounts as we do: each value of account_claim and the account that it means. Any other is
+# refused.
+# [issuer.accounts]
+# "3f9c2a" = "m.martin"
 
 # Each value of profile_claim and the profile that it means. For InterOPS: the PAGM (profil applicatif générique métier)
 # of the assertion, and the T-profile of the convention. Any other value is refused, and so are several at once; so is a
@@ -57,133 +57,116 @@ TEMPLATE: Final = """\
 # [issuer.profiles]
 # "AGENT-INSTRUCTEUR" = "T4"
 """
+    + openid_providers.TEMPLATE
+)
 
 
-class Issuer(Struct, frozen=True, kw_only=True):
-    """One `[[issuer]]`: whom it may name, and what its tokens must look like."""
+class Issuer(Voucher, frozen=True, kw_only=True):
+    """One `[[issuer]]`: whose tokens agents may bear."""
 
-    issuer: Text
     audience: Text
-    jwks_url: Text | None = None
-    jwks_file: Path | None = None
-    ca: Path | None = None
-    algorithms: Annotated[list[str], Meta(min_length=1)]
-    partner: Text | None = None
-    partner_claim: Text | None = None
-    account_claim: Text = "sub"
-    profile_claim: Text | None = None
-    partners: dict[Text, Text] = {}
-    profiles: dict[Text, Text] = {}
 
-    def keys_at(self) -> str:
-        """Where its keys are, in words."""
-        return self.jwks_url or str(self.jwks_file)
+
+class _Believed(NamedTuple):
+    issuers: tuple[Issuer, ...]
+    providers: tuple[Provider, ...]
+
+
+V = TypeVar("V", bound=Voucher)
 
 
 def load_issuers(file: Path) -> tuple[Issuer, ...]:
-    """The issuers of `file`, at least one.
+    """The issuers of `file`.
 
-    Raises `Misconfigured` with every problem found, each with its place: a file that cannot be read, an unknown key, a
-    missing or unusable value, values that do not go together, a file beside it that is of no use. Nobody is asked.
+    Raises `Misconfigured` with every problem found, each with its place: a file that cannot be read or believes nobody,
+    an unknown key, a missing or unusable value, values that do not go together, a file beside it that is of no use.
+    Nobody is asked.
     """
-    try:
-        written: dict[str, Any] = tomllib.loads(file.read_text("utf-8"))
-    except OSError as error:
-        raise Misconfigured([f"{SETTING}: {file} cannot be read ({error.strerror})."]) from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise Misconfigured([f"{SETTING}: {file} is not TOML: {error}"]) from None
-    problems = [f"{file}: unknown key `{key}`. Write [[issuer]]." for key in written if key != "issuer"]
-    tables = written.get("issuer", [])
-    if not isinstance(tables, list) or not tables or not all(isinstance(table, dict) for table in tables):
-        raise Misconfigured([*problems, f"{file}: names no issuer. Write [[issuer]]."])
-    issuers: list[Issuer] = []
-    for number, table in enumerate(tables, 1):
-        found: list[str] = []
-        values = read_table(Issuer, table, file.parent, found)
-        if not found:
-            issuer = Issuer(**values)
-            found += _inconsistencies(issuer)
-            if issuer.issuer in [known.issuer for known in issuers]:
-                found.append("issuer: another [[issuer]] has the same.")
-            issuers.append(issuer)
-        problems += [f"{file}, issuer {number}: {problem}" for problem in found]
-    if problems:
-        raise Misconfigured(problems)
-    return tuple(issuers)
+    return _load(file).issuers
+
+
+def load_providers(file: Path) -> tuple[Provider, ...]:
+    """The OpenID providers of `file`. Raises as `load_issuers`."""
+    return _load(file).providers
 
 
 def believed(file: Path) -> Iterator[Path]:
     """The files that decide who is believed: `file`, and those that it names where it can be read."""
     yield file
     try:
-        issuers = load_issuers(file)
+        found = _load(file)
     except Misconfigured:
         return
-    for issuer in issuers:
-        yield from (named for named in (issuer.jwks_file, issuer.ca) if named)
+    for voucher in (*found.issuers, *found.providers):
+        yield from (named for named in (voucher.jwks_file, voucher.ca) if named)
 
 
-def _inconsistencies(issuer: Issuer) -> Iterator[str]:
-    """What is wrong between values that are each of the right type."""
-    for name in issuer.algorithms:
-        if name not in ALGORITHMS:
-            yield f"algorithms: must be among {', '.join(ALGORITHMS)}: only those have a key that need not be secret."
-    if (issuer.jwks_url is None) == (issuer.jwks_file is None):
-        yield "give jwks_url or jwks_file, one of them."
-    if issuer.jwks_url is not None:
-        yield from _address_problems(issuer.jwks_url)
-    if issuer.jwks_file is not None:
-        yield from _key_file_problems(issuer, issuer.jwks_file)
-    if issuer.ca is not None:
-        if not (issuer.jwks_url or "").startswith("https:"):
-            yield "ca: goes with a jwks_url that begins with https."
-        try:
-            ssl.create_default_context(cafile=str(issuer.ca))
-        except OSError:
-            yield f"ca: {issuer.ca} does not hold certificates in PEM."
+def secrets(file: Path) -> Iterator[Path]:
+    """The files with secrets that `file` names, where it can be read."""
+    try:
+        yield from (provider.client_secret_file for provider in load_providers(file))
+    except Misconfigured:
+        return
+
+
+def _load(file: Path) -> _Believed:
+    try:
+        written: dict[str, Any] = tomllib.loads(file.read_text("utf-8"))
+    except OSError as error:
+        raise Misconfigured([f"{SETTING}: {file} cannot be read ({error.strerror})."]) from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise Misconfigured([f"{SETTING}: {file} is not TOML: {error}"]) from None
+    problems = [
+        f"{file}: unknown key `{key}`. Write {_EITHER}." for key in written if key not in ("issuer", "provider")
+    ]
+    issuers = _entries(Issuer, written.get("issuer", []), _issuer_problems, file, "issuer", problems)
+    providers = _entries(Provider, written.get("provider", []), provider_problems, file, "provider", problems)
+    if not problems and not issuers and not providers:
+        problems.append(f"{file}: names no issuer. Write {_EITHER}.")
+    for number, provider in enumerate(providers, 1):
+        place = f"{file}, provider {number}"
+        if provider.name in [known.name for known in providers[: number - 1]]:
+            problems.append(f"{place}: name: another [[provider]] has the same.")
+        # A token that a log-in brought must be of no use to whoever finds it.
+        if (provider.issuer, provider.client_id) in [(issuer.issuer, issuer.audience) for issuer in issuers]:
+            problems.append(f"{place}: client_id: must not be the audience of the [[issuer]] of the same name.")
+    if problems:
+        raise Misconfigured(problems)
+    return _Believed(issuers, providers)
+
+
+_EITHER: Final = "[[issuer]] or [[provider]]"
+
+
+def _entries(
+    kind: type[V],
+    tables: object,
+    inconsistencies: Callable[[V], Iterator[str]],
+    file: Path,
+    name: str,
+    problems: list[str],
+) -> tuple[V, ...]:
+    """The entries that can be read; what is wrong with any is added to `problems`."""
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        problems.append(f"{file}: `{name}` must be a table, written [[{name}]].")
+        return ()
+    entries: list[V] = []
+    for number, table in enumerate(tables, 1):
+        found: list[str] = []
+        values = read_table(kind, table, file.parent, found)
+        if not found:
+            entry = kind(**values)
+            found += inconsistencies(entry)
+            if entry.issuer in [known.issuer for known in entries]:
+                found.append(f"issuer: another [[{name}]] has the same.")
+            entries.append(entry)
+        problems += [f"{file}, {name} {number}: {problem}" for problem in found]
+    return tuple(entries)
+
+
+def _issuer_problems(issuer: Issuer) -> Iterator[str]:
+    yield from voucher_problems(issuer, table="issuer")
     if (issuer.partner is None) == (issuer.partner_claim is None):
         yield "give partner or partner_claim, one of them."
-    for claim, table in (("partner", issuer.partners), ("profile", issuer.profiles)):
-        if (getattr(issuer, f"{claim}_claim") is None) != (not table):
-            yield f"{claim}_claim and [issuer.{claim}s] go together: give both or neither."
-    for key in ("partner_claim", "account_claim", "profile_claim"):
-        if getattr(issuer, key) in CHECKED:
-            yield f"{key}: {getattr(issuer, key)} names nobody."
-    for value, profile in issuer.profiles.items():
-        if profile not in PROFILES:
-            yield f"profiles: {value!r} must mean a profile, written {PROFILES[0]} to {PROFILES[-1]}."
-
-
-def _address_problems(url: str) -> Iterator[str]:
-    try:
-        parts = urlsplit(url)
-        understood = bool(parts.hostname) and (parts.port is None or parts.port > 0) and url.isascii()
-    except ValueError:
-        understood = False
-    if not understood or not url.isprintable() or " " in url:
-        yield "jwks_url: must look like https://host/path."
-    elif parts.scheme != "https" and not (parts.scheme == "http" and _is_this_machine(str(parts.hostname))):
-        yield "jwks_url: must begin with https: whoever stands between could put a key of their own there."
-    elif parts.username is not None or parts.password is not None or parts.fragment:
-        yield "jwks_url: must not contain a user, a password or a fragment."
-
-
-def _is_this_machine(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _key_file_problems(issuer: Issuer, file: Path) -> Iterator[str]:
-    try:
-        with file.open("rb") as opened:
-            text = opened.read(LARGEST_SET + 1)
-    except OSError as error:
-        yield f"jwks_file: {file} cannot be read ({error.strerror})."
-        return
-    keys = key_set(text, issuer.algorithms)
-    if keys is None:
-        yield f"jwks_file: {file} is not a JSON Web Key Set of at most {LARGEST_SET // 1024} KB."
-    elif not keys:
-        yield f"jwks_file: {file} holds no key with a name (kid) for {', '.join(issuer.algorithms)}."
+    if issuer.ca is not None and not (issuer.jwks_url or "").startswith("https:"):
+        yield "ca: goes with a jwks_url that begins with https."

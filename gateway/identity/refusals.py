@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from gateway.errors import AccountSuspended, ActivationRefused, ProfileNotHeld, StoreUnavailable, WrongPassword
+from gateway.errors import (
+    AccountSuspended,
+    ActivationRefused,
+    NotVouchedFor,
+    ProfileNotHeld,
+    StoreUnavailable,
+    WrongPassword,
+)
 from gateway.model import Agent
 
 UNKNOWN_IDENTIFIER: Final = "unknown identifier"
@@ -29,12 +36,20 @@ class LogInRefused(WrongPassword):
         self.identifier = identifier
 
 
+class VouchingRefused(NotVouchedFor):
+    """An OpenID provider vouches for somebody who may not come in so. `identifier` is the known account's, or empty."""
+
+    def __init__(self, because: str, *, identifier: str = "") -> None:
+        super().__init__(because)
+        self.identifier = identifier
+
+
 class GuessNotNoted(StoreUnavailable):
     """The password was wrong, and the store could not note it. Outwardly as if the store had failed before."""
 
 
 class ProfileRefused(ProfileNotHeld):
-    """The password was right. `profiles` are those that `identifier` may choose from."""
+    """The password was right, or the provider vouches. `profiles` are those that `identifier` may choose from."""
 
     def __init__(self, because: str, *, identifier: str, profiles: tuple[str, ...]) -> None:
         super().__init__(because)

@@ -12,7 +12,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from gateway.database.connections import Reading
 from gateway.errors import SessionEnded, StoreUnavailable
@@ -92,8 +92,6 @@ def sign_in(
             raise GuessNotNoted(error.because) from None
         raise LogInRefused(PASSWORD_WRONG, identifier=identifier) if rows else LogInRefused(UNKNOWN_IDENTIFIER)
     renewed = passwords.hash_password(password) if passwords.is_outdated(stored) else None
-    token = new_token()
-    opened_at = int(now.timestamp())
     with store.change(wait_ms=PATIENCE_MS) as connection:
         # Only now, when it cannot change any more: a password changed since it was checked has ended every session, and
         # none may slip in behind it; and of many guesses at once, none is told anything after the one that locks.
@@ -106,26 +104,47 @@ def sign_in(
             raise LogInRefused(ACCOUNT_LOCKED, identifier=identifier)
         if suspended:
             raise LogInRefused(ACCOUNT_SUSPENDED, identifier=identifier)
-        chosen = _chosen_profile(profile, held=tuple(written.split()), identifier=identifier)
+        chosen = chosen_profile(profile, held=tuple(written.split()), identifier=identifier)
         forget_failures(connection, account_id)
-        note_use(connection, account_id, today=local_day(rules, opened_at))
-        connection.execute(_sweep(opened_at))
-        connection.execute(_make_room(account_id, rules))
         if renewed:
             connection.execute(update(account).where(account.c.id == account_id).values(password_hash=renewed))
-        connection.execute(
-            insert(session).values(
-                token_hash=digest(token),
-                account_id=account_id,
-                profile=chosen,
-                assurance="password",
-                opened_at=opened_at,
-                seen_at=opened_at,
-                expires_at=opened_at + rules.session_hours * 3600,
-            )
-        )
+        token = open_session(connection, rules, account_id=account_id, profile=chosen, assurance="password", now=now)
     agent, _ = identify(store, rules, token, now=now)
     return SignedIn(token, agent.expires_at, agent)
+
+
+def open_session(
+    connection: Connection, rules: Identity, *, account_id: int, profile: str, assurance: str, now: datetime
+) -> str:
+    """A fresh session of an account that the transaction holds, and its token. Where the account has as many as it may
+    have, the one that was used longest ago ends."""
+    token, opened_at = new_token(), int(now.timestamp())
+    note_use(connection, account_id, today=local_day(rules, opened_at))
+    connection.execute(_sweep(opened_at))
+    connection.execute(_make_room(account_id, rules))
+    connection.execute(
+        insert(session).values(
+            token_hash=digest(token),
+            account_id=account_id,
+            profile=profile,
+            assurance=assurance,
+            opened_at=opened_at,
+            seen_at=opened_at,
+            expires_at=opened_at + rules.session_hours * 3600,
+        )
+    )
+    return token
+
+
+def chosen_profile(asked: str | None, *, held: tuple[str, ...], identifier: str) -> str:
+    """The profile of a session that is to be opened, of those that are `held`. Raises `ProfileRefused`."""
+    if not asked and len(held) <= 1:
+        return held[0] if held else ""
+    if not asked:
+        raise ProfileRefused("several profiles and none asked", identifier=identifier, profiles=held)
+    if asked not in held:
+        raise ProfileRefused("a profile that is not held", identifier=identifier, profiles=held)
+    return asked
 
 
 def identify(store: Store, rules: Identity, token: str, *, now: datetime) -> tuple[Agent, Reading]:
@@ -173,16 +192,6 @@ def sign_out(store: Store, token: str) -> bool:
     with store.change(wait_ms=PATIENCE_MS) as connection:
         ended = connection.execute(delete(session).where(session.c.token_hash == digest(token)))
     return ended.rowcount > 0
-
-
-def _chosen_profile(asked: str | None, *, held: tuple[str, ...], identifier: str) -> str:
-    if not asked and len(held) <= 1:
-        return held[0] if held else ""
-    if not asked:
-        raise ProfileRefused("several profiles and none asked", identifier=identifier, profiles=held)
-    if asked not in held:
-        raise ProfileRefused("a profile that is not held", identifier=identifier, profiles=held)
-    return asked
 
 
 def _why_ended(found: Session, rules: Identity, seconds: int) -> str:

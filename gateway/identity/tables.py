@@ -176,6 +176,16 @@ join_request: Final = Table(
 """Organisations that ask to join, and the convention that is signed with them. `…_by` are identifiers of accounts,
 which are never another's."""
 
+spent_state: Final = Table(
+    "spent_state",
+    METADATA,
+    Column("state_hash", String(64), primary_key=True),
+    Column("expires_at", BigInteger, nullable=False, index=True),
+    sqlite_with_rowid=False,
+    info=PASSING,
+)
+"""Log-ins at an OpenID provider that have come back, until they could not any more: each comes back once."""
+
 change: Final = Table(
     "change",
     METADATA,

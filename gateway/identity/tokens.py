@@ -22,6 +22,7 @@ from gateway.identity.issuers import Issuer
 from gateway.identity.jwks import LONGEST_NAME, ProviderKeys
 from gateway.identity.objects import read_object
 from gateway.identity.sessions import is_identifier
+from gateway.identity.vouchers import Voucher
 
 LARGEST: Final = 8192
 """Characters of a token."""
@@ -49,9 +50,7 @@ class Named(NamedTuple):
 
     def why_not(self, seconds: float) -> str:
         """Why it is not good at this instant; empty where it is."""
-        if seconds >= self.expires_at + LEEWAY_SECONDS:
-            return "a token that has expired"
-        return "a token from the future" if seconds < self.begins_at - LEEWAY_SECONDS else ""
+        return why_not(self.begins_at, self.expires_at, seconds)
 
 
 def is_token(text: str) -> bool:
@@ -83,46 +82,104 @@ class Tokens:
         return named
 
     def _verify(self, token: str, seconds: float) -> Named:
-        header, claims, signed, signature = _parts(token)
-        if not header.keys() <= _HEADER or header.get("typ", "JWT") not in _TYPES:
-            raise SessionEnded("a token with a header that is not accepted")
-        algorithm, name, said = header.get("alg"), header.get("kid"), claims.get("iss")
+        written = read_token(token)
+        said = written.claims.get("iss")
         issuer, keys = self._issuers.get(said, (None, None)) if isinstance(said, str) else (None, None)
         if issuer is None or keys is None:
             raise SessionEnded("a token of another issuer")
-        if not isinstance(algorithm, str) or algorithm not in issuer.algorithms:
-            raise SessionEnded("a token with an algorithm that its issuer does not use")
-        if not isinstance(name, str) or not 0 < len(name) <= LONGEST_NAME:
-            raise SessionEnded("a token that names no key")
-        key = keys.named(name)
-        if key is None:
-            raise SessionEnded("a token with a key that its issuer is not known to have")
-        if not key.signed(algorithm, signed, signature):
-            raise SessionEnded("a token with a wrong signature")
-        return named_in(claims, issuer, seconds)
+        check_signature(written, issuer, keys)
+        return named_in(written.claims, issuer, seconds)
+
+
+class Written(NamedTuple):
+    """A token as it is written: nothing of it is believed yet."""
+
+    header: Mapping[str, Any]
+    claims: Mapping[str, Any]
+    signed: bytes
+    signature: bytes
+
+
+def read_token(token: str) -> Written:
+    """The parts of a token. Raises `SessionEnded` where it cannot be understood, or its header says more than we do."""
+    written = _parts(token)
+    if not written.header.keys() <= _HEADER or written.header.get("typ", "JWT") not in _TYPES:
+        raise SessionEnded("a token with a header that is not accepted")
+    return written
+
+
+def check_signature(written: Written, voucher: Voucher, keys: ProviderKeys) -> None:
+    """Raises `SessionEnded` unless one of the voucher's keys signed it, by one of its algorithms; or `Busy`."""
+    algorithm, name = written.header.get("alg"), written.header.get("kid")
+    if not isinstance(algorithm, str) or algorithm not in voucher.algorithms:
+        raise SessionEnded("a token with an algorithm that its issuer does not use")
+    if not isinstance(name, str) or not 0 < len(name) <= LONGEST_NAME:
+        raise SessionEnded("a token that names no key")
+    key = keys.named(name)
+    if key is None:
+        raise SessionEnded("a token with a key that its issuer is not known to have")
+    if not key.signed(algorithm, written.signed, written.signature):
+        raise SessionEnded("a token with a wrong signature")
 
 
 def named_in(claims: Mapping[str, Any], issuer: Issuer, seconds: float) -> Named:
     """Whom these claims name, which `issuer` signed. Raises `SessionEnded`."""
-    audience = claims.get("aud")
-    if issuer.audience not in (audience if isinstance(audience, list) else [audience]):
+    check_audience(claims, issuer.audience)
+    begins_at, expires_at = times_of(claims, seconds)
+    return Named(
+        account_of(claims, issuer),
+        partner_of(claims, issuer),
+        profile_of(claims, issuer),
+        begins_at,
+        expires_at,
+    )
+
+
+def check_audience(claims: Mapping[str, Any], audience: str) -> None:
+    """Raises `SessionEnded` unless the claims are for `audience`, alone or among others."""
+    said = claims.get("aud")
+    if audience not in (said if isinstance(said, list) else [said]):
         raise SessionEnded("a token for another audience")
+
+
+def times_of(claims: Mapping[str, Any], seconds: float) -> tuple[float, float]:
+    """From when until when the claims are good. Raises `SessionEnded` where that is too long, or for ever."""
     expires_at, issued_at = _instant(claims, "exp"), _instant(claims, "iat")
     if expires_at is None:
         raise SessionEnded("a token that never expires")
     longest = LONGEST_LIFE if issued_at is not None else LONGEST_LIFE + LEEWAY_SECONDS
     if expires_at - (seconds if issued_at is None else issued_at) > longest:
         raise SessionEnded("a token that is good for too long")
-    identifier = claims.get(issuer.account_claim)
+    return max(_instant(claims, "nbf") or 0.0, issued_at or 0.0), expires_at
+
+
+def why_not(begins_at: float, expires_at: float, seconds: float) -> str:
+    """Why it is not good at this instant; empty where it is."""
+    if seconds >= expires_at + LEEWAY_SECONDS:
+        return "a token that has expired"
+    return "a token from the future" if seconds < begins_at - LEEWAY_SECONDS else ""
+
+
+def account_of(claims: Mapping[str, Any], voucher: Voucher) -> str:
+    """The account that the claims name. Raises `SessionEnded`."""
+    if voucher.accounts:
+        return _mapped(claims, voucher.account_claim, voucher.accounts, "account")
+    identifier = claims.get(voucher.account_claim)
     if not isinstance(identifier, str) or not is_identifier(identifier):
         raise SessionEnded("a token that names no account")
-    return Named(
-        identifier,
-        issuer.partner or _mapped(claims, issuer.partner_claim, issuer.partners, "partner"),
-        None if issuer.profile_claim is None else _mapped(claims, issuer.profile_claim, issuer.profiles, "profile"),
-        max(_instant(claims, "nbf") or 0.0, issued_at or 0.0),
-        expires_at,
-    )
+    return identifier
+
+
+def partner_of(claims: Mapping[str, Any], voucher: Voucher) -> str:
+    """The partner whose accounts the claims may name. Raises `SessionEnded`."""
+    return voucher.partner or _mapped(claims, voucher.partner_claim, voucher.partners, "partner")
+
+
+def profile_of(claims: Mapping[str, Any], voucher: Voucher) -> str | None:
+    """The profile that the claims name, None where the voucher's name none. Raises `SessionEnded`."""
+    if voucher.profile_claim is None:
+        return None
+    return _mapped(claims, voucher.profile_claim, voucher.profiles, "profile")
 
 
 def _mapped(claims: Mapping[str, Any], claim: str | None, table: Mapping[str, str], what: str) -> str:
@@ -145,14 +202,14 @@ def _instant(claims: Mapping[str, Any], claim: str) -> float | None:
     return float(value)
 
 
-def _parts(token: str) -> tuple[dict[str, Any], dict[str, Any], bytes, bytes]:
-    """Header, claims, what was signed, and the signature. Raises `SessionEnded`."""
+def _parts(token: str) -> Written:
+    """Raises `SessionEnded`."""
     if len(token) <= LARGEST and is_token(token):
         header, claims, signature = (_decoded(part) for part in token.split("."))
         if header is not None and claims is not None and signature is not None:
             head, body = read_object(header), read_object(claims)
             if head is not None and body is not None:
-                return head, body, token.rpartition(".")[0].encode("ascii"), signature
+                return Written(head, body, token.rpartition(".")[0].encode("ascii"), signature)
     raise SessionEnded("a token that is not understood")
 
 

@@ -35,6 +35,7 @@ class Door:
         netloc = parts.netloc.lower().removesuffix(":443" if self.secure else ":80")
         self.origin = f"{parts.scheme}://{netloc}"
         self.cookie_name = "__Host-cafpro" if self.secure else "cafpro"
+        self._errand_name = f"{self.cookie_name}-openid"
         self._hosts = frozenset(host.lower() for host in (netloc, parts.netloc, *hosts))
 
     def check_host(self, environ: Mapping[str, Any]) -> None:
@@ -68,11 +69,15 @@ class Door:
         header = environ.get("HTTP_COOKIE")
         if header is None:
             return None
-        pairs = [pair.strip().partition("=") for pair in str(header).split(";")]
-        values = [value for name, _, value in pairs if name == self.cookie_name]
+        values = _cookies(str(header), self.cookie_name)
         if len(values) > 1:
             raise TwoProofs("two session cookies")
         return values[0] if values else None
+
+    def errand(self, environ: Mapping[str, Any]) -> str:
+        """What the browser keeps of a log-in under way; empty where it keeps nothing, or several."""
+        values = _cookies(str(environ.get("HTTP_COOKIE", "")), self._errand_name)
+        return values[0] if len(values) == 1 else ""
 
     def check_change(self, environ: Mapping[str, Any], credentials: Credentials) -> None:
         """Raises `ForeignOrigin` when a browser may have been made to send this change by another site."""
@@ -93,11 +98,21 @@ class Door:
 
     def set_cookie(self, token: str, seconds: int) -> tuple[str, str]:
         """The header that gives a browser its session, or ends it when `seconds` is 0."""
+        return self._set(self.cookie_name, token, seconds, "Strict")
+
+    def set_errand(self, kept: str, seconds: int) -> tuple[str, str]:
+        """The header that has a browser keep a log-in under way, or forget it when `seconds` is 0. It is sent along
+        when another site sends the browser back to us (`Lax`), and proves nothing by itself."""
+        return self._set(self._errand_name, kept, seconds, "Lax")
+
+    def _set(self, name: str, value: str, seconds: int, same_site: str) -> tuple[str, str]:
         flags = "; Secure" if self.secure else ""
-        return (
-            "Set-Cookie",
-            f"{self.cookie_name}={token}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{flags}",
-        )
+        return ("Set-Cookie", f"{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite={same_site}{flags}")
+
+
+def _cookies(header: str, wanted: str) -> list[str]:
+    pairs = [pair.strip().partition("=") for pair in header.split(";")]
+    return [value for name, _, value in pairs if name == wanted]
 
 
 def csrf_token(token: str) -> str:

@@ -54,18 +54,27 @@ def query(environ: Mapping[str, Any], declared: tuple[str, ...] = ()) -> str:
 
     Raises `UndeclaredParameter` or `BadRequest`.
     """
+    if not environ.get("QUERY_STRING", ""):
+        return ""
+    return "?" + urlencode(parameters(environ, declared))
+
+
+def parameters(
+    environ: Mapping[str, Any], declared: tuple[str, ...], *, longest: int = LONGEST_VALUE
+) -> dict[str, str]:
+    """The parameters of a request's query string, in their order. Raises `UndeclaredParameter` or `BadRequest`."""
     text = environ.get("QUERY_STRING", "")
     if not text:
-        return ""
+        return {}
     try:
         pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=True, errors="strict", max_num_fields=32)
     except ValueError:
         raise BadRequest("a query string that is not one") from None
-    names = [name for name, _ in pairs]
-    if any(name not in declared for name in names):
+    found = dict(pairs)
+    if any(name not in declared for name in found):
         raise UndeclaredParameter("a parameter the address does not declare")
-    if len(set(names)) < len(names):
+    if len(found) < len(pairs):
         raise BadRequest("a parameter given twice")
-    if any(len(value) > LONGEST_VALUE or not value.isprintable() for _, value in pairs):
+    if any(len(value) > longest or not value.isprintable() for value in found.values()):
         raise BadRequest("a parameter's value that is too long or not printable")
-    return "?" + urlencode(pairs)
+    return found

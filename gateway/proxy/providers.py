@@ -16,6 +16,7 @@ import requests
 from gateway.identity.issuers import SETTING, Issuer
 from gateway.identity.jwks import LARGEST_SET, KeysAway, ProviderKeys
 from gateway.identity.tokens import Tokens
+from gateway.identity.vouchers import Voucher
 from gateway.loop.waiting import Aside
 from gateway.proxy.transport import CurlAdapter, MalformedAnswer, Question
 
@@ -29,20 +30,21 @@ THREADS: Final = 20
 def tokens_of(issuers: Iterable[Issuer]) -> Tokens:
     """What verifies the tokens of these issuers, in one process. What blocks has threads of its own."""
     aside = Aside(THREADS, "keys").do
-    return Tokens(issuers, lambda issuer: _keys_of(issuer, aside))
+    return Tokens(issuers, lambda issuer: keys_of(issuer, aside))
 
 
-def troubles(issuers: Iterable[Issuer]) -> list[str]:
-    """A sentence for each issuer whose provider gives no keys now that are of use."""
-    found = ((issuer, _keys_of(issuer, lambda work: work()).trouble()) for issuer in issuers)
+def troubles(vouchers: Iterable[Voucher]) -> list[str]:
+    """A sentence for each of those who vouch for agents that gives no keys now that are of use."""
+    found = ((issuer, keys_of(issuer, lambda work: work()).trouble()) for issuer in vouchers)
     return [f"{SETTING}: no keys of {issuer.issuer} at {issuer.keys_at()} ({why})." for issuer, why in found if why]
 
 
-def _keys_of(issuer: Issuer, aside: Callable[[Callable[[], Any]], Any]) -> ProviderKeys:
-    return ProviderKeys(issuer.issuer, issuer.algorithms, _source(issuer), aside=aside)
+def keys_of(voucher: Voucher, aside: Callable[[Callable[[], Any]], Any]) -> ProviderKeys:
+    """Its keys, for one process. `aside` does a work that blocks, and returns when it is done."""
+    return ProviderKeys(voucher.issuer, voucher.algorithms, _source(voucher), aside=aside)
 
 
-def _source(issuer: Issuer) -> Callable[[], bytes]:
+def _source(issuer: Voucher) -> Callable[[], bytes]:
     if issuer.jwks_file is not None:
         return partial(_read, issuer.jwks_file)
     adapter = CurlAdapter(

@@ -67,14 +67,15 @@ class _Disturbed(Exception):
 
 
 class Question(requests.PreparedRequest):
-    """A GET, prepared. `url` is whole; `headers` are sent as they are. `alone` has a connection for itself, made for it
-    and closed after it: nothing of what was answered to others can be taken for its answer."""
+    """A GET, prepared, or a POST where there is a `body`. `url` is whole; `headers` are sent as they are. `alone` has a
+    connection for itself, made for it and closed after it: nothing of what was answered to others can be taken for its
+    answer. So has a POST."""
 
-    def __init__(self, url: str, headers: dict[str, str], *, alone: bool = False) -> None:
+    def __init__(self, url: str, headers: dict[str, str], *, alone: bool = False, body: bytes | None = None) -> None:
         # Not calling `requests.PreparedRequest.__init__`: nothing of what it makes room for is asked for.
-        self.method, self.url = "GET", url
+        self.method, self.url = "GET" if body is None else "POST", url
         self.headers = headers  # type: ignore[assignment]  # any mapping does
-        self.body = None
+        self.body = body
         self.alone = alone
 
 
@@ -141,9 +142,9 @@ class CurlAdapter(BaseAdapter):
         cert: Any = None,
         proxies: Mapping[str, str] | None = None,
     ) -> UpstreamAnswer:
-        """The whole answer to a request without a body. A task waits for it while its loop goes on.
+        """The whole answer to a request. A task waits for it while its loop goes on.
 
-        Only `request.method` (GET), `url` and `headers` are read, and `alone` of a `Question`: deadline, size limit,
+        Only `request.url`, `headers` and `body` (bytes) are read, and `alone` of a `Question`: deadline, size limit,
         certificates and proxies are the adapter's own. Raises `requests.Timeout`, `requests.ConnectionError`
         (`NothingLeft` among them), `MalformedAnswer`, or `InvalidHeader` for one that would be several.
         """
@@ -156,9 +157,15 @@ class CurlAdapter(BaseAdapter):
             raise requests.exceptions.InvalidHeader("a header that holds a control character")
         secure, alone = url.startswith("https:"), getattr(request, "alone", False)
         idle = self._alone if alone else self._idle
+        posted = request.body
+        if posted is not None:
+            # A line of its own, which is never used again: libcurl would go on posting.
+            idle, alone = [], True
         while True:
             line = self._resting(idle, task.loop) or self._made(task.loop, secure=secure, once=secure or alone)
             try:
+                if posted is not None:
+                    line.post(posted)
                 answer = line.exchange(task, url, fields)
             except _Disturbed:
                 line.close()
@@ -172,7 +179,10 @@ class CurlAdapter(BaseAdapter):
             except BaseException:
                 line.close()
                 raise
-            idle.append(line)
+            if posted is None:
+                idle.append(line)
+            else:
+                line.close()
             return answer
 
     def close(self) -> None:
@@ -308,6 +318,11 @@ class _Line:
         # A line that rests keeps nothing of anybody's dossier.
         pieces.clear()
         return UpstreamAnswer(status, _fields(self._lines), body, url)
+
+    def post(self, body: bytes | str) -> None:
+        """What is exchanged from now on posts `body`."""
+        self._curl.setopt(pycurl.POST, 1)
+        self._curl.setopt(pycurl.COPYPOSTFIELDS, body)
 
     def is_silent(self) -> bool:
         """Whether nothing has arrived since the last answer.

@@ -19,6 +19,20 @@ from tests.story.running import is_problem
 TOKEN = "un-jeton-de-lecture-de-32-caracteres"
 
 
+PROVIDER = """\
+[[provider]]
+name = "idp"
+issuer = "https://idp.example"
+client_id = "cafpro"
+client_secret_file = "idp.secret"
+authorization_url = "https://idp.example/authorize"
+token_url = "https://idp.example/token"
+jwks_url = "https://idp.example/jwks"
+algorithms = ["ES256"]
+siret_claim = "siret"
+"""
+
+
 @pytest.fixture(scope="module")
 def settings_of(tmp_path_factory):
     """Settings like a new installation's, with these values in the environment."""
@@ -26,6 +40,8 @@ def settings_of(tmp_path_factory):
     def made(public_url="http://127.0.0.1:8080", **environ):
         folder = tmp_path_factory.mktemp("described")
         (folder / "token").write_text(f"{TOKEN}\n")
+        (folder / "idp.secret").write_text(f"{TOKEN}\n")
+        (folder / "issuers.toml").write_text(PROVIDER)
         file = furnish(
             folder / "gateway",
             bind="127.0.0.1:8080",
@@ -40,18 +56,27 @@ def settings_of(tmp_path_factory):
 
 
 WITH_METRICS = {"CAFPRO_METRICS__TOKEN_FILE": "{folder}/token"}
+WITH_PROVIDERS = {"CAFPRO_IDENTITY__ISSUERS": "{folder}/issuers.toml"}
 BOTH = pytest.mark.parametrize("environ", [{}, WITH_METRICS], ids=["without metrics", "with metrics"])
+ALL = pytest.mark.parametrize(
+    "environ", [{}, WITH_METRICS, WITH_PROVIDERS], ids=["without metrics", "with metrics", "with OpenID providers"]
+)
 
 
-@BOTH
+@ALL
 def test_what_is_described_is_what_there_is_both_ways(settings_of, environ):
     app = create_app(settings_of(**environ))
     described = app.test_client().get("/-/openapi.json").json
-    there = {(rule.rule, method) for rule in app.url_map.iter_rules() for method in rule.methods}
+    there = {
+        (rule.rule.replace("<", "{").replace(">", "}"), method)
+        for rule in app.url_map.iter_rules()
+        for method in rule.methods
+    }
     said = {(path, method.upper()) for path, methods in described["paths"].items() for method in methods}
     assert there == said | {(path, "HEAD") for path, method in said if method == "GET"}
-    assert (("/-/metrics", "GET") in said) is bool(environ)
-    assert ("scrape" in described["components"]["securitySchemes"]) is bool(environ)
+    assert (("/-/metrics", "GET") in said) is (environ == WITH_METRICS)
+    assert (("/-/openid/{provider}", "GET") in said) is (environ == WITH_PROVIDERS)
+    assert ("scrape" in described["components"]["securitySchemes"]) is (environ == WITH_METRICS)
 
 
 @BOTH
@@ -73,8 +98,8 @@ def operations(document):
 
 
 def test_every_operation_says_what_it_needs_and_has_a_name_of_its_own():
-    found = operations(description(Door("https://cafpro.example", []), metrics=True))
-    assert len({operation["operationId"] for operation in found}) == len(found) == 11 + len(OPERATIONS)
+    found = operations(description(Door("https://cafpro.example", []), metrics=True, providers=["idp"]))
+    assert len({operation["operationId"] for operation in found}) == len(found) == 14 + len(OPERATIONS)
     for operation in found:
         assert operation["summary"]
         assert "security" in operation

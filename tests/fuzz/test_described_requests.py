@@ -28,7 +28,22 @@ STAFF_EXAMPLES = max(1, EXAMPLES // 10)
 """There are many of these addresses, made from one table."""
 TOKEN = "un-jeton-de-lecture-de-32-caracteres"
 
-api = schemathesis.openapi.from_dict(description(Door("http://127.0.0.1", []), metrics=True))
+api = schemathesis.openapi.from_dict(description(Door("http://127.0.0.1", []), metrics=True, providers=["idp"]))
+
+
+PROVIDER = """\
+[[provider]]
+name = "idp"
+issuer = "http://127.0.0.1:1"
+client_id = "cafpro"
+client_secret_file = "idp.secret"
+authorization_url = "http://127.0.0.1:1/authorize"
+token_url = "http://127.0.0.1:1/token"
+jwks_url = "http://127.0.0.1:1/jwks"
+algorithms = ["ES256"]
+siret_claim = "siret"
+"""
+"""Nobody is there: what it takes to come back from one is tests/openid."""
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +52,11 @@ def served(stub_url, start_gateway, tmp_path_factory) -> Gateway:
     file = tmp_path_factory.mktemp("scrape") / "token"
     file.write_text(f"{TOKEN}\n")
     file.chmod(0o600)
-    gateway = start_gateway(stub_url, metrics__token_file=file)
+    (file.parent / "idp.secret").write_text(f"{TOKEN}\n")
+    (file.parent / "idp.secret").chmod(0o600)
+    (file.parent / "issuers.toml").write_text(PROVIDER)
+    settings = {"metrics__token_file": file, "identity__issuers": file.parent / "issuers.toml"}
+    gateway = start_gateway(stub_url, **settings)
     gateway.enter("t1", "T1")
     gateway.enter("chef", kind="caf")
     directory.add_account(
@@ -150,6 +169,10 @@ GOOD = {
     "GET /-/openapi.json": 200,
     "GET /-/metrics": 200,
     **{f"{operation.method} {operation.path}": operation.status for operation in OPERATIONS},
+    "GET /-/openid": 200,
+    "GET /-/openid/{provider}": 303,
+    # Nobody comes back who was not sent.
+    "GET /-/openid/{provider}/callback": 401,
 }
 
 
@@ -192,6 +215,7 @@ def test_whoever_sends_what_is_described_is_answered_well(served):
     answered = {}
     for operation in (found.ok() for found in api.get_all_operations()):
         body = good_body(served, operation.label)
-        case = operation.Case(**({"body": body, "media_type": "application/json"} if body else {}))
+        where = {"path_parameters": {"provider": "idp"}} if "{provider}" in operation.path else {}
+        case = operation.Case(**where, **({"body": body, "media_type": "application/json"} if body else {}))
         answered[operation.label] = is_as_described(served, case, proof(served, operation))
     assert answered == GOOD

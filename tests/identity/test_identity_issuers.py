@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import Misconfigured
-from gateway.identity.issuers import TEMPLATE, believed, load_issuers
+from gateway.identity.issuers import TEMPLATE, believed, load_issuers, load_providers, secrets
 from tests.story.providers import MAKE, public
 from tests.story.running import certify
 
@@ -18,6 +18,21 @@ audience = "https://cafpro.example"
 jwks_url = "https://idp.example/jwks"
 algorithms = ["ES256"]
 partner = "Udaf"
+"""
+
+
+SECRET = "un-secret-de-quarante-caracteres-au-moins"
+PROVIDER = """\
+[[provider]]
+name = "idp"
+issuer = "https://idp.example"
+client_id = "cafpro"
+client_secret_file = "idp.secret"
+authorization_url = "https://idp.example/authorize"
+token_url = "https://idp.example/token"
+jwks_url = "https://idp.example/jwks"
+algorithms = ["ES256"]
+siret_claim = "siret"
 """
 
 
@@ -39,12 +54,21 @@ def test_an_entry_is_read_whole(tmp_path):
 
 
 def test_the_example_that_init_writes_names_nobody_and_is_right_without_its_marks(tmp_path):
-    assert problems(tmp_path, TEMPLATE) == [": names no issuer. Write [[issuer]]."]
-    text = re.sub(r"^# (?=[a-z_]+ = |\[\[?issuer|\")", "", TEMPLATE, flags=re.MULTILINE)
+    assert problems(tmp_path, TEMPLATE) == [": names no issuer. Write [[issuer]] or [[provider]]."]
+    text = re.sub(r"^# (?=[a-z_]+ = |\[\[?(issuer|provider)|\")", "", TEMPLATE, flags=re.MULTILINE)
     # Of the two ways to say whose agents they are, one; and no file that is not there.
     certify(tmp_path, "idp-ca")
+    certify(tmp_path, "proconnect-ca")
+    (tmp_path / "proconnect.secret").write_text(f"{SECRET}\n")
     text = re.sub(r"^partner = .*\n", "", text, flags=re.MULTILINE)
     assert problems(tmp_path, text) == []
+    [provider] = load_providers(tmp_path / "issuers.toml")
+    assert (provider.name, provider.userinfo, provider.siret_claim) == ("proconnect", "jwt", "siret")
+    assert provider.accounts == {"3f9c2a": "m.martin"}
+    for field in set(provider.__struct_fields__) - {"partner_claim", "partners"}:
+        assert re.search(rf"^# (\[provider\.)?{field}\b", TEMPLATE.partition("[[provider]]")[2], re.MULTILINE) or (
+            field in ("partner", "jwks_file")
+        )
     [issuer] = load_issuers(tmp_path / "issuers.toml")
     assert issuer.profiles == {"AGENT-INSTRUCTEUR": "T4"}
     assert issuer.partners == {"22850001600015": "Département de la Vendée"}
@@ -53,10 +77,10 @@ def test_the_example_that_init_writes_names_nobody_and_is_right_without_its_mark
 
 
 WRONG = {
-    "nothing": ("", [": names no issuer. Write [[issuer]]."]),
-    "a table that is none": ("issuer = 1\n", [": names no issuer. Write [[issuer]]."]),
-    "one table": (ENTRY.replace("[[issuer]]", "[issuer]"), [": names no issuer. Write [[issuer]]."]),
-    "another key beside": ("x = 1\n" + ENTRY, [": unknown key `x`. Write [[issuer]]."]),
+    "nothing": ("", [": names no issuer. Write [[issuer]] or [[provider]]."]),
+    "a table that is none": ("issuer = 1\n", [": `issuer` must be a table, written [[issuer]]."]),
+    "one table": (ENTRY.replace("[[issuer]]", "[issuer]"), [": `issuer` must be a table, written [[issuer]]."]),
+    "another key beside": ("x = 1\n" + ENTRY, [": unknown key `x`. Write [[issuer]] or [[provider]]."]),
     "all of it": (
         '[[issuer]]\nisuer = "x"\naudience = 1\nalgorithms = []\n',
         [
@@ -94,7 +118,7 @@ WRONG = {
     ),
     "whom to trust, in clear": (
         ENTRY.replace("https://idp.example/jwks", "http://127.0.0.1/jwks") + 'ca = "none.pem"\n',
-        ["ca: goes with a jwks_url that begins with https.", "ca: "],
+        ["ca: ", "ca: goes with a jwks_url that begins with https."],
     ),
     "nobody's": (ENTRY.replace("partner =", "# partner ="), ["give partner or partner_claim, one of them."]),
     "two ways to say whose": (
@@ -114,13 +138,62 @@ WRONG = {
         ["profiles: 'A' must mean a profile, written T1 to T16."],
     ),
     "an account named by a date": (ENTRY + 'account_claim = "exp"\n', ["account_claim: exp names nobody."]),
+    "one provider twice": (
+        PROVIDER + PROVIDER,
+        [
+            ", provider 2: issuer: another [[provider]] has the same.",
+            ", provider 2: name: another [[provider]] has the same.",
+        ],
+    ),
+    "log-ins whose tokens would be bearer tokens": (
+        ENTRY.replace("https://cafpro.example", "cafpro") + PROVIDER,
+        [", provider 1: client_id: must not be the audience of the [[issuer]] of the same name."],
+    ),
+    **{
+        f"a provider: {said}": (
+            PROVIDER.replace(*changed) if isinstance(changed, tuple) else PROVIDER + changed,
+            [f", provider 1: {problem}" for problem in expected],
+        )
+        for said, changed, expected in (
+            (
+                "sends agents in clear",
+                ("https://idp.example/a", "http://idp.example/a"),
+                ["authorization_url: must be"],
+            ),
+            ("is asked in clear", ("https://idp.example/t", "http://idp.example/t"), ["token_url: must begin with"]),
+            ("tells in clear", 'userinfo_url = "http://idp.example/me"\n', ["userinfo_url: must begin with https"]),
+            (
+                "a query in its address",
+                ("/authorize", "/authorize?x=1"),
+                ["authorization_url: must not contain a query"],
+            ),
+            ("a name that is no part of an address", ('"idp"', '"../idp"'), ["name: "]),
+            ("a secret between two", ("ES256", "HS256"), ["algorithms: must be among"]),
+            (
+                "nobody's",
+                ("siret_claim", "# siret_claim"),
+                ["give partner, partner_claim or siret_claim, one of them."],
+            ),
+            ("two ways to say whose", 'partner = "Udaf"\n', ["give partner, partner_claim or siret_claim, one of"]),
+            ("a SIRET that is a date", ('"siret"', '"exp"'), ["siret_claim: exp names nobody."]),
+            ("no OpenID", 'scopes = ["siret"]\n', ["scopes: openid must be among them."]),
+            ("scopes with blanks", 'scopes = ["openid siret"]\n', ["scopes: "]),
+            ("a secret that is not there", ("idp.secret", "none.secret"), ["client_secret_file: "]),
+            ("a short secret", ("idp.secret", "short.secret"), ["client_secret_file: "]),
+            ("another way to send it", 'client_auth = "none"\n', ["client_auth: "]),
+            ("an unknown key", 'discovery = "x"\n', ["unknown key `discovery`."]),
+        )
+    },
     "one issuer twice": (ENTRY + ENTRY, [", issuer 2: issuer: another [[issuer]] has the same."]),
 }
 
 
 @pytest.mark.parametrize(("text", "expected"), WRONG.values(), ids=WRONG)
 def test_what_is_wrong_is_said_all_at_once(tmp_path, text, expected):
+    (tmp_path / "idp.secret").write_text(f"{SECRET}\n")
+    (tmp_path / "short.secret").write_text("court\n")
     found = problems(tmp_path, text)
+    assert SECRET not in str(found)
     assert len(found) == len(expected), found
     for problem, begins in zip(found, expected, strict=True):
         assert problem.startswith(begins)
@@ -158,3 +231,27 @@ def test_a_key_file_must_hold_a_key_of_use_and_all_files_that_decide_are_named(t
     assert list(believed(tmp_path / "issuers.toml")) == [tmp_path / "issuers.toml", tmp_path / "idp.json"]
     (tmp_path / "issuers.toml").write_text("")
     assert list(believed(tmp_path / "issuers.toml")) == [tmp_path / "issuers.toml"]
+
+
+def test_the_secret_of_a_provider_is_one_line_that_nobody_guesses_and_is_named_as_a_secret(tmp_path):
+    file = tmp_path / "idp.secret"
+    for content, good in (
+        (SECRET, True),
+        (f"{SECRET}\r\n", True),
+        (f"{SECRET}\n{SECRET}\n", False),
+        (f" {SECRET}", False),
+        ("a" * 31, False),
+        ("a" * 512, True),
+        ("a" * 513, False),
+        (SECRET.replace("e", "é"), False),
+        ("", False),
+    ):
+        file.write_text(content)
+        found = problems(tmp_path, PROVIDER)
+        assert bool(found) is not good, content
+        assert all("must hold one line of 32 to 512 printable ASCII characters" in problem for problem in found)
+    file.write_text(SECRET)
+    assert problems(tmp_path, PROVIDER) == []
+    assert list(secrets(tmp_path / "issuers.toml")) == [file]
+    [provider] = load_providers(tmp_path / "issuers.toml")
+    assert SECRET not in repr(provider)

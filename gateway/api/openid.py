@@ -1,0 +1,131 @@
+"""`/-/openid/{provider}`: an agent is sent to an OpenID provider, and comes back to `…/callback` with a session.
+
+Each provider has an address of its own to come back to, so that what one of them sends is never taken for another's
+(RFC 9700, 4.4), beside `iss` where it is announced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+from flask import Blueprint, Response, request
+
+from gateway.api.session import as_flask
+from gateway.errors import LogInNotBegun, NoSuchRoute, NotVouchedFor, ProfileNotHeld, ProviderAway
+from gateway.identity.entries import PROFILES
+from gateway.identity.openid import BEGUN_SECONDS, LONGEST_CODE, RETURNED
+from gateway.identity.openid_sessions import open_vouched, spend
+from gateway.identity.refusals import ProfileRefused, VouchingRefused
+from gateway.proxy.answers import Answer, Exit, new_entry
+from gateway.proxy.identify import Reception
+from gateway.proxy.openid import Client
+from gateway.proxy.parse import parameters
+from gateway.record.entry import Entry
+
+ADDRESS: Final = "/-/openid/{provider}"
+CALLBACK: Final = f"{ADDRESS}/callback"
+ARRIVED: Final = "/-/openid"
+"""Where an agent is sent at the end, whatever anyone asks for. A browser that another site has sent sends no `Strict`
+cookie along, redirects or not: only what a page of ours leads to has the session, and so this one leads on."""
+PAGE: Final = """\
+<!doctype html>
+<html lang="fr">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="refresh" content="0; url=/-/session">
+<title>Connexion à Cafpro</title>
+</head>
+<body>
+<main>
+<h1>Connexion à Cafpro</h1>
+<p>Votre organisme a confirmé votre identité. <a href="/-/session">Continuer</a></p>
+</main>
+</body>
+</html>
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenIdApi:
+    """What the two addresses need. `clients` are by the provider's name."""
+
+    reception: Reception
+    clients: Mapping[str, Client]
+    exit: Exit
+
+    def blueprint(self) -> Blueprint:
+        """The Flask routes."""
+        routes = Blueprint("openid", __name__)
+        for address, work in ((ADDRESS, self.begin), (CALLBACK, self.come_back), (ARRIVED, self.arrived)):
+            rule = address.replace("{provider}", "<provider>")
+            routes.add_url_rule(rule, work.__name__, self._view(work), methods=["GET"], provide_automatic_options=False)
+        return routes
+
+    def _view(self, work: Callable[[str, dict[str, Any], Entry], Answer]) -> Callable[..., Response]:
+        def view(provider: str = "") -> Response:
+            return as_flask(self.exit.leave(new_entry(request.environ), partial(work, provider, request.environ)))
+
+        return view
+
+    def begin(self, name: str, environ: Mapping[str, Any], entry: Entry) -> Answer:
+        """303 to the provider, and what the browser keeps meanwhile. Nothing is stored."""
+        entry.act = "log_in_begun"
+        self.reception.limits.admit_address(entry.address)
+        self.reception.door.check_host(environ)
+        client = self._client(name)
+        profile = parameters(environ, ("profile",)).get("profile")
+        if profile is not None and profile not in PROFILES:
+            raise ProfileNotHeld("no profile is called so")
+        begun = client.log_ins.begin(profile, now=entry.at)
+        kept = self.reception.door.set_errand(begun.kept, BEGUN_SECONDS)
+        return Answer(303, b"", (("Location", client.log_ins.sent_to(begun)), kept))
+
+    def come_back(self, name: str, environ: Mapping[str, Any], entry: Entry) -> Answer:
+        """303 to a fixed address of ours, with the session's cookie."""
+        entry.act = "log_in"
+        limits, door = self.reception.limits, self.reception.door
+        limits.admit_address(entry.address)
+        door.check_host(environ)
+        client = self._client(name)
+        returned = parameters(environ, RETURNED, longest=LONGEST_CODE)
+        limits.admit_attempt(address=entry.address)
+        forget = door.set_errand("", 0)
+        try:
+            begun = client.log_ins.again(door.errand(environ), returned.get("state", ""), now=entry.at)
+            spend(self.reception.store, begun, now=entry.at)
+            vouched = client.vouched(begun, client.log_ins.code_of(returned), now=entry.at)
+            opened = open_vouched(
+                self.reception.store, self.reception.rules, vouched, profile=begun.profile, now=entry.at
+            )
+        except LogInNotBegun:
+            # Its browser may have another on its way, which whoever sent it here shall not end.
+            limits.attempt_failed(address=entry.address)
+            raise
+        except (VouchingRefused, ProfileRefused) as refusal:
+            entry.agent = refusal.identifier
+            refusal.headers = (*refusal.headers, forget)
+            limits.attempt_failed(address=entry.address)
+            raise
+        except (NotVouchedFor, ProviderAway) as refusal:
+            refusal.headers = (*refusal.headers, forget)
+            limits.attempt_failed(address=entry.address)
+            raise
+        entry.known(opened.agent)
+        seconds = max(0, opened.expires_at - int(entry.at.timestamp()))
+        return Answer(303, b"", (("Location", ARRIVED), door.set_cookie(opened.token, seconds), forget))
+
+    def arrived(self, _: str, environ: Mapping[str, Any], entry: Entry) -> Answer:
+        """200 with a page that leads on by itself; the same for everyone."""
+        self.reception.limits.admit_address(entry.address)
+        self.reception.door.check_host(environ)
+        parameters(environ, ())
+        return Answer(200, PAGE.encode(), (("Content-Type", "text/html; charset=utf-8"),))
+
+    def _client(self, name: str) -> Client:
+        client = self.clients.get(name)
+        if client is None:
+            raise NoSuchRoute("no OpenID provider is called so")
+        return client
