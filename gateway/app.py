@@ -18,12 +18,15 @@ from gateway.api.joining import JoiningApi
 from gateway.api.metrics import Metrics, scrape_token
 from gateway.api.openapi import OpenApi
 from gateway.api.openid import CALLBACK, OpenIdApi
+from gateway.api.second_factor import SecondFactorApi
 from gateway.api.session import SessionApi, as_flask, seconds_to_hold
 from gateway.errors import BadRequest, Fault, MethodNotAllowed, Misconfigured, NoSuchRoute, Refusal
 from gateway.identity.engagement import load_wording
 from gateway.identity.functions import NAME as FUNCTIONS
 from gateway.identity.functions import load_functions
+from gateway.identity.guesses import Guesses
 from gateway.identity.issuers import load_issuers, load_providers
+from gateway.identity.sealing import Seal, load_seal
 from gateway.identity.store import open_store
 from gateway.limits.limits import Limits, Rate
 from gateway.loop.waiting import Aside, pause
@@ -82,13 +85,16 @@ def create_app(
     issuers = settings.identity.issuers
     tokens = tokens_of(load_issuers(issuers)) if issuers else None
     clients = clients_of(load_providers(issuers), callback=f"{door.origin}{CALLBACK}") if issuers else {}
-    reception = Reception(door, store, settings.identity, limits or limits_of(settings), tokens)
+    key = record_key(settings.record.key_file)
+    reception = Reception(
+        door, store, settings.identity, limits or limits_of(settings), tokens, guesses_of(settings, key)
+    )
     way_out = Exit(Recorder(journal.write, row.recorded), row, secure=door.secure)
     story = Story(
         reception=reception,
         policies=current,
         backend=Backend(settings.upstream, row),
-        mark=DossierMark(record_key(settings.record.key_file), settings.identity.caisse),
+        mark=DossierMark(key, settings.identity.caisse),
         asserting=asserting_of(settings),
         way_out=way_out,
         row=row,
@@ -102,11 +108,8 @@ def create_app(
     app.url_map.merge_slashes = False
     # A traceback can quote a password or a dossier; faults are logged at the exit, without their texts.
     app.logger.disabled = True
-    session = SessionApi(
-        reception=reception,
-        policies=in_force,
-        exit=way_out,
-    )
+    seal = seal_of(settings)
+    session = SessionApi(reception=reception, policies=in_force, exit=way_out, seal=seal)
     app.register_blueprint(session.blueprint())
     app.register_blueprint(ActivationApi(reception, way_out).blueprint())
     app.register_blueprint(AdminApi(reception, way_out).blueprint())
@@ -115,6 +118,7 @@ def create_app(
     app.register_blueprint(JoiningApi(reception, functions, way_out).blueprint())
     if clients:
         app.register_blueprint(OpenIdApi(reception, clients, way_out).blueprint())
+    app.register_blueprint(SecondFactorApi(reception=reception, exit=way_out, seal=seal).blueprint())
     probes = {"store": store.check_writable, "record": journal.check_writable}
     token_file = settings.metrics.token_file
     token = scrape_token(token_file) if token_file else None
@@ -182,12 +186,23 @@ def limits_of(settings: Settings) -> Limits:
     )
 
 
+def guesses_of(settings: Settings, key: bytes) -> Guesses:
+    """How failed log-ins are kept in the store, under a key that is made from the record's."""
+    return Guesses(key, per_minute=settings.limits.failures_per_minute, burst=settings.limits.failures_burst)
+
+
 def asserting_of(settings: Settings) -> Asserting | None:
     """What tells the backend who asks, where the settings want it told. Raises `Misconfigured`."""
     file = settings.upstream.assertion_key_file
     if file is None:
         return None
     return Asserting(assertion_key(file), issuer=settings.server.public_url, audience=settings.upstream.url)
+
+
+def seal_of(settings: Settings) -> Seal | None:
+    """What the secrets of second factors are sealed with, where the settings name it. Raises `Misconfigured`."""
+    file = settings.identity.second_factor_key_file
+    return load_seal(file) if file else None
 
 
 def record_key(file: Path) -> bytes:

@@ -59,11 +59,12 @@ class SessionEnded(Unauthenticated):
 
 
 class WrongPassword(Unauthenticated):
-    """One answer for an unknown identifier, a wrong password and a suspended account."""
+    """One answer for an unknown identifier, a wrong password, a second factor that is missing or wrong, and an account
+    that is suspended, locked or closed."""
 
     code = "GW103"
     title = "Connexion refusée"
-    said = "L'identifiant ou le mot de passe est incorrect."
+    said = "L'identifiant, le mot de passe ou le code est incorrect. Avec la double authentification, donnez un code."
 
 
 class TwoProofs(Unauthenticated):
@@ -224,6 +225,35 @@ class ProviderAway(Refusal):
     title = "Service d'identité indisponible"
     said = "Le service d'identité de votre organisme ne répond pas comme prévu. Recommencez plus tard."
     proxy_error = "destination_unavailable"
+
+
+class SecondFactorMissing(Refusal):
+    """Agents of this kind of partner do nothing with a password alone, but take up a second factor."""
+
+    code = "GW131"
+    status = 403
+    title = "Double authentification requise"
+    said = "Activez la double authentification, puis connectez-vous de nouveau avec un code."
+    proxy_error = "http_request_denied"
+
+
+class SecondFactorState(Refusal):
+    """A step towards a second factor, or away from it, that does not follow from where the agent stands."""
+
+    code = "GW132"
+    status = 409
+    title = "Étape impossible"
+    said = "Cette étape n'est pas possible dans l'état actuel de votre double authentification."
+
+
+class WrongProof(Refusal):
+    """An agent with a session was asked for the password or a code once more, and one of them is wrong. Which, and
+    whether the account is locked, is not told."""
+
+    code = "GW133"
+    status = 422
+    title = "Mot de passe ou code incorrect"
+    said = "Le mot de passe ou le code est incorrect."
 
 
 class BadRequest(Refusal):

@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -25,7 +25,7 @@ ENVIRONMENT_PREFIX: Final = "CAFPRO_"
 LAST_PORT: Final = 65_535
 WIDEST_PROXIES: Final = {4: 8, 6: 32}
 """The shortest prefix of a network of proxies, by the version of IP."""
-LISTS: Final = ("hosts", "proxies")
+LISTS: Final = ("hosts", "proxies", "second_factor_required")
 """Keys that hold several values: separated by commas in the environment."""
 
 Positive = Annotated[int, Meta(ge=1)]
@@ -119,7 +119,7 @@ class Metrics(Struct, frozen=True, kw_only=True):
 
 class Identity(Struct, frozen=True, kw_only=True):
     """`[identity]`: whose agents these are, how long their sessions last and how many an agent has, how long their
-    activation links work, who else vouches for agents."""
+    activation links work, who else vouches for agents, and who must log in with more than a password."""
 
     caisse: Annotated[str, Meta(pattern=r"^[0-9]{3}$")]
     engagement_version: Text = "2012-07"
@@ -130,6 +130,8 @@ class Identity(Struct, frozen=True, kw_only=True):
     sessions_at_once: Positive = 20
     activation_hours: Annotated[int, Meta(ge=1, le=720)] = 72
     issuers: Path | None = None
+    second_factor_key_file: Path | None = None
+    second_factor_required: list[Literal["caf", "external"]] = []
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -296,6 +298,8 @@ def _inconsistencies(sections: Mapping[str, Any]) -> list[str]:
             ZoneInfo(identity.timezone)
         except (KeyError, ValueError, OSError):
             problems.append("identity.timezone: unknown time zone. Write it like Europe/Paris.")
+        if identity.second_factor_required and identity.second_factor_key_file is None:
+            problems.append("identity.second_factor_required: nobody can. Set identity.second_factor_key_file too.")
     return problems
 
 

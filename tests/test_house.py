@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "metrics": {"errors"},
     "limits": {"errors"},
     "policy_files": {"errors", "model", "policy", "redaction"},
-    "identity": {"errors", "model", "settings", "database"},
+    "identity": {"errors", "limits", "model", "settings", "database"},
     "record": {"errors", "loop", "model", "database"},
     "proxy": {
         *("errors", "loop", "metrics", "model", "settings", "database", "policy", "policy_files", "redaction"),

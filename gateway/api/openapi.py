@@ -21,12 +21,14 @@ from gateway.api.activation import Activate
 from gateway.api.admin_described import admin_paths, admin_responses, admin_schemas
 from gateway.api.bodies import LARGEST
 from gateway.api.openid import ADDRESS, ARRIVED, CALLBACK
+from gateway.api.second_factor import ADDRESS as SECOND_FACTOR
+from gateway.api.second_factor import Begin, Confirm, Remove
 from gateway.api.session import LogIn
 from gateway.errors import Refusal, TooManyRequests
 from gateway.identity import links
 from gateway.identity.openid import LONGEST_CODE, RETURNED
 from gateway.metrics.exposition import CONTENT_TYPE
-from gateway.model import CONVENTION_STATES, ENGAGEMENT_STATES
+from gateway.model import ASSURANCES, CONVENTION_STATES, ENGAGEMENT_STATES
 from gateway.policy_files.watching import REASONS
 from gateway.proxy.answers import ALWAYS_SENT, Answer, Exit, always_sent, new_entry
 from gateway.proxy.credentials import Door
@@ -75,6 +77,11 @@ COME_BACK_REFUSALS: Final = (
     *(errors.StoreUnavailable, *ANYWHERE),
 )
 ARRIVED_REFUSALS: Final = (errors.BadRequest, errors.UndeclaredParameter, errors.TooManyRequests, *ANYWHERE)
+FACTOR_REFUSALS: Final = (*WHO_REFUSALS, errors.HeldElsewhere)
+FACTOR_CHANGE_REFUSALS: Final = (
+    *(*FACTOR_REFUSALS, errors.ForeignOrigin, errors.BodyLate, errors.BodyTooLarge, errors.UnsupportedBody),
+    *(errors.SecondFactorState, errors.WrongProof, errors.TooManyAttempts),
+)
 DESCRIBED_REFUSALS: Final = (errors.TooManyRequests, *ANYWHERE)
 METRICS_REFUSALS: Final = (errors.NotSignedIn, errors.TooManyRequests, *ANYWHERE)
 
@@ -131,6 +138,9 @@ def description(door: Door, *, metrics: bool, providers: Sequence[str] = ()) -> 
         joining.ADDRESS: {"post": _ask_to_join()},
         **admin_paths(IDENTIFIED),
         engagement.ADDRESS: {"get": _engagement(), "post": _engage()},
+        SECOND_FACTOR: {"get": _second_factor(), "post": _begin_factor()},
+        f"{SECOND_FACTOR}/confirmation": {"post": _confirm_factor()},
+        f"{SECOND_FACTOR}/removal": {"post": _remove_factor()},
         "/-/health/live": {"get": _live()},
         "/-/health/ready": {"get": _ready(scraped=metrics)},
         "/-/openapi.json": {"get": _itself()},
@@ -179,15 +189,18 @@ def description(door: Door, *, metrics: bool, providers: Sequence[str] = ()) -> 
 
 
 def _log_in() -> Json:
-    body = {"required": True, "content": {"application/json": {"schema": _ref("LogIn")}}}
-    about = f"Opens a session. The body has at most {LARGEST} bytes. Failures in a row delay the next attempt."
+    about = (
+        f"Opens a session. The body has at most {LARGEST} bytes. Failures in a row delay the next attempt. "
+        "Where the account has a second factor, `code` is what its application shows, or a recovery code; whether it "
+        "is that which is wrong, or the password, is not told."
+    )
     cookie = {"Set-Cookie": {"schema": {"type": "string"}, "description": "The session, for a browser."}}
     return {
         "operationId": "logIn",
         "summary": "Log in",
         "description": about,
         "security": [],
-        "requestBody": body,
+        "requestBody": _body(LogIn),
         "responses": {"201": _json("The session is open.", "Opened", cookie), **_problems(LOG_IN_REFUSALS)},
     }
 
@@ -317,6 +330,44 @@ def _parameter(name: str, schema: Json) -> Json:
     return {"name": name, "in": "query", "schema": schema}
 
 
+def _second_factor() -> Json:
+    return {
+        "operationId": "secondFactor",
+        "summary": "My second factor, if there is one",
+        "security": [{"bearer": []}, {"cookie": []}],
+        "responses": {"200": _json("Since when, and what is left.", "SecondFactor"), **_problems(FACTOR_REFUSALS)},
+    }
+
+
+def _begin_factor() -> Json:
+    about = "The secret counts for nothing until it is confirmed with a code that an application makes of it."
+    told = _json("The secret, told once.", "SecondFactorBegun")
+    return _factor_change("beginSecondFactor", "Take up a second factor", about, Begin, {"201": told})
+
+
+def _confirm_factor() -> Json:
+    about = "Within ten minutes. Every session of the account ends, this one too: log in again, with a code."
+    told = _json("Recovery codes for the day when the application is lost, told once.", "RecoveryCodes")
+    return _factor_change("confirmSecondFactor", "Confirm it with its first code", about, Confirm, {"201": told})
+
+
+def _remove_factor() -> Json:
+    about = "With the password and a code. A recovery code will do."
+    gone: Json = {"204": {"description": "The password is enough from now on."}}
+    return _factor_change("removeSecondFactor", "Give my second factor up", about, Remove, gone)
+
+
+def _factor_change(name: str, summary: str, about: str, body: type[msgspec.Struct], answered: Json) -> Json:
+    return {
+        "operationId": name,
+        "summary": summary,
+        "description": about,
+        "security": [{"bearer": []}, {"cookie": [], "change": []}],
+        "requestBody": _body(body),
+        "responses": {**answered, **_problems(FACTOR_CHANGE_REFUSALS)},
+    }
+
+
 def _live() -> Json:
     return {
         "operationId": "live",
@@ -373,6 +424,11 @@ _TEXT: Final[Json] = {"type": "string"}
 _INSTANT: Final[Json] = {"type": "string", "format": "date-time"}
 _PROFILE: Final[Json] = {"type": ["string", "null"], "description": "The session's one active profile, if any."}
 _PROFILES: Final[Json] = {"type": "array", "items": _TEXT, "description": "Those the account holds."}
+_ASSURANCE: Final[Json] = {"enum": list(ASSURANCES), "description": "How the agent proved who it is."}
+_CODES_LEFT: Final[Json] = {
+    "type": ["integer", "null"],
+    "description": "Recovery codes of the second factor that nobody has used; null without a second factor.",
+}
 _CHANGE: Final[Json] = {"type": "string", "description": "To be sent back in `X-CSRF-Token`."}
 _IN_FORCE: Final[Json] = {
     "policy": {
@@ -394,8 +450,16 @@ _SCHEMAS: Final[Json] = {
         expires_at=_INSTANT,
         profile=_PROFILE,
         profiles=_PROFILES,
+        assurance=_ASSURANCE,
+        recovery_codes_left=_CODES_LEFT,
         csrf_token=_CHANGE,
     ),
+    "SecondFactor": _object(since={"type": ["string", "null"], "format": "date-time"}, recovery_codes_left=_CODES_LEFT),
+    "SecondFactorBegun": _object(
+        secret={"type": "string", "pattern": "^[A-Z2-7]{32}$", "description": "To be typed into the application."},
+        uri={"type": "string", "pattern": "^otpauth://totp/", "description": "The same, for a QR code."},
+    ),
+    "RecoveryCodes": _object(recovery_codes={"type": "array", "items": _TEXT, "minItems": 10, "maxItems": 10}),
     "Session": _object(
         identifier=_TEXT,
         partner=_TEXT,
@@ -403,6 +467,7 @@ _SCHEMAS: Final[Json] = {
         profiles=_PROFILES,
         convention={"enum": list(CONVENTION_STATES)},
         engagement={"enum": list(ENGAGEMENT_STATES)},
+        assurance=_ASSURANCE,
         rubrics={
             "type": "array",
             "items": _object(slug=_TEXT, label={"type": "string", "description": "In French, as the agent reads it."}),
@@ -433,6 +498,9 @@ _SENT: Final = {
     engagement.Accept: "`version` is the one that the agent has read.",
     Activate: "`token` is what stands behind the `#` of the link.",
     joining.AskToJoin: "`function` is one of those that may ask for the profiles; a refusal lists them.",
+    Begin: "The password once more: a session that was stolen takes up nothing.",
+    Confirm: "`code` is what the application shows.",
+    Remove: "`code` is what the application shows, or a recovery code.",
 }
 
 
@@ -440,6 +508,10 @@ def _sent() -> Json:
     """The schemas of bodies, by their names."""
     _, components = msgspec.json.schema_components(list(_SENT))
     return {kind.__name__: {**components[kind.__name__], "description": said} for kind, said in _SENT.items()}
+
+
+def _body(kind: type[msgspec.Struct]) -> Json:
+    return {"required": True, "content": {"application/json": {"schema": _ref(kind.__name__)}}}
 
 
 # Refusals, as gateway/errors.py says them.

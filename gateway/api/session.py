@@ -16,6 +16,7 @@ from gateway.api.bodies import read_json
 from gateway.errors import HeldElsewhere
 from gateway.identity import sessions
 from gateway.identity.refusals import GuessNotNoted, LogInRefused, ProfileRefused
+from gateway.identity.sealing import Seal
 from gateway.policy.matrix import column
 from gateway.policy_files.folder import InForce
 from gateway.proxy.answers import Answer, Exit, new_entry
@@ -36,6 +37,7 @@ class LogIn(msgspec.Struct, forbid_unknown_fields=True):
     identifier: str
     password: str
     profile: str | None = None
+    code: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class SessionApi:
     reception: Reception
     policies: Callable[[], InForce]
     exit: Exit
+    seal: Seal | None = None
 
     def blueprint(self) -> Blueprint:
         """The Flask routes."""
@@ -83,6 +86,9 @@ class SessionApi:
                 identifier=asked.identifier,
                 password=asked.password,
                 profile=asked.profile,
+                code=asked.code,
+                seal=self.seal,
+                attempt=self.reception.attempt(entry, asked.identifier),
                 now=entry.at,
             )
         except LogInRefused as refusal:
@@ -101,18 +107,20 @@ class SessionApi:
         entry.known(agent)
         shown = {
             "token": opened.token,
-            "expires_at": _instant(opened.expires_at),
+            "expires_at": instant(opened.expires_at),
             "profile": agent.profile or None,
             "profiles": agent.profiles,
+            "assurance": agent.assurance,
+            "recovery_codes_left": opened.codes_left,
             "csrf_token": csrf_token(opened.token),
         }
         seconds = max(0, opened.expires_at - int(entry.at.timestamp()))
-        return _json(201, shown, self.reception.door.set_cookie(opened.token, seconds))
+        return as_json(201, shown, self.reception.door.set_cookie(opened.token, seconds))
 
     def who(self, environ: Mapping[str, Any], entry: Entry) -> Answer:
         """The agent behind the session, and what the table opens to its profile where every condition holds."""
         entry.act = "session"
-        agent, credentials, _ = self.reception.identify(environ, entry)
+        agent, credentials, _ = self.reception.identify(environ, entry, with_password_alone=True)
         self.reception.door.check_host(environ)
         query(environ)
         policy = self.policies().policy
@@ -124,16 +132,17 @@ class SessionApi:
             "profiles": agent.profiles,
             "convention": agent.convention,
             "engagement": agent.engagement,
+            "assurance": agent.assurance,
             "rubrics": [{"slug": row.slug, "label": row.label} for row in policy.rows if row.slug in opened],
-            "expires_at": _instant(agent.expires_at),
+            "expires_at": instant(agent.expires_at),
             "csrf_token": csrf_token(credentials.token),
         }
-        return _json(200, shown)
+        return as_json(200, shown)
 
     def log_out(self, environ: Mapping[str, Any], entry: Entry) -> Answer:
         """204; the token is worth nothing from now on. 409 for a token of an identity provider, which stays good."""
         entry.act = "log_out"
-        credentials = self.reception.identify(environ, entry).credentials
+        credentials = self.reception.identify(environ, entry, with_password_alone=True).credentials
         self.reception.door.check_host(environ)
         self.reception.door.check_change(environ, credentials)
         query(environ)
@@ -162,9 +171,11 @@ def as_flask(answer: Answer) -> Response:
     return response
 
 
-def _instant(seconds: int) -> str:
+def instant(seconds: int) -> str:
+    """An instant (seconds since 1970, UTC) as it is told."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _json(status: int, shown: object, *headers: tuple[str, str]) -> Answer:
+def as_json(status: int, shown: object, *headers: tuple[str, str]) -> Answer:
+    """An answer in JSON."""
     return Answer(status, msgspec.json.encode(shown), (("Content-Type", "application/json"), *headers))

@@ -340,6 +340,15 @@ def set_password(store: Store, identifier: str, from_stdin: bool, generate: bool
         click.echo(password)
 
 
+@change_command(account, "second-factor", "m.martin --reset --why 'lost the telephone'")
+@identifier_argument
+@click.option("--reset", is_flag=True, required=True, help="Take it away, for whoever has lost the application.")
+def reset_second_factor(store: Store, identifier: str, reset: bool, signed: directory.Signature) -> None:
+    """Let IDENTIFIER, who has lost the second factor, log in with the password alone, and end its sessions."""
+    ended = directory.reset_factor(store, identifier=identifier, signed=signed)
+    click.echo(f"{identifier} has no second factor any more: {ended} sessions ended.")
+
+
 @change_command(account, "function", "m.martin 'social worker'")
 @identifier_argument
 @click.argument("function")

@@ -33,6 +33,7 @@ def exposed(settings: Settings, config: Path, environ: Mapping[str, str]) -> Ite
         ("upstream.client_key", settings.upstream.client_key),
         ("upstream.assertion_key_file", settings.upstream.assertion_key_file),
         *(("identity.issuers", file) for file in _secrets(settings)),
+        ("identity.second_factor_key_file", settings.identity.second_factor_key_file),
     ):
         if file and _permits(file, stat.S_IROTH | stat.S_IWOTH):
             yield f"{setting}: {file} may be read or changed by everyone on this machine. Write: chmod o-rwx {file}"
@@ -97,6 +98,7 @@ def _folders(settings: Settings, config: Path) -> Iterator[str]:
         ("server.tls_key", settings.server.tls_key),
         ("metrics.token_file", settings.metrics.token_file),
         ("record.key_file", settings.record.key_file),
+        ("identity.second_factor_key_file", settings.identity.second_factor_key_file),
         ("policies.approver_keys", settings.policies.approver_keys),
         *(("identity.issuers", file) for file in (*_issuers(settings), *_secrets(settings))),
         ("store.url", _database_file(settings.store.url)),

@@ -17,6 +17,7 @@ from gateway.cli.speaking import MISUSE, leave
 from gateway.errors import Misconfigured
 from gateway.identity import engagement, issuers
 from gateway.identity.functions import NAME as FUNCTIONS
+from gateway.identity.sealing import new_seal_key
 from gateway.identity.store import open_store
 from gateway.policy.lint import FILES
 from gateway.policy_files.approved import APPROVED
@@ -30,6 +31,7 @@ ASSERTION_KEY: Final = "assertion.key"
 PUBLIC_KEY: Final = "assertion.pub"
 ISSUERS: Final = "issuers.toml"
 ENGAGEMENT: Final = "engagement.txt"
+SECOND_FACTOR_KEY: Final = "second-factor.key"
 
 TEMPLATE: Final = """\
 # The gateway's settings. Every key can be overridden by the environment: CAFPRO_SERVER__BIND for [server] bind.
@@ -101,6 +103,9 @@ engagement_text = "{engagement}"  # that wording, which they read and accept at 
 # sessions_at_once = 20            # of one account; beyond them the one that was used longest ago ends
 # activation_hours = 72            # how long the link works with which an agent chooses a password
 # issuers = "issuers.toml"         # organisations whose identity provider says who their agents are, by bearer token
+second_factor_key_file = "second-factor.key"   # seals the secrets of second factors in the store: the same file on all
+                                   # machines; without it, nobody can take one up and codes of applications are wrong
+# second_factor_required = []      # ["caf"], ["external"] or both: whose agents do nothing with a password alone
 """
 
 
@@ -132,6 +137,7 @@ def furnish(
         _write_secret(made / KEY, secrets.token_hex(32) + "\n")
         private, public = new_key()
         _write_secret(made / ASSERTION_KEY, private)
+        _write_secret(made / SECOND_FACTOR_KEY, new_seal_key() + "\n")
         (made / PUBLIC_KEY).write_text(public)
         _write_secret(made / ISSUERS, issuers.TEMPLATE)
         shutil.copyfile(engagement.SHIPPED, made / ENGAGEMENT)

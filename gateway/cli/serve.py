@@ -14,7 +14,7 @@ import click
 
 from gateway import settings as settings_module
 from gateway.api.metrics import scrape_token
-from gateway.app import OWN, asserting_of, create_app, functions_file, limits_of, load_approved, record_key
+from gateway.app import OWN, asserting_of, create_app, functions_file, limits_of, load_approved, record_key, seal_of
 from gateway.cli.guarding import exposed, unusable, why
 from gateway.cli.keeping import Teller, keep, put_up
 from gateway.cli.log import SINK, Stream, write_log
@@ -67,6 +67,7 @@ def problems_at_start(settings: Settings, config: Path) -> list[str]:
         lambda: load_approved(settings),
         lambda: record_key(settings.record.key_file),
         lambda: asserting_of(settings),
+        lambda: seal_of(settings),
         lambda: settings.identity.issuers and load_issuers(settings.identity.issuers),
         lambda: check_store(settings),
         lambda: load_functions(functions_file(settings)),

@@ -25,9 +25,9 @@ from gateway.identity.failures import forget_failures
 from gateway.identity.headcount import crowding_problem
 from gateway.identity.links import void_link
 from gateway.identity.passwords import hash_password, password_problem
-from gateway.identity.sessions import is_identifier
+from gateway.identity.proving import is_identifier
 from gateway.identity.store import Store
-from gateway.identity.tables import account, activation, failure, partner, session
+from gateway.identity.tables import account, activation, failure, partner, second_factor, session
 from gateway.identity.wrong import conflicting, unacceptable
 
 
@@ -35,7 +35,8 @@ from gateway.identity.wrong import conflicting, unacceptable
 class Account:
     """An agent's account. Without a profile (Caf staff) it opens no dossier. `locked_at`: too many wrong passwords;
     `closed_at`: the agent has left, and nobody is let in with it any more. `function` is what the agent does there.
-    `invited_until`: the end of a link with which the agent may choose a password, not used yet.
+    `invited_until`: the end of a link with which the agent may choose a password, not used yet. `second_factor`: since
+    when it logs in with one.
     """
 
     identifier: str
@@ -48,6 +49,7 @@ class Account:
     function: str | None
     closed_at: datetime | None
     invited_until: datetime | None
+    second_factor: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,10 +156,12 @@ def accounts(
             account.c.function,
             account.c.closed_at,
             activation.c.expires_at,
+            second_factor.c.confirmed_at,
         )
         .join(partner, partner.c.id == account.c.partner_id)
         .outerjoin(failure, failure.c.account_id == account.c.id)
         .outerjoin(activation, activation.c.account_id == account.c.id)
+        .outerjoin(second_factor, second_factor.c.account_id == account.c.id)
         .order_by(account.c.identifier)
     )
     with store.read() as connection:
@@ -183,6 +187,7 @@ def accounts(
                 function=row.function,
                 closed_at=instant(row.closed_at),
                 invited_until=instant(row.expires_at),
+                second_factor=instant(row.confirmed_at),
             )
             for row in connection.execute(query.limit(limit))
         ]

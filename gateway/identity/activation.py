@@ -22,8 +22,8 @@ from gateway.identity.entries import find_open_account, refuse, seconds
 from gateway.identity.failures import forget_failures
 from gateway.identity.links import Invitation, make_link
 from gateway.identity.opaque import digest, is_opaque
+from gateway.identity.proving import PATIENCE_MS
 from gateway.identity.refusals import LINK_EXPIRED, LINK_OVERTAKEN, LINK_UNKNOWN, LinkRefused
-from gateway.identity.sessions import PATIENCE_MS
 from gateway.identity.store import Store
 from gateway.identity.tables import account, activation, partner, session
 from gateway.identity.wrong import conflicting

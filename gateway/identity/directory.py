@@ -24,6 +24,7 @@ from gateway.identity.accounts import (
 )
 from gateway.identity.activation import invite, invite_new
 from gateway.identity.changes import Change, Signature, changes
+from gateway.identity.enrolling import reset_factor
 from gateway.identity.enrolment import (
     Approved,
     approve_request,
@@ -90,6 +91,7 @@ __all__ = [
     "receive_request",
     "refuse_request",
     "release_mandate",
+    "reset_factor",
     "resume_account",
     "resume_convention",
     "review",

@@ -20,8 +20,8 @@ from gateway.errors import EngagementOther, Misconfigured, SessionEnded
 from gateway.identity.changes import Signature, write_change
 from gateway.identity.entries import seconds
 from gateway.identity.facts import engagement_state
+from gateway.identity.proving import PATIENCE_MS
 from gateway.identity.refusals import AgentSuspended
-from gateway.identity.sessions import PATIENCE_MS
 from gateway.identity.store import Store
 from gateway.identity.tables import account, wording
 from gateway.model import Agent

@@ -30,7 +30,7 @@ from gateway.identity.entries import (
     written,
 )
 from gateway.identity.headcount import Room
-from gateway.identity.sessions import is_identifier
+from gateway.identity.proving import is_identifier
 from gateway.identity.tables import account, convention, mandate, partner
 from gateway.model import MANDATE_KINDS, PARTNER_KINDS
 

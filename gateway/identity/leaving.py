@@ -11,6 +11,7 @@ from sqlalchemy import delete, select, update
 from gateway.identity.changes import Signature, write_change
 from gateway.identity.entries import find_open_account, refuse, seconds
 from gateway.identity.links import void_link
+from gateway.identity.second_factor import forget
 from gateway.identity.store import Store
 from gateway.identity.tables import account, mandate, session
 from gateway.identity.wrong import unacceptable
@@ -40,6 +41,7 @@ def close_account(store: Store, *, identifier: str, signed: Signature, now: date
         released = tuple(connection.execute(select(mandate.c.id).where(*own).order_by(mandate.c.id)).scalars())
         connection.execute(update(mandate).where(*own).values(released_at=at))
         ended = connection.execute(delete(session).where(session.c.account_id == account_id)).rowcount
+        forget(connection, account_id)
         detail = f"{ended} sessions ended, {len(released)} mandates released"
         write_change(connection, signed, act="account close", subject=identifier, detail=detail, now=now)
         for number in released:

@@ -12,8 +12,9 @@ from sqlalchemy.exc import IntegrityError
 from gateway.errors import LogInNotBegun
 from gateway.identity.federated import ASSURANCE
 from gateway.identity.openid import Begun, Vouched
+from gateway.identity.proving import PATIENCE_MS
 from gateway.identity.refusals import ACCOUNT_CLOSED, ACCOUNT_SUSPENDED, UNKNOWN_IDENTIFIER, VouchingRefused
-from gateway.identity.sessions import PATIENCE_MS, SignedIn, chosen_profile, identify, open_session
+from gateway.identity.sessions import SignedIn, chosen_profile, identify, open_session
 from gateway.identity.store import Store
 from gateway.identity.tables import account, partner, spent_state
 from gateway.settings import Identity

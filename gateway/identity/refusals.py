@@ -22,10 +22,12 @@ ACCOUNT_CLOSED: Final = "closed account"
 LINK_UNKNOWN: Final = "an activation link that is unknown, used or void"
 LINK_EXPIRED: Final = "an expired activation link"
 LINK_OVERTAKEN: Final = "an activation link that was used or made void meanwhile"
+CODE_MISSING: Final = "no code of the second factor"
+CODE_WRONG: Final = "wrong code of the second factor"
 
 
 class LogInRefused(WrongPassword):
-    """`because` is one of the first five reasons above, the last three of them of whoever knows the password.
+    """`because` is one of the reasons above that are of no link, all but the first two of whoever knows the password.
     `identifier` is the known account's, or empty.
 
     An unknown identifier is never kept: people type their password in the wrong field.

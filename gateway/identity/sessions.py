@@ -6,32 +6,25 @@ must know its time zone.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from gateway.database.connections import Reading
-from gateway.errors import SessionEnded, StoreUnavailable
+from gateway.errors import SessionEnded
 from gateway.identity import passwords
 from gateway.identity.facts import SESSION, Session, local_day, session_of
-from gateway.identity.failures import NOBODY, count_failure, forget_failures, is_locked
+from gateway.identity.failures import forget_failures, note_failure
+from gateway.identity.guesses import Attempt
 from gateway.identity.opaque import digest, is_opaque, new_token
-from gateway.identity.refusals import (
-    ACCOUNT_CLOSED,
-    ACCOUNT_LOCKED,
-    ACCOUNT_SUSPENDED,
-    PASSWORD_WRONG,
-    UNKNOWN_IDENTIFIER,
-    AgentSuspended,
-    GuessNotNoted,
-    LogInRefused,
-    ProfileRefused,
-)
+from gateway.identity.proving import PATIENCE_MS, hold, prove_password
+from gateway.identity.refusals import CODE_MISSING, CODE_WRONG, AgentSuspended, LogInRefused, ProfileRefused
 from gateway.identity.reviewing import note_use
+from gateway.identity.sealing import Seal
+from gateway.identity.second_factor import factor_of, is_second_factor
 from gateway.identity.store import Store
 from gateway.identity.tables import account, session
 from gateway.model import Agent
@@ -39,30 +32,18 @@ from gateway.settings import Identity
 
 CLOCK_TOLERANCE: Final = 300
 """Seconds a clock may step back, or two machines differ, before a session is no longer believed."""
-PATIENCE_MS: Final = 1000
-"""How long a log-in or a log-out waits for another writer of the directory, in milliseconds: it holds a thread."""
 _SWEPT_AT_ONCE: Final = 100
-_IDENTIFIER: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-_ACCOUNT: Final = select(account.c.id, account.c.password_hash).where(account.c.identifier == bindparam("identifier"))
-_HELD_ACCOUNT: Final = (
-    select(account.c.password_hash, account.c.profiles, account.c.suspended, account.c.closed_at)
-    .where(account.c.id == bindparam("account"))
-    .with_for_update()
-)
 
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """A session just opened. `token` is told to the agent now and never again."""
+    """A session just opened. `token` is told to the agent now and never again; `codes_left`, of the second factor's
+    recovery codes, None where there is none."""
 
     token: str = field(repr=False)
     expires_at: int
     agent: Agent
-
-
-def is_identifier(text: str) -> bool:
-    """Whether an account could be called `text`: `[a-z0-9][a-z0-9._-]{0,63}`, capitals are other letters."""
-    return _IDENTIFIER.fullmatch(text) is not None
+    codes_left: int | None = None
 
 
 @passwords.CHECKS.place()
@@ -73,44 +54,58 @@ def sign_in(
     identifier: str,
     password: str,
     profile: str | None = None,
+    code: str | None = None,
+    seal: Seal | None = None,
+    attempt: Attempt | None = None,
     now: datetime,
 ) -> SignedIn:
     """Open a session for the account `identifier` under one of its profiles. Where it has as many as it may have, the
     one that was used longest ago ends.
 
     `profile` may be None where the account holds one profile, or none (Caf staff: the session's profile is empty).
-    Raises `LogInRefused`, alike for an unknown identifier, a wrong password, a suspended, a locked and a closed
-    account, the password checked each time; `ProfileRefused`, only to whoever knows the password; `Busy`, where too
-    many are being signed in; `StoreUnavailable`, which is `GuessNotNoted` where the password was checked and wrong.
+    `code` is asked of an account that has a second factor, whose secret `seal` opens. Whether the password alone was
+    right is never told: passwords are used elsewhere too, and whoever tries a list of stolen ones would know which of
+    them are good. A missing or wrong code is a wrong password outside, and counts like one.
+
+    Raises `TooManyAttempts` where this `attempt` comes after too many failures, and nothing was tried; `LogInRefused`,
+    alike for an unknown identifier, a wrong password or code, a suspended, a locked and a closed account, the password
+    checked each time; `ProfileRefused`, only to whoever knows all that is asked; `Busy`, where too many are being
+    signed in; `StoreUnavailable`, which is `GuessNotNoted` where the password was checked and wrong.
     """
-    rows = store.ask(_ACCOUNT, identifier=identifier) if is_identifier(identifier) else []
-    account_id, stored = rows[0] if rows else (NOBODY, None)
-    if not passwords.password_matches(password, stored=stored) or stored is None:
-        try:
-            count_failure(store, account_id, now=now, wait_ms=PATIENCE_MS)
-        except StoreUnavailable as error:
-            raise GuessNotNoted(error.because) from None
-        raise LogInRefused(PASSWORD_WRONG, identifier=identifier) if rows else LogInRefused(UNKNOWN_IDENTIFIER)
-    renewed = passwords.hash_password(password) if passwords.is_outdated(stored) else None
+    proved = prove_password(store, identifier=identifier, password=password, now=now, attempt=attempt)
+    renewed = passwords.hash_password(password) if passwords.is_outdated(proved.stored) else None
     with store.change(wait_ms=PATIENCE_MS) as connection:
-        # Only now, when it cannot change any more: a password changed since it was checked has ended every session, and
-        # none may slip in behind it; and of many guesses at once, none is told anything after the one that locks.
-        held, written, suspended, closed_at = connection.execute(_HELD_ACCOUNT, {"account": account_id}).one()
-        if held != stored:
-            raise LogInRefused(PASSWORD_WRONG, identifier=identifier)
-        if closed_at is not None:
-            raise LogInRefused(ACCOUNT_CLOSED, identifier=identifier)
-        if is_locked(connection, account_id):
-            raise LogInRefused(ACCOUNT_LOCKED, identifier=identifier)
-        if suspended:
-            raise LogInRefused(ACCOUNT_SUSPENDED, identifier=identifier)
-        chosen = chosen_profile(profile, held=tuple(written.split()), identifier=identifier)
-        forget_failures(connection, account_id)
-        if renewed:
-            connection.execute(update(account).where(account.c.id == account_id).values(password_hash=renewed))
-        token = open_session(connection, rules, account_id=account_id, profile=chosen, assurance="password", now=now)
+        held = hold(connection, proved)
+        factor = factor_of(connection, proved.account_id)
+        admitted = factor is None or is_second_factor(
+            connection, seal, proved.account_id, code, identifier=identifier, now=now
+        )
+        if admitted:
+            chosen = chosen_profile(profile, held=held, identifier=identifier)
+            forget_failures(connection, proved.account_id)
+            token = open_session(
+                connection,
+                rules,
+                account_id=proved.account_id,
+                profile=chosen,
+                assurance="password" if factor is None else "second_factor",
+                now=now,
+            )
+            left = factor_of(connection, proved.account_id)
+            if attempt is not None:
+                attempt.forgive(connection, now=now)
+            if renewed:
+                connection.execute(
+                    update(account).where(account.c.id == proved.account_id).values(password_hash=renewed)
+                )
+        else:
+            # Here and not in a transaction of its own: whoever sends many codes at once is told nothing after the
+            # one that locks.
+            note_failure(connection, proved.account_id, now=now, attempt=attempt)
+    if not admitted:
+        raise LogInRefused(CODE_WRONG if code else CODE_MISSING, identifier=identifier)
     agent, _ = identify(store, rules, token, now=now)
-    return SignedIn(token, agent.expires_at, agent)
+    return SignedIn(token, agent.expires_at, agent, left.codes_left if left else None)
 
 
 def open_session(

@@ -2,9 +2,9 @@
 
 Dates are civil days of the configured time zone. Instants are whole seconds since 1970, UTC. Profiles are written
 separated by spaces, such as `T1 T9`. Nothing an administrator enters is ever deleted: it is released, lifted,
-suspended, closed; only sessions go, failures, and activation links. Whoever changes a table here gives it a revision:
-gateway/README.md. `import_id` is the change by which a file brought the row (`imports.py`), None where it came alone.
-`info` says what a gateway may do with its rows on a server: `database/rights.py`.
+suspended, closed; only sessions go, failures, activation links and second factors. Whoever changes a table here gives
+it a revision: gateway/README.md. `import_id` is the change by which a file brought the row (`imports.py`), None where
+it came alone. `info` says what a gateway may do with its rows on a server: `database/rights.py`.
 """
 
 from __future__ import annotations
@@ -89,6 +89,39 @@ failure: Final = Table(
     info=PASSING,
 )
 """Wrong passwords since the last right one, of the accounts that have any."""
+
+guess: Final = Table(
+    "guess",
+    METADATA,
+    Column("place", Integer, primary_key=True, autoincrement=False),
+    Column("tag", BigInteger, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("at", BigInteger, nullable=False, index=True),
+    info=PASSING,
+)
+"""Failed log-ins of identifiers and addresses, known or not, none of them named: `guesses.py`."""
+
+second_factor: Final = Table(
+    "second_factor",
+    METADATA,
+    Column("account_id", ForeignKey(account.c.id), primary_key=True, autoincrement=False),
+    Column("secret", Text, nullable=False),
+    Column("begun_at", BigInteger, nullable=False),
+    Column("confirmed_at", BigInteger),
+    Column("last_step", BigInteger, nullable=False),
+    info=PASSING,
+)
+"""The secret is sealed. What was not confirmed with a code asks for none. `last_step`: of the last code accepted."""
+
+recovery_code: Final = Table(
+    "recovery_code",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("account_id", ForeignKey(account.c.id), nullable=False, index=True),
+    Column("code_hash", String(64), nullable=False),
+    Column("used_at", BigInteger),
+    info=PASSING,
+)
 
 mandate: Final = Table(
     "mandate",

@@ -21,7 +21,7 @@ from gateway.errors import SessionEnded
 from gateway.identity.issuers import Issuer
 from gateway.identity.jwks import LONGEST_NAME, ProviderKeys
 from gateway.identity.objects import read_object
-from gateway.identity.sessions import is_identifier
+from gateway.identity.proving import is_identifier
 from gateway.identity.vouchers import Voucher
 
 LARGEST: Final = 8192

@@ -57,14 +57,14 @@ class Limits:
     def admit_address(self, address: str) -> None:
         """Raises `TooManyRequests` where this address has sent too many, to be recorded where that is none too many.
         Asked before anything else is looked at."""
-        line = _line_of(address) if ":" in address else address
+        line = line_of(address) if ":" in address else address
         seconds = self._addresses.take(line)
         if seconds:
             raise TooManyRequests("too many from this address", seconds=seconds, recorded=not self._recorded.take(line))
 
     def admit_joining(self, address: str) -> None:
         """Raises `TooManyRequests` where this address has asked to join too often."""
-        seconds = self._joining.take(_line_of(address) if ":" in address else address)
+        seconds = self._joining.take(line_of(address) if ":" in address else address)
         if seconds:
             raise TooManyRequests("too many requests to join from this address", seconds=seconds)
 
@@ -81,7 +81,7 @@ class Limits:
         What is being tried at this moment has not failed yet: as many log-ins as are checked at once may come through
         too many, and are waited for afterwards.
         """
-        for_address = self._failures.wait(_line_of(address) if ":" in address else address)
+        for_address = self._failures.wait(line_of(address) if ":" in address else address)
         for_identifier = self._delays.wait(identifier)
         if for_address or for_identifier:
             whose = "from this address" if for_address >= for_identifier else "for this identifier"
@@ -93,28 +93,28 @@ class Limits:
     def admit_attempt(self, *, address: str) -> None:
         """Raises `TooManyAttempts` where too much has failed from this address: log-ins, or what is limited with them
         and names no identifier."""
-        seconds = self._failures.wait(_line_of(address) if ":" in address else address)
+        seconds = self._failures.wait(line_of(address) if ":" in address else address)
         if seconds:
             raise TooManyAttempts("too many failures from this address", seconds=seconds)
 
     def attempt_failed(self, *, address: str) -> None:
         """Something was tried that counts as a failed log-in of this address, and of no identifier."""
-        self._failures.spend(_line_of(address) if ":" in address else address)
+        self._failures.spend(line_of(address) if ":" in address else address)
 
     def log_in_failed(self, *, address: str, identifier: str) -> None:
         """A log-in was tried and failed."""
-        line = _line_of(address) if ":" in address else address
+        line = line_of(address) if ":" in address else address
         self._failures.spend(line)
         self._delays.failed(identifier, address=line)
 
     def log_in_succeeded(self, *, address: str, identifier: str) -> None:
         """A log-in was tried and is good: this identifier's failures from this address are forgotten. Those of others
         stay, and for the address all stay."""
-        self._delays.succeeded(identifier, address=_line_of(address) if ":" in address else address)
+        self._delays.succeeded(identifier, address=line_of(address) if ":" in address else address)
 
 
 @lru_cache(maxsize=4096)
-def _line_of(address: str) -> str:
+def line_of(address: str) -> str:
     """What stands for an IPv6 address: its /64, since one subscriber has all of it. IPv4 written as IPv6, or translated
     (RFC 6052), is IPv4: all of it is in one /64."""
     try:

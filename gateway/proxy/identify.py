@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from gateway.database.connections import Reading
-from gateway.errors import Refusal, TooManyRequests
+from gateway.errors import Refusal, SecondFactorMissing, TooManyRequests
 from gateway.identity import facts, federated, sessions
+from gateway.identity.guesses import Attempt, Guesses
 from gateway.identity.refusals import AgentSuspended
 from gateway.identity.store import Store
 from gateway.identity.tokens import Tokens, is_token
@@ -39,12 +40,19 @@ class Reception:
     limits: Limits
     tokens: Tokens | None = None
     """Of identity providers, where there are any."""
+    guesses: Guesses | None = None
+    """Failed log-ins, as the store keeps them."""
 
-    def identify(self, environ: Mapping[str, Any], entry: Entry) -> Caller:
+    def attempt(self, entry: Entry, identifier: str) -> Attempt | None:
+        """A log-in with this identifier, as it was typed."""
+        return self.guesses.attempt(identifier=identifier, address=entry.address) if self.guesses else None
+
+    def identify(self, environ: Mapping[str, Any], entry: Entry, *, with_password_alone: bool = False) -> Caller:
         """The agent, noted in the record's entry, and what proved it.
 
         Raises a 401, `AccountSuspended`, `Busy`, or `TooManyRequests`: of an address before anything that it sent is
-        looked at, of an agent as soon as it is known.
+        looked at, of an agent as soon as it is known. And `SecondFactorMissing`, where agents of its kind must have one
+        and this is not an address for those `with_password_alone`.
         """
         self.limits.admit_address(entry.address)
         credentials = self.door.credentials(environ)
@@ -60,6 +68,9 @@ class Reception:
             raise
         entry.known(agent)
         self.limits.admit_agent(agent.identifier)
+        required = self.rules.second_factor_required
+        if required and not with_password_alone and agent.assurance == "password" and agent.partner_kind in required:
+            raise SecondFactorMissing("a password alone")
         return Caller(agent, credentials, reading)
 
     def note(self, environ: Mapping[str, Any], entry: Entry) -> None:

@@ -59,6 +59,7 @@ SECRET_FILES = {
     "server.key": "server.tls_key",
     "client.key": "upstream.client_key",
     "assertion.key": "upstream.assertion_key_file",
+    "second-factor.key": "identity.second_factor_key_file",
 }
 
 
@@ -124,6 +125,7 @@ def apart(folder: Path) -> None:
         "server.key",
         "client.key",
         "assertion.key",
+        "second-factor.key",
         "server.pem",
         "cafpro.db",
         "record.db",
@@ -141,6 +143,7 @@ DECIDING = {
     "of-server.key": ("server.tls_key", 0o755),
     "of-client.key": ("upstream.client_key", 0o755),
     "of-assertion.key": ("upstream.assertion_key_file", 0o755),
+    "of-second-factor.key": ("identity.second_factor_key_file", 0o755),
     "of-server.pem": ("upstream.ca", 0o755),
     "of-cafpro.db": ("store.url", 0o755),
     "of-record.db": ("record.url", 0o755),
@@ -187,7 +190,7 @@ def test_a_folder_that_holds_several_is_one_problem_and_so_is_the_folder_of_a_li
     [problem] = problems(caf)
     assert problem.startswith(
         "the configuration, upstream.ca, upstream.client_key, upstream.assertion_key_file, server.tls_key, "
-        "metrics.token_file, record.key_file, "
+        "metrics.token_file, record.key_file, identity.second_factor_key_file, "
         f"store.url, record.url: {caf} may be changed by everyone on this machine."
     )
     caf.chmod(0o755)

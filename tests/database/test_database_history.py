@@ -243,8 +243,11 @@ INSERT INTO activation (account_id, token_hash, expires_at) VALUES (1, '00', 178
 INSERT INTO join_request (organisation, siret, function, profiles, contact, state, asked_at)
 VALUES ('Udaf', '73282932000074', 'tuteur', 'T9', 'direction@udaf.example', 'asked', 1781517600);
 UPDATE account SET confirmed_on = '2026-06-15', last_used_on = '2026-06-15' WHERE id = 1;
+INSERT INTO second_factor (account_id, secret, begun_at, confirmed_at, last_step) VALUES (1, '', 0, 0, 0);
+INSERT INTO recovery_code (account_id, code_hash) VALUES (1, '');
 """
 LOST = (
+    "1 second factors: these agents log in with their password alone.",
     "1 requests to join.",
     "1 accounts: when they were confirmed.",
     "1 accounts: when they were last used.",

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway.identity import directory
+from gateway.identity import directory, passwords
 from gateway.identity.facts import dossier_facts
 from gateway.identity.sessions import SignedIn, identify, sign_in
 from gateway.identity.store import Store, open_store
@@ -150,3 +150,19 @@ def anywhere(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         made = postgresql.empty_database()
         yield made
         postgresql.remove(made)
+
+
+@pytest.fixture
+def twin(anywhere: str) -> Iterator[Town]:
+    """The town on each of the two databases, requests carried out in a thread of their own."""
+    store = open_store(anywhere)
+    directory.add_partner(store, name=PARTNER, kind="external")
+    directory.add_account(store, identifier=AGENT, password=PASSWORD, partner_name=PARTNER, profiles=["T9"])
+    yield Town(store, anywhere, Identity(caisse="691", engagement_version="2012-07"), lambda work: work())
+    store.close()
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passwords compared in no time, for what is not about passwords."""
+    monkeypatch.setattr(passwords, "password_matches", lambda password, *, stored: password == PASSWORD)

@@ -23,12 +23,6 @@ from tests.identity.conftest import on_a_file
 WRONG = "Wrong-horse-2026"
 
 
-@pytest.fixture
-def quick(monkeypatch):
-    """Passwords compared in no time, for what is not about passwords."""
-    monkeypatch.setattr(passwords, "password_matches", lambda password, *, stored: password == "Correct-horse-26")
-
-
 def refused(town, password=WRONG, store=None, **attempt):
     wanted = {"identifier": town.agent, "password": password, "now": town.noon, **attempt}
     with pytest.raises(LogInRefused) as refusal:

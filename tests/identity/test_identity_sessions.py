@@ -9,8 +9,9 @@ from sqlalchemy import func, select
 
 from gateway.errors import SessionEnded
 from gateway.identity import directory
+from gateway.identity.proving import is_identifier
 from gateway.identity.refusals import LogInRefused
-from gateway.identity.sessions import is_identifier, sign_in, sign_out
+from gateway.identity.sessions import sign_in, sign_out
 from gateway.identity.tables import session
 from gateway.settings import Identity
 

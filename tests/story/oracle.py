@@ -158,6 +158,7 @@ class World:
             "profiles": sorted(account.profiles),
             "convention": self.convention(account.partner, session.profile),
             "engagement": account.engagement,
+            "assurance": "password",
             "rubrics": [slug for slug in SLUGS if slug in OPEN.get(session.profile, ())],
         }
 

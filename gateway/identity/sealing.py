@@ -1,0 +1,47 @@
+"""What the store must not hold in clear, sealed under a key that is not in the store (Fernet: AES and an HMAC)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+
+from gateway.errors import Misconfigured
+
+
+class Seal:
+    """Seals under the first of its keys, and opens what any of them has sealed."""
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        """Raises `ValueError` where one is no key, or there is none."""
+        if not keys:
+            raise ValueError("no key")
+        self._keys = MultiFernet([Fernet(key) for key in keys])
+
+    def sealed(self, text: str, *, account_id: int) -> str:
+        """`text`, to be kept with this account and opened with no other."""
+        return self._keys.encrypt(f"{account_id} {text}".encode()).decode("ascii")
+
+    def opened(self, kept: str, *, account_id: int) -> str | None:
+        """What was sealed; None where it was altered, is another account's, or was sealed under a key that is gone."""
+        try:
+            owner, _, text = self._keys.decrypt(kept).decode().partition(" ")
+        except InvalidToken:
+            return None
+        return text if owner == str(account_id) else None
+
+
+def load_seal(file: Path) -> Seal:
+    """The seal of this file: one key a line, the newest first. Raises `Misconfigured`."""
+    try:
+        return Seal(file.read_text("ascii").split())
+    except (OSError, ValueError):
+        raise Misconfigured(
+            [f"identity.second_factor_key_file: {file} must hold keys as `cafpro init` makes them, one a line."]
+        ) from None
+
+
+def new_seal_key() -> str:
+    """A key, 256 random bits."""
+    return Fernet.generate_key().decode("ascii")
