@@ -15,7 +15,7 @@ PLACES: Final = {
         name: f"gateway.cli.{name}:{name}" for name in ("check", "demo", "init", "policy", "selftest", "serve", "store")
     },
     **{name: f"gateway.cli.directory:{name}" for name in ("change", "objection", "session")},
-    **{name: f"gateway.cli.imports:{name}" for name in ("account", "convention", "mandate", "partner")},
+    **{name: f"gateway.cli.showing:{name}" for name in ("account", "convention", "mandate", "partner")},
 }
 
 

@@ -14,8 +14,8 @@ import pytest
 from click.testing import CliRunner
 
 from gateway.cli.directory import change, objection, session
-from gateway.cli.imports import account, convention, mandate, partner
 from gateway.cli.main import main
+from gateway.cli.showing import account, convention, mandate, partner
 from gateway.identity.passwords import password_problem
 
 ROOT = Path(__file__).parents[2]
@@ -286,3 +286,27 @@ def test_the_commands_run_as_a_real_process(folder):
     assert again.stderr == "There is a partner called 'Département du Rhône' already.\n"
     listed = run("partner", "list", "--format", "json")
     assert json.loads(listed.stdout) == [{"name": "Département du Rhône", "kind": "external", "siret": None}]
+
+
+@on_both
+def test_one_entry_is_shown_with_everything_that_was_done_to_it(folder):
+    (folder / "list.csv").write_text("name\nCCAS de Lyon\n")
+    cafpro("partner", "import", "list.csv", "--why", "request 26-7", "--by", "c.petit")
+    cafpro("convention", "add", "2026-014", "--partner", "CCAS de Lyon", "--caisse", "691", "--from", "2026-01-01",
+           "--to", "2028-12-31", "--profile", "T9")  # fmt: skip
+    cafpro("account", "add", "m.martin", "--partner", "CCAS de Lyon", "--profile", "T9", "--generate")
+    cafpro("account", "suspend", "m.martin", "--why", "leave of absence")
+    cafpro("mandate", "add", "9990001", "--kind", "judgment", "--partner", "CCAS de Lyon", "--from", "2026-01-01",
+           "--reference", "TJ Lyon")  # fmt: skip
+    for group, name, told in (
+        ("partner", "CCAS de Lyon", ["partner import", "c.petit", "request 26-7"]),
+        ("convention", "2026-014", ["convention add"]),
+        ("account", "m.martin", ["account add", "account suspend", "leave of absence"]),
+        ("mandate", "1", ["mandate add", "9990001"]),
+    ):
+        said = cafpro(group, "show", name)
+        assert [words for words in told if words not in said] == []
+        [entry] = json.loads(cafpro(group, "show", name, "--format", "json"))
+        assert name in (str(value) for value in entry.values())
+    for group, name in (("partner", "Udaf"), ("convention", "7"), ("account", "nobody"), ("mandate", "7")):
+        assert cafpro(group, "show", name, status=2).startswith("There is no ")
