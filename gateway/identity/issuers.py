@@ -34,6 +34,8 @@ TEMPLATE: Final = (
 # jwks_url = "https://idp.vendee.example/jwks" # its public keys (RFC 7517), asked for at most every 30 seconds and kept
                                              # for 24 hours where it does not answer; https, or http on this machine.
                                              # Or jwks_file, a file that holds them
+# keys_seconds = 300                           # how long they are believed without asking again: a withdrawn key
+                                             # verifies for this long, and a minute more what was seen before
 # ca = "idp-ca.pem"                            # whom to trust for jwks_url; otherwise the public authorities
 # algorithms = ["ES256"]                       # those it signs with: ES256, ES384, RS256, PS256, Ed25519 (or EdDSA)
 # partner = "Département de la Vendée"         # whose accounts it may name, as `cafpro partner add` has it...

@@ -22,12 +22,14 @@ from gateway.identity.objects import read_object
 
 LARGEST_SET: Final = 64 * 1024
 """Bytes of a key set."""
-CACHED_SECONDS: Final = 600
-"""How long a set is believed without asking for it again: a key that was withdrawn is good for so long at most."""
+CACHED_SECONDS: Final = 300
+"""How long a set is believed without asking for it again, unless another time is written: a key that was withdrawn is
+good for so long at most."""
 GOOD_SECONDS: Final = 24 * 3600
 """How long, where the provider does not answer."""
 PAUSE_SECONDS: Final = 30
-"""The provider is asked so often at most, by a process, whatever names tokens give."""
+"""The provider is asked so often at most, by a process, whatever names tokens give; or as often as its keys are asked
+for again, where that is more often."""
 MOST_WAITING: Final = 16
 """Requests of a process that wait for an answer of the provider's; others with a key that is not known are told to come
 back. Fewer than the threads of our own addresses."""
@@ -135,6 +137,7 @@ class ProviderKeys:
         *,
         aside: Callable[[Callable[[], Any]], Any],
         clock: Callable[[], float] = time.monotonic,
+        cached_seconds: int = CACHED_SECONDS,
     ) -> None:
         """`ask` brings the set and raises `KeysAway`; it may block, and so it is called through `aside`, which does a
         work and returns when it is done."""
@@ -143,6 +146,8 @@ class ProviderKeys:
         self._ask = ask
         self._aside = aside
         self._clock = clock
+        self._cached_seconds = cached_seconds
+        self._pause_seconds = min(PAUSE_SECONDS, cached_seconds)
         self._held: _Held | None = None
         self._lock = threading.Lock()
         self._asked_at = -float("inf")
@@ -161,7 +166,7 @@ class ProviderKeys:
         if key is None or is_old:
             with self._lock:
                 waiting = self._answered
-                mine = waiting is None and self._clock() - self._asked_at >= PAUSE_SECONDS
+                mine = waiting is None and self._clock() - self._asked_at >= self._pause_seconds
                 if mine:
                     self._asked_at, self._answered = self._clock(), threading.Event()
             if mine:
@@ -191,7 +196,7 @@ class ProviderKeys:
         """The key, and whether the set should be asked for again."""
         held = self._held
         age = self._clock() - held.at if held else GOOD_SECONDS
-        return (held.keys.get(name) if held and age < GOOD_SECONDS else None), age >= CACHED_SECONDS
+        return (held.keys.get(name) if held and age < GOOD_SECONDS else None), age >= self._cached_seconds
 
     def _renew(self) -> None:
         begun = self._clock()

@@ -36,6 +36,7 @@ TEMPLATE: Final = """\
 # userinfo_url = "https://auth.agentconnect.gouv.fr/api/v2/userinfo"   # without it, the ID token must say everything
 # userinfo = "jwt"                             # signed as the ID token is; or "json"
 # jwks_url = "https://auth.agentconnect.gouv.fr/api/v2/jwks"           # or jwks_file, as above
+# keys_seconds = 300                           # as above
 # ca = "proconnect-ca.pem"                     # whom to trust for all of these; otherwise the public authorities
 # algorithms = ["ES256"]                       # as above
 # scopes = ["openid", "uid", "siret"]

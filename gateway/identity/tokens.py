@@ -32,7 +32,8 @@ LONGEST_LIFE: Final = 3600
 """Seconds for which a token may be made."""
 REMEMBERED: Final = 1024
 REMEMBERED_SECONDS: Final = 60
-"""How long a token that was verified is not verified again. What the directory says is asked each time."""
+"""How long a token that was verified is not verified again, and no longer than its issuer's keys are believed. What the
+directory says is asked each time."""
 _LAST_INSTANT: Final = 2**40
 _HEADER: Final = {"typ", "alg", "kid"}
 _TYPES: Final = ("JWT", "at+jwt")
@@ -63,7 +64,7 @@ class Tokens:
 
     def __init__(self, issuers: Iterable[Issuer], keys: Callable[[Issuer], ProviderKeys]) -> None:
         self._issuers = {issuer.issuer: (issuer, keys(issuer)) for issuer in issuers}
-        self._verified: FIFOCache[bytes, tuple[float, Named]] = FIFOCache(REMEMBERED)
+        self._verified: FIFOCache[bytes, tuple[float, int, Named]] = FIFOCache(REMEMBERED)
         self._lock = threading.Lock()
 
     def named_by(self, token: str, *, now: datetime) -> Named:
@@ -71,24 +72,25 @@ class Tokens:
         seconds = now.timestamp()
         digest = hashlib.sha256(token.encode("utf-8", "replace")).digest()
         with self._lock:
-            verified_at, named = self._verified.get(digest, (0.0, None))
-        if named is None or not 0 <= seconds - verified_at < REMEMBERED_SECONDS:
-            named = self._verify(token, seconds)
+            verified_at, remembered, named = self._verified.get(digest, (0.0, 0, None))
+        if named is None or not 0 <= seconds - verified_at < remembered:
+            named, keys_seconds = self._verify(token, seconds)
             with self._lock:
-                self._verified[digest] = seconds, named
+                self._verified[digest] = seconds, min(REMEMBERED_SECONDS, keys_seconds), named
         because = named.why_not(seconds)
         if because:
             raise SessionEnded(because)
         return named
 
-    def _verify(self, token: str, seconds: float) -> Named:
+    def _verify(self, token: str, seconds: float) -> tuple[Named, int]:
+        """Whom it names, and for how many seconds its issuer's keys are believed."""
         written = read_token(token)
         said = written.claims.get("iss")
         issuer, keys = self._issuers.get(said, (None, None)) if isinstance(said, str) else (None, None)
         if issuer is None or keys is None:
             raise SessionEnded("a token of another issuer")
         check_signature(written, issuer, keys)
-        return named_in(written.claims, issuer, seconds)
+        return named_in(written.claims, issuer, seconds), issuer.keys_seconds
 
 
 class Written(NamedTuple):

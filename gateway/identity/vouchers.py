@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from msgspec import Meta, Struct
 
 from gateway.identity.entries import PROFILES
-from gateway.identity.jwks import ALGORITHMS, LARGEST_SET, key_set
+from gateway.identity.jwks import ALGORITHMS, CACHED_SECONDS, LARGEST_SET, key_set
 
 CHECKED: Final = ("iss", "aud", "exp", "nbf", "iat", "jti", "nonce", "azp", "acr", "at_hash", "auth_time")
 """Claims that say nothing of a person."""
@@ -27,6 +27,7 @@ class Voucher(Struct, frozen=True, kw_only=True):
     issuer: Text
     jwks_url: Text | None = None
     jwks_file: Path | None = None
+    keys_seconds: Annotated[int, Meta(ge=1, le=3600)] = CACHED_SECONDS
     ca: Path | None = None
     algorithms: Annotated[list[str], Meta(min_length=1)]
     partner: Text | None = None

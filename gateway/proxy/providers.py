@@ -41,7 +41,9 @@ def troubles(vouchers: Iterable[Voucher]) -> list[str]:
 
 def keys_of(voucher: Voucher, aside: Callable[[Callable[[], Any]], Any]) -> ProviderKeys:
     """Its keys, for one process. `aside` does a work that blocks, and returns when it is done."""
-    return ProviderKeys(voucher.issuer, voucher.algorithms, _source(voucher), aside=aside)
+    return ProviderKeys(
+        voucher.issuer, voucher.algorithms, _source(voucher), aside=aside, cached_seconds=voucher.keys_seconds
+    )
 
 
 def _source(issuer: Voucher) -> Callable[[], bytes]:

@@ -194,7 +194,7 @@ def provider(source: Source, clock: Clock) -> ProviderKeys:
     return ProviderKeys("https://idp.example", ["ES256"], source, aside=here, clock=clock)
 
 
-def test_keys_are_kept_and_asked_for_again_after_ten_minutes():
+def test_keys_are_kept_and_asked_for_again_after_five_minutes():
     source, clock = Source(OURS), Clock()
     keys = provider(source, clock)
     for _ in range(3):
