@@ -197,8 +197,9 @@ GOOD = {
 
 def enrolled(gateway: Gateway, identifier: str) -> tuple[str, ...]:
     """The recovery codes of an agent who has just taken up a second factor."""
-    [found] = gateway.store.ask(select(account.c.id).where(account.c.identifier == identifier))
-    agent, now = SimpleNamespace(account_id=found[0], identifier=identifier), datetime.now(UTC)
+    with gateway.store.read() as connection:
+        found = connection.execute(select(account.c.id).where(account.c.identifier == identifier)).scalar_one()
+    agent, now = SimpleNamespace(account_id=found, identifier=identifier), datetime.now(UTC)
     seal = load_seal(gateway.folder / "second-factor.key")
     begun = enrolling.begin_factor(gateway.store, seal, agent, password=PASSWORD, now=now)
     return enrolling.confirm_factor(gateway.store, seal, agent, code=pyotp.TOTP(begun.secret).at(now), now=now)
@@ -255,7 +256,7 @@ def in_turn(gateway: Gateway, step: str) -> int:
 def test_whoever_sends_what_is_described_is_answered_well(served):
     answered = {}
     # The confirmation at last: after it, t1 needs a code.
-    operations = sorted((found.ok() for found in api.get_all_operations()), key=lambda one: "confirm" in one.label)
+    operations = sorted((found.ok() for found in api.get_all_operations()), key=lambda one: "confirmation" in one.label)
     for operation in operations:
         body, headers = good(served, operation)
         where = {"path_parameters": {"provider": "idp"}} if "{provider}" in operation.path else {}
