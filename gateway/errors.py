@@ -158,6 +158,26 @@ class PasswordGuessable(Refusal):
     )
 
 
+class NotDelegated(Refusal):
+    """Agents are managed by someone who has no delegation for it. Said before anything is looked up."""
+
+    code = "GW123"
+    status = 403
+    title = "Délégation nécessaire"
+    said = "Cette adresse est réservée aux administrateurs que la Caf a délégués dans votre organisme."
+    proxy_error = "http_request_denied"
+
+
+class DelegatesAccount(Refusal):
+    """A delegated administrator would change another one."""
+
+    code = "GW124"
+    status = 403
+    title = "Compte d'un administrateur"
+    said = "Le compte d'un administrateur délégué ne peut être changé que par la Caf."
+    proxy_error = "http_request_denied"
+
+
 class EngagementOther(Refusal):
     """An engagement is accepted that is not, or no longer, the one in force."""
 

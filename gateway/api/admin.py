@@ -1,4 +1,5 @@
-"""`/-/admin/`: the directory for the Caf's staff, over HTTP, by the functions of the command line.
+"""`/-/admin/`: the directory for the Caf's staff, over HTTP, by the functions of the command line; and `/-/agents`, as
+much of it as a delegated administrator may do.
 
 Whoever is not of the staff is refused before anything is looked at or looked up. A page of a list is bounded; nothing
 of a password is ever answered.
@@ -17,6 +18,7 @@ import msgspec
 from flask import Blueprint, Response, request
 
 from gateway.api.admin_operations import OPERATIONS, Operation
+from gateway.api.agents import AGENT_OPERATIONS, AgentOperation
 from gateway.api.bodies import read_json
 from gateway.api.session import as_flask
 from gateway.errors import BadRequest, Misconfigured, NotStaff
@@ -42,7 +44,7 @@ class AdminApi:
     def blueprint(self) -> Blueprint:
         """A Flask route for each operation."""
         routes = Blueprint("admin", __name__)
-        for operation in OPERATIONS:
+        for operation in (*OPERATIONS, *AGENT_OPERATIONS):
             routes.add_url_rule(
                 operation.path,
                 operation.name,
@@ -60,10 +62,10 @@ class AdminApi:
         return view
 
     def perform(self, operation: Operation, environ: dict[str, Any], entry: Entry) -> Answer:
-        """What the operation answers to one of the staff."""
+        """What the operation answers to one of the staff, or to a delegated administrator."""
         entry.act, entry.route = "admin", operation.name
         agent, credentials, _ = self.reception.identify(environ, entry)
-        if not is_staff_agent(agent):
+        if not isinstance(operation, AgentOperation) and not is_staff_agent(agent):
             raise NotStaff("not of the Caf's staff")
         self.reception.door.check_host(environ)
         if operation.body is None:
@@ -73,7 +75,10 @@ class AdminApi:
             query(environ)
             sent = read_json(environ, operation.body, limit=LARGEST)
         try:
-            done = operation.perform(self.reception, sent, by=agent.identifier, now=entry.at)
+            if isinstance(operation, AgentOperation):
+                done = operation.answer_to(self.reception, sent, agent=agent, now=entry.at)
+            else:
+                done = operation.perform(self.reception, sent, by=agent.identifier, now=entry.at)
         except Misconfigured as wrong:
             raise as_refusal(wrong.problems) from None
         if done is None:

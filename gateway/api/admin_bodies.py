@@ -100,6 +100,13 @@ class NewAccount(OneAccount, kw_only=True):
     function: Text | None = None
 
 
+class NewAgent(OneAccount, kw_only=True):
+    """An agent of one's own partner, without a password: the agent chooses it."""
+
+    profiles: Profiles = []
+    function: Text | None = None
+
+
 class AccountProfiles(OneAccount, kw_only=True):
     """Exactly these profiles."""
 

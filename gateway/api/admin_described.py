@@ -9,6 +9,7 @@ import msgspec
 
 from gateway import errors
 from gateway.api.admin_operations import OPERATIONS, Operation
+from gateway.api.agents import AGENT_OPERATIONS
 
 Json = dict[str, Any]
 
@@ -21,23 +22,33 @@ _CHANGING: Final = (
     *(*_READING, errors.ForeignOrigin, errors.BodyLate, errors.BodyTooLarge, errors.UnsupportedBody),
     errors.EntryConflicts,
 )
+
+
+def _of_agents(refused: Refusals) -> Refusals:
+    """The same where a delegation is what it takes."""
+    return (errors.NotDelegated, *(kind for kind in refused if kind is not errors.NotStaff))
+
+
 REFUSALS: Final[dict[str, Refusals]] = {
     "Reading": _READING,
     "Changing": _CHANGING,
     "ChangingAccounts": (*_CHANGING, errors.OwnAccount, errors.StaffAccount),
+    "ReadingAgents": _of_agents(_READING),
+    "ChangingAgents": (*_of_agents(_CHANGING), errors.OwnAccount, errors.DelegatesAccount),
 }
 """By the kind of operation: many have the same, which are described once."""
+_ALL: Final = (*OPERATIONS, *AGENT_OPERATIONS)
 _KINDS: Final = (
-    *(operation.body for operation in OPERATIONS if operation.body),
-    *(operation.row for operation in OPERATIONS if operation.row),
-    *(operation.answer for operation in OPERATIONS if operation.answer),
+    *(operation.body for operation in _ALL if operation.body),
+    *(operation.row for operation in _ALL if operation.row),
+    *(operation.answer for operation in _ALL if operation.answer),
 )
 
 
 def admin_paths(identified: Refusals) -> Json:
     """The addresses; `identified` are the refusals of every request that must tell who asks."""
     paths: Json = {}
-    for operation in OPERATIONS:
+    for operation in _ALL:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _described(operation, identified)
     return paths
 
@@ -62,7 +73,7 @@ def _described(operation: Operation, identified: Refusals) -> Json:
     described: Json = {
         "operationId": f"{operation.group}{operation.act.capitalize()}",
         "summary": operation.said,
-        "description": f"For the Caf's staff. What `cafpro {operation.name}` does.",
+        "description": operation.about,
         "security": [{"bearer": []}, {"cookie": [], "change": []} if changing else {"cookie": []}],
     }
     if operation.body:
@@ -70,7 +81,7 @@ def _described(operation: Operation, identified: Refusals) -> Json:
         described["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
     else:
         described["parameters"] = _parameters(operation.asked)
-    kind = "ChangingAccounts" if operation.guards else "Changing" if changing else "Reading"
+    kind = operation.kind
     statuses = sorted({refused.status for refused in (*REFUSALS[kind], *identified)})
     refer = {str(status): {"$ref": f"#/components/responses/{kind}{status}"} for status in statuses}
     described["responses"] = {str(operation.status): _answered(operation), **refer}

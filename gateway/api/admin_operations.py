@@ -11,6 +11,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -18,7 +19,7 @@ import msgspec
 from gateway.api import admin_bodies as bodies
 from gateway.identity import directory, staff
 from gateway.identity.facts import local_day
-from gateway.identity.store import Store
+from gateway.identity.store import Changing, Store
 from gateway.proxy.identify import Reception
 
 ROOT: Final = "/-/admin/"
@@ -89,6 +90,16 @@ class Operation:
         return f"{ROOT}{self.group}s" + ("" if self.act in ("list", "add") else f"/{self.act}")
 
     @property
+    def kind(self) -> str:
+        """Which refusals it has: a name of `admin_described.REFUSALS`."""
+        return "ChangingAccounts" if self.guards else "Changing" if self.body is not None else "Reading"
+
+    @property
+    def about(self) -> str:
+        """Who may, and what it is."""
+        return f"For the Caf's staff. What `cafpro {self.name}` does."
+
+    @property
     def status(self) -> int:
         if self.act == "add":
             return 201
@@ -103,18 +114,15 @@ class Operation:
         for guard in self.guards:
             guard(store, by, sent)
         given = msgspec.structs.asdict(sent)
-        takes = inspect.signature(self.does).parameters
-        if "now" in takes:
-            given["now"] = now
-        if "today" in takes:
-            given["today"] = date.fromisoformat(local_day(reception.rules, int(now.timestamp())))
-        if "hours" in takes:
-            given["hours"] = reception.rules.activation_hours
+        if self.row is not None:
+            return self.page({**given, **self._taken(reception, now)}, partial(self.does, store))
+        return self.answered(reception, store, given, by=by, now=now)
+
+    def answered(self, reception: Reception, store: Changing, given: dict[str, Any], *, by: str, now: datetime) -> Any:
+        """What comes of `does` on this store, None where nothing is answered."""
         if self.body is not None:
             given["signed"] = directory.Signature(by, given.pop("why"))
-        if self.row is not None:
-            return self._page(store, given)
-        done = self.does(store, **given)
+        done = self.does(store, **given, **self._taken(reception, now))
         if isinstance(done, directory.Approved):
             made = done.invitation
             link = made.link(reception.door.origin) if made else None
@@ -123,9 +131,19 @@ class Operation:
             return Invited(done.link(reception.door.origin), done.expires_at)
         return self.answer(done) if self.answer in (Entered, Ended) else done
 
-    def _page(self, store: Store, given: dict[str, Any]) -> Mapping[str, Any]:
+    def _taken(self, reception: Reception, now: datetime) -> dict[str, Any]:
+        """What `does` takes besides what was sent."""
+        known = {
+            "now": now,
+            "today": date.fromisoformat(local_day(reception.rules, int(now.timestamp()))),
+            "hours": reception.rules.activation_hours,
+        }
+        return {name: known[name] for name in inspect.signature(self.does).parameters if name in known}
+
+    def page(self, given: dict[str, Any], does: Callable[..., Any]) -> Mapping[str, Any]:
+        """A page of what `does` lists."""
         limit = given["limit"]
-        found = self.does(store, **{**given, "limit": limit + 1})
+        found = does(**{**given, "limit": limit + 1})
         page, more = found[:limit], len(found) > limit
         if not more:
             return {"rows": page, "next": None}
@@ -185,6 +203,10 @@ OPERATIONS: Final = (
     _on_account("profiles", "Give an account exactly these profiles", directory.set_profiles, bodies.AccountProfiles,
                 _no_profile_left),
     _on_account("function", "Note what the agent does", directory.set_function, bodies.AccountFunction),
+    _on_account("delegate", "Let an account manage the agents of its partner", directory.delegate_account,
+                bodies.OneAccount),
+    _on_account("undelegate", "Let an account manage nobody any more", directory.undelegate_account,
+                bodies.OneAccount),
     _on_account("sign", "Note that the agent accepted the engagement", directory.sign_engagement,
                 bodies.AccountEngagement),
     _on_account("withdraw", "Note that the agent has no engagement any more", directory.withdraw_engagement,

@@ -328,6 +328,20 @@ def withdraw_engagement(store: Store, identifier: str, signed: directory.Signatu
     directory.withdraw_engagement(store, identifier=identifier, signed=signed)
 
 
+@change_command(account, "delegate", "m.martin --why 'letter of the director, 2026-03-01'")
+@identifier_argument
+def delegate_account(store: Store, identifier: str, signed: directory.Signature) -> None:
+    """Let IDENTIFIER manage the agents of its own partner, within the conventions, at /-/agents."""
+    directory.delegate_account(store, identifier=identifier, signed=signed)
+
+
+@change_command(account, "undelegate", "m.martin")
+@identifier_argument
+def undelegate_account(store: Store, identifier: str, signed: directory.Signature) -> None:
+    """Let IDENTIFIER manage nobody any more."""
+    directory.undelegate_account(store, identifier=identifier, signed=signed)
+
+
 @change_command(account, "password", "m.martin --generate")
 @identifier_argument
 @stdin_option

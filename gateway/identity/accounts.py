@@ -26,7 +26,7 @@ from gateway.identity.headcount import crowding_problem
 from gateway.identity.links import void_link
 from gateway.identity.passwords import hash_password, password_problem
 from gateway.identity.proving import is_identifier
-from gateway.identity.store import Store
+from gateway.identity.store import Changing, Store
 from gateway.identity.tables import account, activation, failure, partner, second_factor, session
 from gateway.identity.wrong import conflicting, unacceptable
 
@@ -36,7 +36,7 @@ class Account:
     """An agent's account. Without a profile (Caf staff) it opens no dossier. `locked_at`: too many wrong passwords;
     `closed_at`: the agent has left, and nobody is let in with it any more. `function` is what the agent does there.
     `invited_until`: the end of a link with which the agent may choose a password, not used yet. `second_factor`: since
-    when it logs in with one.
+    when it logs in with one. `delegated`: it manages the agents of its partner.
     """
 
     identifier: str
@@ -50,6 +50,7 @@ class Account:
     closed_at: datetime | None
     invited_until: datetime | None
     second_factor: datetime | None
+    delegated: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +158,7 @@ def accounts(
             account.c.closed_at,
             activation.c.expires_at,
             second_factor.c.confirmed_at,
+            account.c.delegated,
         )
         .join(partner, partner.c.id == account.c.partner_id)
         .outerjoin(failure, failure.c.account_id == account.c.id)
@@ -188,29 +190,30 @@ def accounts(
                 closed_at=instant(row.closed_at),
                 invited_until=instant(row.expires_at),
                 second_factor=instant(row.confirmed_at),
+                delegated=row.delegated,
             )
             for row in connection.execute(query.limit(limit))
         ]
 
 
-def suspend_account(store: Store, *, identifier: str, signed: Signature | None = None) -> None:
+def suspend_account(store: Changing, *, identifier: str, signed: Signature | None = None) -> None:
     """Refuse this account's log-ins and its open sessions, until it is resumed. Its activation link is void, for
     good."""
     _change(store, identifier, signed, act="account suspend", void=True, suspended=True)
 
 
-def resume_account(store: Store, *, identifier: str, signed: Signature | None = None) -> None:
+def resume_account(store: Changing, *, identifier: str, signed: Signature | None = None) -> None:
     """Let a suspended account in again, with the sessions it still has."""
     _change(store, identifier, signed, act="account resume", suspended=False)
 
 
-def unlock_account(store: Store, *, identifier: str, signed: Signature | None = None) -> None:
+def unlock_account(store: Changing, *, identifier: str, signed: Signature | None = None) -> None:
     """Let an account in again that too many wrong passwords have locked. Its password stays."""
     _change(store, identifier, signed, act="account unlock", unlock=True)
 
 
 def set_profiles(
-    store: Store,
+    store: Changing,
     *,
     identifier: str,
     profiles: Sequence[str],
@@ -269,7 +272,7 @@ def set_password(store: Store, *, identifier: str, password: str, signed: Signat
     )
 
 
-def end_sessions(store: Store, *, identifier: str, signed: Signature | None = None) -> int:
+def end_sessions(store: Changing, *, identifier: str, signed: Signature | None = None) -> int:
     """End every session of the account; how many there were."""
     return _change(store, identifier, signed, act="session end", end=True)
 
@@ -305,7 +308,7 @@ def open_sessions(
 
 
 def _change(
-    store: Store,
+    store: Changing,
     identifier: str,
     signed: Signature | None,
     *,

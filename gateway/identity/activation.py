@@ -24,7 +24,7 @@ from gateway.identity.links import Invitation, make_link
 from gateway.identity.opaque import digest, is_opaque
 from gateway.identity.proving import PATIENCE_MS
 from gateway.identity.refusals import LINK_EXPIRED, LINK_OVERTAKEN, LINK_UNKNOWN, LinkRefused
-from gateway.identity.store import Store
+from gateway.identity.store import Changing, Store
 from gateway.identity.tables import account, activation, partner, session
 from gateway.identity.wrong import conflicting
 
@@ -40,7 +40,7 @@ _LINK: Final = (
 
 
 def invite_new(
-    store: Store,
+    store: Changing,
     *,
     identifier: str,
     partner_name: str,
@@ -67,7 +67,9 @@ def invite_new(
         return make_link(connection, account_id, hours=hours, now=now)
 
 
-def invite(store: Store, *, identifier: str, hours: int, now: datetime, signed: Signature | None = None) -> Invitation:
+def invite(
+    store: Changing, *, identifier: str, hours: int, now: datetime, signed: Signature | None = None
+) -> Invitation:
     """A fresh link for an account that exists; the one before is worth nothing any more. The password, if there is
     one, and the sessions stay as they are until the link is used.
     """

@@ -24,6 +24,7 @@ from gateway.identity.accounts import (
 )
 from gateway.identity.activation import invite, invite_new
 from gateway.identity.changes import Change, Signature, changes
+from gateway.identity.delegates import delegate_account, undelegate_account
 from gateway.identity.enrolling import reset_factor
 from gateway.identity.enrolment import (
     Approved,
@@ -77,6 +78,7 @@ __all__ = [
     "close_account",
     "confirm_account",
     "conventions",
+    "delegate_account",
     "end_sessions",
     "invite",
     "invite_new",
@@ -103,6 +105,7 @@ __all__ = [
     "sign_request",
     "suspend_account",
     "suspend_convention",
+    "undelegate_account",
     "unlock_account",
     "withdraw_engagement",
 ]

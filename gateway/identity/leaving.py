@@ -12,7 +12,7 @@ from gateway.identity.changes import Signature, write_change
 from gateway.identity.entries import find_open_account, refuse, seconds
 from gateway.identity.links import void_link
 from gateway.identity.second_factor import forget
-from gateway.identity.store import Store
+from gateway.identity.store import Changing
 from gateway.identity.tables import account, mandate, session
 from gateway.identity.wrong import unacceptable
 
@@ -27,7 +27,7 @@ class Left:
     mandates: tuple[int, ...]
 
 
-def close_account(store: Store, *, identifier: str, signed: Signature, now: datetime) -> Left:
+def close_account(store: Changing, *, identifier: str, signed: Signature, now: datetime) -> Left:
     """Close the account for good: from the next request on, nobody is let in with it any more. It stays listed, and
     its identifier is never another's. What was entrusted to it alone is released. `signed` says why.
     """

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from sqlalchemy import Connection
+
 from gateway.database.connections import Database
 from gateway.database.history import DIRECTORY
 from gateway.database.opening import open_database
@@ -9,6 +14,14 @@ from gateway.identity.tables import METADATA
 
 Store = Database
 """One process's access to the directory, shared by its threads."""
+
+
+class Changing(Protocol):
+    """What a function needs that makes one change of the directory, in one transaction: the store itself, or one that
+    looks first at who may."""
+
+    def change(self, *, wait_ms: int = ...) -> AbstractContextManager[Connection]:
+        """See `Database.change`."""
 
 
 def open_store(url: str) -> Store:

@@ -23,6 +23,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
 )
 
 from gateway.database.rights import APPENDED, PASSING
@@ -77,6 +78,7 @@ account: Final = Table(
     Column("confirmed_on", Date),
     Column("last_used_on", Date),
     Column("import_id", Integer),
+    Column("delegated", Boolean, nullable=False, server_default=false()),
 )
 """A closed account is suspended, too: for a process of an earlier version, and for whatever asks no more than that."""
 

@@ -19,6 +19,8 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from sqlalchemy import select
 
 from gateway.api.admin_operations import OPERATIONS, ROOT
+from gateway.api.agents import ADDRESS as AGENTS
+from gateway.api.agents import AGENT_OPERATIONS
 from gateway.api.openapi import description
 from gateway.api.second_factor import ADDRESS as SECOND_FACTOR
 from gateway.identity import directory, enrolling
@@ -71,6 +73,9 @@ def served(stub_url, start_gateway, tmp_path_factory) -> Gateway:
         gateway.store, identifier="collegue", password=PASSWORD, partner_name="Partenaire chef", profiles=[]
     )
     gateway.staff = gateway.log_in("chef")
+    gateway.enter("cheffe", "T1")
+    directory.delegate_account(gateway.store, identifier="cheffe")
+    gateway.delegated = gateway.log_in("cheffe")
     return gateway
 
 
@@ -81,7 +86,8 @@ def guessing(served) -> dict[str, str]:
 
 
 def is_staffs(operation) -> bool:
-    return operation.path.startswith(ROOT)
+    """Whether it manages others: the Caf's staff's, or a delegated administrator's."""
+    return operation.path.startswith((ROOT, AGENTS))
 
 
 def asks_for_proof(operation) -> bool:
@@ -93,7 +99,7 @@ def proof(gateway: Gateway, operation, guessing: dict[str, str] | None = None) -
     if not asks_for_proof(operation):
         return None
     if is_staffs(operation):
-        return gateway.staff
+        return gateway.delegated if operation.path.startswith(AGENTS) else gateway.staff
     if operation.path == "/-/metrics":
         return {"Authorization": f"Bearer {TOKEN}"}
     return guessing if guessing and operation.path.startswith(SECOND_FACTOR) else gateway.log_in("t1")
@@ -155,6 +161,8 @@ SENT = {
             "accounts/sign": {"identifier": "m.martin", "version": "2012-07"},
             "accounts/withdraw": {"identifier": "m.martin"},
             "accounts/confirm": {"identifier": "m.martin"},
+            "accounts/delegate": {"identifier": "m.martin"},
+            "accounts/undelegate": {"identifier": "m.martin"},
             "accounts/password": {"identifier": "m.martin", "password": PASSWORD},
             "accounts/close": {"identifier": "m.martin", "why": "part"},
             "mandates": {
@@ -168,6 +176,15 @@ SENT = {
             },
             "sessions/end": {"identifier": "t1"},
         }.items()
+    },
+    **{
+        f"{operation.method} {operation.path}": {
+            "identifier": "a.durand",
+            **({"why": "parti"} if operation.act == "close" else {}),
+            **({"profiles": ["T1"]} if operation.act == "profiles" else {}),
+        }
+        for operation in AGENT_OPERATIONS
+        if operation.method == "POST"
     },
 }
 """A body for each of the staff's addresses that take one, in their order: each does what the next one needs."""
@@ -187,7 +204,7 @@ GOOD = {
     "GET /-/health/ready": 200,
     "GET /-/openapi.json": 200,
     "GET /-/metrics": 200,
-    **{f"{operation.method} {operation.path}": operation.status for operation in OPERATIONS},
+    **{f"{operation.method} {operation.path}": operation.status for operation in (*OPERATIONS, *AGENT_OPERATIONS)},
     "GET /-/openid": 200,
     "GET /-/openid/{provider}": 303,
     # Nobody comes back who was not sent.
