@@ -64,9 +64,10 @@ fuzz: $(VENV)/.test
 	  REDACTION_EXAMPLES=$(STORY)0 $(BIN)/python -m pytest tests/story/test_story_state_machine.py tests/fuzz \
 	  tests/redaction/test_any_document.py $(ARGS)
 
-# Which mistakes in a line of the rooms that decide and redact would the tests not notice? Hours, in a copy of the project.
+# Which mistakes in a line of the rooms that decide and redact would the tests not notice? Hours, in a copy of the project;
+# `make mutation ARGS="policy.difference"` tries one file, and what was tried is kept in .mutation/.
 mutation: .mutation/.installed
-	nice .mutation/bin/python -m tests.mutation $(ARGS)
+	nice -n 15 .mutation/bin/python -m tests.mutation $(ARGS)
 
 clean:
 	rm -rf $(VENV) .bench .mutation build *.egg-info .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -1,5 +1,7 @@
 """What is approved, as data: every cell in exactly its situations, and what a proposal opens beyond it."""
 
+from itertools import product
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,7 +15,7 @@ from gateway.policy.approval import (
     openings_of,
 )
 from gateway.policy.enumeration import Openings
-from gateway.policy.situations import EVERY, SITUATIONS, VARIABLES, bits_of
+from gateway.policy.situations import EVERY, HELD, SITUATIONS, VARIABLES, bits_of
 
 PROFILES = ("T1", "T9", "T10")
 SLUGS = ("famille", "creances", "enfants")
@@ -86,3 +88,50 @@ def test_a_matrix_that_no_policy_has_is_refused(written, expected):
 
 def test_a_condition_without_requirements_is_every_situation():
     assert openings_of([one()]).of("T1", "famille") == EVERY
+
+
+def test_cells_open_in_the_same_situations_are_one_condition_in_the_order_they_are_asked_for():
+    signed = bits_of((({"engagement": ("signed",)},),))
+    cells = {("T9", "famille"): signed, ("T1", "enfants"): signed, ("T1", "famille"): signed, ("T1", "creances"): EVERY}
+    assert conditions(Openings(cells), PROFILES, SLUGS) == (
+        Condition((({"engagement": ("signed",)},),), {"T1": ("famille", "enfants"), "T9": ("famille",)}),
+        Condition((), {"T1": ("creances",)}),
+    )
+
+
+def test_what_is_beyond_is_gained_over_what_is_approved_and_nothing_that_was_lost():
+    approved = Openings({("T1", "famille"): 0b0110, ("T1", "enfants"): 0b0011})
+    proposed = Openings({("T1", "famille"): 0b1010, ("T1", "enfants"): 0b0001, ("T9", "enfants"): 0b0001})
+    assert beyond(approved, proposed) == {("T1", "famille"): 0b1000, ("T9", "enfants"): 0b0001}
+
+
+def test_as_many_conditions_and_alternatives_as_are_allowed_are_read():
+    alternatives = tuple({"convention": ("in_force",)} for _ in range(MOST_ALTERNATIVES))
+    assert openings_of([one((alternatives,))]).of("T1", "famille")
+    words = [
+        {"engagement": (a,), "convention": (b,), "assurance": (c,)}
+        for a in VARIABLES["engagement"]
+        for b in VARIABLES["convention"]
+        for c in VARIABLES["assurance"]
+    ]
+    kinds = [{"judgment": (a,), "masp": (b,), "instruction": (c,)} for a in HELD for b in HELD for c in HELD]
+    many = [
+        one((({**word, **kind},),), {f"P{at}": ("famille",)}) for at, (word, kind) in enumerate(product(words, kinds))
+    ]
+    assert len(openings_of(many[:MOST_CONDITIONS]).cells) == MOST_CONDITIONS
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ([one(IN_FORCE), one(IN_FORCE)], "says the same condition twice"),
+        ([one(((),))], "has a condition in which nothing is ever open"),
+        ([one((({"profil": ("T1",)},),))], "has a condition that says nothing ('profil')"),
+        ([one((({"x" * 200: ("T1",)},),))], f"has a condition that says nothing ('{'x' * 99})"),
+    ],
+    ids=["twice", "never", "unknown", "a long word is cut"],
+)
+def test_the_end_of_the_sentence_says_what_is_wrong(written, said):
+    with pytest.raises(ValueError) as refused:
+        openings_of(written)
+    assert str(refused.value) == said

@@ -1,45 +1,51 @@
-"""Which one-line mistakes in the rooms that decide and redact would the tests not notice? Hours, alone on the machine.
+"""Which one-line mistakes in the rooms that decide and redact would the tests not notice?
 
-    python -m tests.mutation                             everything: mutmut first, then what it could not kill
-    python -m tests.mutation --after FOLDER [FRAGMENT…]  only the second pass, for the names that hold a FRAGMENT
+    python -m tests.mutation                              everything that has no result yet: hours
+    python -m tests.mutation policy.difference redaction  only the files whose names hold one of these
 
-mutmut (`[mutmut]` in setup.cfg) makes the mutants and tries them fast, in forks of one process that has imported the
-tests: what tests make when they are imported, and what caches hold, comes from unmutated code there. So whatever it
-did not kill is tried again here: written into the source of a copy of the project, before a fresh process with every
-example. `tests/mutation/README.md` explains each mutant that lives through both.
+mutmut makes the mutants (`sources`), the tests are run once to learn what each reaches (`reach`), then each mutant is
+tried in a fork (`forks`), and what lives once more in a process of its own (`fresh`). Results stay in
+`.mutation/results.jsonl`, so that a run may be interrupted. `tests/mutation/README.md` explains each mutant that lives.
 """
 
 from __future__ import annotations
 
 import argparse
-import ast
-import json
-import os
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.mutation.fresh import again
+from tests.mutation.results import KILLED, Results, counted
+from tests.mutation.sources import ROOT, files, mutants
+
 COPIED = ("gateway", "policies", "upstream_stub", "tests", "setup.cfg", "pyproject.toml", "README.md", "Makefile")
-KILLED = {1, 3, -24, 24, 36, 152, 255}
-"""Exit codes that mutmut keeps for a mutant that a test noticed, or that ran out of time."""
+KEPT = ROOT / ".mutation"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
-    parser.add_argument("--after", type=Path, help="a folder where mutmut has run, on the same gateway/")
-    parser.add_argument("fragments", nargs="*")
+    parser.add_argument("--again", action="store_true", help="try what lived once more, after new tests")
+    parser.add_argument("--measure", action="store_true", help="learn once more what each test reaches")
+    parser.add_argument("--seconds", type=float, default=10, help="how much of the tests each fork runs (default 10)")
+    parser.add_argument("--forks-only", action="store_true", help="leave out the second pass")
+    parser.add_argument("names", nargs="*")
     asked = parser.parse_args()
+    chosen, reach, results = files(asked.names), KEPT / "reach.json", KEPT / "results.jsonl"
+    if not chosen:
+        parser.error(f"no file of {' '.join(files([]))} is called so")
     with tempfile.TemporaryDirectory() as folder:
-        tree = copied(Path(folder) / "second")
-        tried = asked.after or copied(Path(folder) / "first")
-        if asked.after is None:
-            subprocess.run([sys.executable, "-m", "mutmut", "run"], cwd=tried, check=False)
-        sys.exit(1 if second_pass(tried, tree, asked.fragments) else 0)
+        # The sources may change meanwhile: what is mutated is what was there at the start.
+        tree = copied(Path(folder) / "tree")
+        if asked.measure or not reach.exists():
+            _run(tree, "reach", str(reach))
+        options = ["--seconds", str(asked.seconds), *(["--again"] if asked.again else [])]
+        _run(tree, "forks", str(reach), str(results), *options, *chosen)
+        if not asked.forks_only:
+            again(tree, chosen, reach, Results(results))
+    sys.exit(report(chosen, Results(results)))
 
 
 def copied(to: Path) -> Path:
@@ -52,84 +58,23 @@ def copied(to: Path) -> Path:
     return to
 
 
-def second_pass(tried: Path, tree: Path, fragments: list[str]) -> int:
-    """Says of each mutant that mutmut did not kill whether the tests do; how many they do not."""
-    seconds: dict[str, float] = {}
-    survived = 0
-    for file, name in unkilled(tried):
-        if fragments and not any(fragment in name for fragment in fragments):
-            continue
-        tests = tests_of(file, tree)
-        if file not in seconds:
-            started = time.monotonic()
-            if not passes(tests, tree, 3600):
-                sys.exit(f"the tests of {file} fail without any mutant")
-            seconds[file] = time.monotonic() - started
-        source = tree / file
-        whole = source.read_text("utf-8")
-        mutant = mutated(whole, (tried / "mutants" / file).read_text("utf-8"), name)
-        if mutant is None:
-            print("STALE   ", name, flush=True)
-            continue
-        try:
-            source.write_text(mutant, "utf-8")
-            lives = passes(tests, tree, 60 + 10 * seconds[file])
-        finally:
-            source.write_text(whole, "utf-8")
-        survived += lives
-        print("SURVIVED" if lives else "killed  ", name, flush=True)
-    print(f"{survived} survived both passes")
-    return survived
+def report(chosen: list[str], results: Results) -> int:
+    """Says what became of each file's mutants and which live; 1 where one does."""
+    lives = 0
+    for file in chosen:
+        found = [(mutant, results.of(mutant)) for mutant in mutants(file)]
+        print(f"{file}: {counted(result for _, result in found)}")
+        for mutant, result in found:
+            if result is None or result.result not in KILLED:
+                lives += 1
+                print(f"  {mutant.function} {mutant.number}, line {mutant.line}")
+    return 1 if lives else 0
 
 
-def unkilled(tried: Path) -> Iterator[tuple[str, str]]:
-    mutants = tried / "mutants"
-    for meta in sorted(mutants.rglob("*.py.meta")):
-        for name, code in json.loads(meta.read_text("utf-8"))["exit_code_by_key"].items():
-            if code not in KILLED:
-                yield str(meta.relative_to(mutants)).removesuffix(".meta"), name
-
-
-def tests_of(file: str, tree: Path) -> list[str]:
-    """The tests of that file's room, the search by chance (`test_any_document`) last: it is slow."""
-    if file.startswith("gateway/proxy/"):
-        return ["tests/proxy/test_proxy_parse.py"]
-    room = Path(file).parts[1]
-    return sorted((str(test.relative_to(tree)) for test in (tree / "tests" / room).glob("test_*.py")), reverse=True)
-
-
-def passes(tests: list[str], tree: Path, seconds: float) -> bool:
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
-    # A compiled file is told from its source by size and second: two mutants may share both. And plugins that these
-    # tests do not use take longer to load than most mutants to be killed.
-    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-    try:
-        ended = subprocess.run(command, cwd=tree, env=environment, capture_output=True, timeout=seconds, check=False)
-    except subprocess.TimeoutExpired:
-        return False
-    return ended.returncode == 0
-
-
-def mutated(source: str, mutants: str, name: str) -> str | None:
-    """The source with the mutant in the place of its function, None where that function has changed since.
-
-    `mutants` is the file that mutmut made of the source.
-    """
-    called = name.rpartition(".")[2]
-    original = called.rpartition("__mutmut_")[0] + "__mutmut_orig"
-    *scope, function = original.removesuffix("__mutmut_orig").removeprefix("xǁ").removeprefix("x_").split("ǁ")
-    found = {each.name: each for each in ast.walk(ast.parse(mutants)) if isinstance(each, ast.FunctionDef)}
-    body: list[ast.stmt] = ast.parse(source).body
-    for each in scope:
-        body = next(node.body for node in body if isinstance(node, ast.ClassDef) and node.name == each)
-    here = next(node for node in body if isinstance(node, ast.FunctionDef) and node.name == function)
-    if ast.dump(here).partition("args=")[2] != ast.dump(found[original]).partition("args=")[2]:
-        return None
-    mutant = found[called]
-    new = mutants.splitlines()[mutant.lineno - 1 : mutant.end_lineno]
-    new[0] = new[0].replace(called, function)
-    lines = source.splitlines()
-    return "\n".join([*lines[: here.lineno - 1], *new, *lines[here.end_lineno :]]) + "\n"
+def _run(tree: Path, step: str, *given: str) -> None:
+    ended = subprocess.run([sys.executable, "-m", f"tests.mutation.{step}", *given], cwd=tree, check=False)
+    if ended.returncode:
+        sys.exit(f"tests.mutation.{step} ended with {ended.returncode}")
 
 
 if __name__ == "__main__":

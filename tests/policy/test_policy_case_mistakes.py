@@ -51,6 +51,7 @@ MISTAKES = {
     "a misspelt heading": ('[[cases]]\nname = "a"', (1, 1), "`cases` is not understood here. Did you mean `case`? Known: [[case]], [[promise]]."),
     "a heading with one bracket": ('[case]\nname = "a"', (1, 1), "write [[case]], with two brackets on each side."),
     "defaults with two brackets": ('[[defaults]]\nconvention = "none"\n', (1, 1), "write [defaults], with one bracket on each side."),
+    "a word that is written otherwise, and under the next key too": (CASE + 'convention = "n\\u006fe"\nobjection = "noe"\n' + OPENS, (4, 1), "`noe` is never a value of `convention`."),
     "cases written as a list": ('case = [{name = "a", profile = "T1", opens = ["adresse"]}]', (1, 1), "each case has its own heading: write [[case]] on a line of its own."),
     "a key twice": (CASE + 'profile = "T2"\n' + OPENS, (4, 15), "this key or table stands twice here: remove one of the two."),
     # ------------------------------------------------------------------ what a test must say

@@ -295,6 +295,28 @@ def test_a_promise_is_broken_by_a_single_situation(suite):
     assert list(promise.broken(Openings({("T2", "rsa"): 1, ("T3", "rsa"): 1}))) == [("T2", "rsa", 1)]
 
 
+def test_a_promise_is_broken_in_the_cells_that_it_is_about_only(suite):
+    (promise,) = suite('[[promise]]\nname = "x"\nprofile = "T2"\nnever = ["rsa"]').promises
+    cells = {
+        (profile, slug): promise.broken_in(profile, slug, 0b101)
+        for profile in ("T1", "T2")
+        for slug in ("rsa", "famille")
+    }
+    assert {cell: bits for cell, bits in cells.items() if bits} == {("T2", "rsa"): 0b101}
+
+
+def test_a_row_that_names_a_profile_and_yet_opens_nothing_to_it_is_told_with_the_gates(suite, changed):
+    texts = changed(
+        "gates.polar", "  profile in profiles and\n", "  profile in profiles and\n  limited(agent, slug) and\n"
+    )
+    texts["schema.polar"] += "type limited(agent: Agent, slug: String);\n"
+    texts["conditions.polar"] += 'limited(_agent: Agent, slug: String) if slug in ["adresse"];\n'
+    limited = load(texts)
+    (case,) = suite('[[case]]\nname = "x"\nprofile = "T2"\nopens = ["adresse", "enfants"]').cases
+    (failure,) = Judge(limited, limited.evaluate, code, anatomy(texts)).case(case).failures
+    assert failure.decided == ("enfants: matrix.polar:8 names T2, but gates.polar does not open it here",)
+
+
 def test_a_policy_that_opens_one_cell_more_fails_a_shipped_table_and_a_shipped_promise(tests, texts, changed):
     opened = load(changed("matrix.polar", '["T1", "T9", "T11", "T13"], ', '["T1", "T9", "T10", "T11", "T13"],'))
     judge = Judge(opened, opened.evaluate, code, anatomy(texts))

@@ -114,6 +114,16 @@ def test_what_is_remembered_is_bounded(policy, monkeypatch):
     engine._decisions.clear()
 
 
+def test_what_was_decided_last_comes_first_and_only_of_the_policy_that_is_asked(policy, stricter, monkeypatch):
+    one, other = alone(policy, monkeypatch), alone(stricter, monkeypatch)
+    for profile in ("T1", "T2", "T9"):
+        one.decide(facts_of(profile))
+        other.decide(facts_of(profile, convention="none"))
+    assert [facts.profile for facts in one.decided_last(10)] == ["T9", "T2", "T1"]
+    assert other.decided_last(2) == [facts_of("T9", convention="none"), facts_of("T2", convention="none")]
+    assert one.decided_last(0) == []
+
+
 def test_a_fault_is_not_remembered(policy, monkeypatch):
     asked: list[Facts] = []
     failing = alone(policy, monkeypatch)

@@ -5,10 +5,22 @@ import os
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from gateway.policy.difference import CLOSED, MOVED, NARROWED, OPENED, WIDENED, CellChange, alike, difference
+from gateway.policy.difference import (
+    CLOSED,
+    MOVED,
+    NARROWED,
+    OPENED,
+    WIDENED,
+    CellChange,
+    Vocabulary,
+    alike,
+    difference,
+    profiles_compared,
+    rubrics_compared,
+)
 from gateway.policy.engine import Policy
-from gateway.policy.enumeration import Openings, openings
-from gateway.policy.lint import read_folder
+from gateway.policy.enumeration import Enumerated, Openings, openings
+from gateway.policy.lint import Row, read_folder
 from gateway.policy.sandbox import StrictOso
 from gateway.policy.situations import facts_in, situations
 from tests.policy.worlds import PROFILES, SLUGS, worlds
@@ -79,3 +91,29 @@ def test_rubrics_of_a_profile_that_change_alike_are_one_entry_in_the_order_of_th
         ("T9", WIDENED, ("rsa", "courrier", "gone")),
         ("T9", OPENED, ("famille",)),
     ]
+
+
+def said(profiles=(), rows=()) -> Enumerated:
+    """A policy of which only the words matter."""
+    return Enumerated("", dict(profiles), tuple(Row(*row, line) for line, row in enumerate(rows)), Openings({}))
+
+
+def test_profiles_that_came_that_went_and_that_are_called_otherwise_are_told_apart():
+    old = said(profiles={"T1": "one", "T2": "two", "T3": "three", "T4": "four"})
+    new = said(profiles={"T4": "4", "T9": "nine", "T2": "two", "T1": "One", "T8": "eight"})
+    assert profiles_compared(old, new) == Vocabulary(("T9", "T8"), ("T3",), ("T4", "T1"))
+
+
+def test_a_rubric_is_another_one_by_its_label_or_by_its_source_and_not_by_who_sees_it():
+    old = said(rows=[("rsa", "RSA", ("T1",), "row 1"), ("a", "A", (), "row 2"), ("b", "B", (), "row 3")])
+    new = said(
+        rows=[("c", "C", (), "row 4"), ("b", "B", (), "row 5"), ("a", "Ah", (), "row 2"), ("rsa", "RSA", (), "row 1")]
+    )
+    assert rubrics_compared(old, new) == Vocabulary(("c",), (), ("b", "a"))
+    assert rubrics_compared(new, old) == Vocabulary((), ("c",), ("a", "b"))
+
+
+@pytest.mark.parametrize("changed", ["added", "removed", "reworded", None], ids=str)
+def test_a_vocabulary_is_unchanged_where_nothing_came_went_or_is_called_otherwise(changed):
+    names = {name: ("T1",) if name == changed else () for name in ("added", "removed", "reworded")}
+    assert bool(Vocabulary(**names)) is (changed is not None)

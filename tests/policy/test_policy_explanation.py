@@ -150,6 +150,28 @@ def test_two_rules_that_grant_the_same_for_different_reasons_are_told_apart(chan
     assert gate.places == (Place("conditions.polar", 5), Place("conditions.polar", 6))
 
 
+def test_a_place_is_told_as_editors_read_it():
+    assert str(Place("conditions.polar", 12)) == "conditions.polar:12"
+
+
+def test_two_rules_with_the_same_head_are_told_apart_by_what_they_call(changed):
+    old = 'agent.engagement = "signed";'
+    texts = changed(
+        "conditions.polar", old, 'first(agent);\nengagement(agent: Agent, "engagement signed") if second(agent);'
+    )
+    texts["schema.polar"] += "type first(agent: Agent);\ntype second(agent: Agent);\n"
+    for name, kind in (("first", "external"), ("second", "caf")):
+        texts["conditions.polar"] += (
+            f'{name}(agent: Agent) if agent.engagement = "signed" and agent.partner_kind = "{kind}";\n'
+        )
+    policy = load(texts)
+    for kind, beginning in (("external", "first"), ("caf", "second")):
+        facts = typed_facts("T1", f"partner_kind={kind}")
+        [gate] = [gate for gate in explain(policy, facts).gates if gate.gate == "engagement"]
+        lines = [texts["conditions.polar"].splitlines()[place.line - 1] for place in gate.places]
+        assert [beginning in line for line in lines] == [True, True], lines
+
+
 def test_a_rubric_that_a_rule_opens_in_some_situations_only_says_which(changed):
     old = "  profile in profiles and\n  rules = [source, labels];"
     new = "  profile in profiles and\n  limited(agent, slug) and\n  rules = [source, labels];"

@@ -109,6 +109,11 @@ def telling(text: str) -> frozenset[str] | None:
         (f'{HOLDING} "masp" in dossier.mandates; {HOLDING} "judgment" in dossier.mandates;', {"masp", "judgment"}),
         (f'{HOLDING} kind in ["any"] and kind in dossier.mandates;', set()),
         (f"{TABLE} {HOLDING} {OF_TABLE} and kind in dossier.mandates;", {"masp", "judgment"}),
+        # What is called before and says nothing of the list is passed over.
+        (
+            f"{TABLE} {HOLDING} profile(agent.profile, _) and {OF_TABLE} and kind in dossier.mandates;",
+            {"masp", "judgment"},
+        ),
         # `kind` is each mandate in turn, and another fact may be read for each of them.
         (f'{HOLDING} kind in dossier.mandates and kind in ["masp", "judgment"];', None),
         (f"{TABLE} {HOLDING} kind in dossier.mandates and {OF_TABLE};", None),

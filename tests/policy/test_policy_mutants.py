@@ -1,5 +1,6 @@
 """What tests look at and what they would notice: judged by set arithmetic where that is exact."""
 
+import dataclasses
 import difflib
 
 import pytest
@@ -11,7 +12,7 @@ from gateway.errors import Misconfigured
 from gateway.policy.anatomy import anatomy
 from gateway.policy.canaries import MOST
 from gateway.policy.case_reading import Vocabulary, read_cases
-from gateway.policy.coverage import Examined, coverage, percent
+from gateway.policy.coverage import KINDS, Examined, by_kind, coverage, percent
 from gateway.policy.enumeration import Decisions
 from gateway.policy.grammar import read
 from gateway.policy.loading import load
@@ -115,6 +116,7 @@ OTHER_USES = {
     "the list in a reason": ("gates.polar", "rules = [source, labels]", "rules = [source, labels, profiles]"),
     "another rubric's row": ("gates.polar", "rubric(slug, _, profiles, source)", "rubric(_, _, profiles, source)"),
     "a second look at the rows": ("conditions.polar", '"any" in kinds;', '"any" in kinds and rubric("rsa", _, _, _);'),
+    "the list compared whole": ("gates.polar", "profile in profiles and", "profile = profiles and"),
     "another profile than the agent's": ("gates.polar", "agent.profile = profile", 'profile = "T1"'),
 }
 
@@ -323,6 +325,22 @@ def test_what_opens_nothing_anywhere_is_not_counted(policy, texts, rules, tested
     }
 
 
+def test_a_cell_that_would_open_nothing_is_not_counted(changed, tested):
+    texts = changed("refusals.polar", 'agent.partner_kind = "external"', 'agent.partner_kind = "external"')
+    texts["refusals.polar"] += 'refusal(agent: Agent, _dossier: Dossier, "nobody") if agent.profile = "T16";\n'
+    loaded, found = load(texts), anatomy(texts)
+    suite = tested(WEAK).suite
+    cells = Cells(Examined(loaded, texts, found, suite, Decisions(loaded), Decisions(widened(loaded, texts, found))))
+    told = [survivor.said for survivor in cells.survivors()]
+    assert (cells.without_effect, cells.counted, len(told)) == (20, 260, 240)
+    assert not [said for said in told if " T16 " in said]
+
+
+def test_a_change_that_oso_does_not_take_is_unusable(tested, texts, rules, policy):
+    mutant = next(rule_mutants(texts, rules, policy.profiles))
+    assert Rules(tested(WEAK), code).fate(dataclasses.replace(mutant, text="convention(")) == "unusable"
+
+
 def test_coverage_lists_what_a_weak_suite_leaves_out(policy, tested):
     points = coverage(tested(WEAK))
     left = {(point.kind, point.where, point.said) for point in points if not point.exercised}
@@ -344,3 +362,10 @@ def test_coverage_lists_what_a_weak_suite_leaves_out(policy, tested):
 
 def test_without_a_test_nothing_is_exercised(tested):
     assert percent(coverage(tested('[[promise]]\nname = "a"\nnever = ["qf_cnaf"]\nprofile = "T9"'))) == 0
+
+
+def test_the_kinds_of_points_come_one_after_the_other(tested):
+    found = list(by_kind(coverage(tested(WEAK))))
+    assert [kind for kind, _ in found] == list(KINDS)
+    assert sum(len(points) for _, points in found) == len(coverage(tested(WEAK)))
+    assert all(point.kind == kind for kind, points in found for point in points)

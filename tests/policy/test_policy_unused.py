@@ -66,6 +66,11 @@ def test_comments_inside_a_row_stay(cells, wanted):
     assert without_cells(SPREAD, cells) == wanted
 
 
+def test_what_is_no_row_stays_whatever_it_holds():
+    text = 'table("x", "X", ["T1"], "s"); rubric("x", "X", every, "s"); rubric("x", "X", ["T1"], "s");'
+    assert without_cells(text, [("T1", "x")]) == text.removesuffix('["T1"], "s");') + '[], "s");'
+
+
 def test_windows_line_ends_stay():
     text = '# a\r\nrubric("x", "X", ["T1", "T9"], "s");\r\n'
     assert without_cells(text, [("T9", "x")]) == '# a\r\nrubric("x", "X", ["T1"], "s");\r\n'
