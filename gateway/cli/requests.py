@@ -122,7 +122,11 @@ def sign_request(store: Store, starts_on: date, ends_on: date, **entry: Any) -> 
 
 @staff_command(request, "approve", "12 --administrator m.durand")
 @id_argument
-@click.option("--administrator", metavar="IDENTIFIER", help="Its first account; the link for its password is printed.")
+@click.option(
+    "--administrator",
+    metavar="IDENTIFIER",
+    help="Its first account, which manages its agents; the link for its password is printed.",
+)
 def approve_request(
     store: Store, request_id: int, administrator: str | None, signed: directory.Signature, now: datetime
 ) -> None:

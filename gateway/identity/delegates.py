@@ -45,8 +45,13 @@ def _delegate(store: Store, identifier: str, signed: Signature | None, *, act: s
         kind = connection.execute(select(partner.c.kind).where(partner.c.id == partner_id)).scalar()
         if delegated and kind != "external":
             raise Misconfigured([_of_a_caf(identifier)])
-        connection.execute(update(account).where(account.c.id == account_id).values(delegated=delegated))
+        put_delegation(connection, account_id, delegated=delegated)
         write_change(connection, signed, act=act, subject=identifier)
+
+
+def put_delegation(connection: Connection, account_id: int | None, *, delegated: bool) -> None:
+    """Note whether the account manages its partner's agents, in the transaction of whoever decided it."""
+    connection.execute(update(account).where(account.c.id == account_id).values(delegated=delegated))
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from gateway.errors import Misconfigured
 from gateway.identity.accounts import identifier_problem, put_account
 from gateway.identity.activation import NO_PASSWORD
 from gateway.identity.changes import Signature, write_change
+from gateway.identity.delegates import put_delegation
 from gateway.identity.entries import profiles_problem, refuse, seconds, siret_problem, text_problem, written
 from gateway.identity.functions import Functions
 from gateway.identity.joining import JoinRequest, held_for
@@ -155,7 +156,8 @@ def approve_request(
     now: datetime,
 ) -> Approved:
     """Let the organisation in: its partner, where none has its SIRET yet, and its convention; and an account called
-    `administrator`, without a profile, with the link for its password. All of it happens or nothing.
+    `administrator`, without a profile, that manages its agents, with the link for its password. All of it happens or
+    nothing.
     """
     with store.change() as connection:
         request = _held(connection, request_id, "approve", signed)
@@ -197,6 +199,8 @@ def approve_request(
                 signed=signed,
                 now=now,
             )
+            put_delegation(connection, account_id, delegated=True)
+            write_change(connection, signed, act="account delegate", subject=administrator, now=now)
             invitation = make_link(connection, account_id, hours=hours, now=now)
         _decide(connection, request, signed, act="approve", state="approved", now=now)
         return Approved(name, request.number, invitation)

@@ -65,9 +65,9 @@ def test_an_organisation_joins_its_agent_consults_and_leaves_over_http(start_gat
     anyone.activate(joined["link"])
 
     is_problem(gateway.sign_in("m.martin"), 401, "GW103")
-    invited = first.post(
-        "/-/admin/accounts", 201, identifier="m.martin", partner="Udaf", profiles=["T9"], function="tuteur"
-    )
+    administrator = Person(gateway, "d.udaf")
+    administrator.post("/-/agents", 409, identifier="m.martin", profiles=["T1"], function="tuteur")
+    invited = administrator.post("/-/agents", 201, identifier="m.martin", profiles=["T9"], function="tuteur")
     is_problem(gateway.sign_in("m.martin"), 401, "GW103")
     anyone.activate(invited["link"])
     agent = Person(gateway, "m.martin")
@@ -99,7 +99,9 @@ def test_an_organisation_joins_its_agent_consults_and_leaves_over_http(start_gat
 
     told = first.get("/-/admin/changes?limit=200").json()["rows"]
     done = [
-        (change["act"], change["by"]) for change in told if change["by"] in ("anyone", "c.petit", "b.roux", "m.martin")
+        (change["act"], change["by"])
+        for change in told
+        if change["by"] in ("anyone", "c.petit", "b.roux", "d.udaf", "m.martin")
     ]
     assert done == [
         ("request add", "anyone"),
@@ -108,8 +110,10 @@ def test_an_organisation_joins_its_agent_consults_and_leaves_over_http(start_gat
         ("partner add", "b.roux"),
         ("convention add", "b.roux"),
         ("account add", "b.roux"),
+        ("account delegate", "b.roux"),
         ("request approve", "b.roux"),
-        ("account add", "c.petit"),
+        ("account activate", "d.udaf"),
+        ("account add", "d.udaf"),
         ("account activate", "m.martin"),
         ("account sign", "m.martin"),
         ("mandate add", "c.petit"),
@@ -170,6 +174,14 @@ def test_an_organisation_joins_its_agent_consults_and_leaves_by_commands(cafpro)
     acts = [change["act"] for change in json.loads(cafpro("change", "list", "--format", "json"))]
     assert acts[acts.index("request add") :] == [
         *("request add", "request receive", "request sign", "partner add", "convention add", "account add"),
-        *("request approve", "account add", "account password", "account sign", "mandate add", "account close"),
+        *(
+            "account delegate",
+            "request approve",
+            "account add",
+            "account password",
+            "account sign",
+            "mandate add",
+            "account close",
+        ),
         "mandate release",
     ]
