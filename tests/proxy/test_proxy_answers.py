@@ -5,7 +5,15 @@ import json
 
 import pytest
 
-from gateway.errors import BadRequest, NotSignedIn, Objected, RecordUnavailable, Refusal, UpstreamNotUnderstood
+from gateway.errors import (
+    BadRequest,
+    DirectoryRefused,
+    NotSignedIn,
+    Objected,
+    RecordUnavailable,
+    Refusal,
+    UpstreamNotUnderstood,
+)
 from gateway.metrics.counts import Counts
 from gateway.proxy.answers import STATUS_LINES, Answer, Exit, new_entry, problem
 from gateway.record.recorder import Recorder
@@ -37,10 +45,20 @@ def every_refusal(kind=Refusal):
         yield from every_refusal(inner)
 
 
+@pytest.mark.parametrize("kind", DirectoryRefused.__subclasses__(), ids=lambda kind: kind.code)
+def test_a_refusal_of_the_directory_says_each_thing_that_is_wrong(kind):
+    shown = json.loads(problem(kind(["Le Siret est faux.", "La date manque."]), "id").body)
+    assert shown["detail"] == "Le Siret est faux. La date manque."
+
+
 @pytest.mark.parametrize("kind", list(every_refusal()), ids=lambda kind: kind.code)
 def test_a_refusal_is_a_problem_that_names_its_code_and_nothing_else(kind):
     seconds = {"seconds": 7} if "seconds" in inspect.signature(kind).parameters else {}
-    refusal = kind(["GET"]) if kind.__name__ == "MethodNotAllowed" else kind("CANARI-famille", **seconds)
+    if issubclass(kind, DirectoryRefused):
+        refusal = kind()
+        refusal.because = "CANARI-famille"
+    else:
+        refusal = kind(["GET"]) if kind.__name__ == "MethodNotAllowed" else kind("CANARI-famille", **seconds)
     answer = problem(refusal, "id")
     shown = json.loads(answer.body)
     assert shown == {
