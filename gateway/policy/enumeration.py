@@ -16,7 +16,7 @@ from gateway.model import Facts, Grant
 from gateway.policy.engine import Policy
 from gateway.policy.likeness import likenesses
 from gateway.policy.lint import Row
-from gateway.policy.sandbox import PolicyDefect, patiently
+from gateway.policy.sandbox import PolicyDefect
 from gateway.policy.situations import SITUATIONS, facts_in
 
 
@@ -71,8 +71,7 @@ class Decisions:
         return value if alike is None else alike.get(value, value)
 
     def _evaluated(self, facts: Facts) -> Grant:
-        with patiently():
-            grant, seen = self.policy.traced(facts)
+        grant, seen = self.policy.traced(facts)
         self.evaluated += 1
         node = self._by_action[facts.action]
         ahead = [name for name in seen if name != "profile"]

@@ -11,7 +11,7 @@ from gateway.errors import Misconfigured
 from gateway.policy.canaries import defects
 from gateway.policy.engine import Policy
 from gateway.policy.lint import FILES, read_folder
-from gateway.policy.sandbox import PolicyDefect, StrictOso, patiently
+from gateway.policy.sandbox import PolicyDefect, StrictOso
 
 
 def fingerprint(texts: Mapping[str, str]) -> str:
@@ -34,8 +34,7 @@ def load(texts: Mapping[str, str], named: str = "", *, proven: bool = False) -> 
     if folder is None:
         raise Misconfigured([str(problem) for problem in problems])
     policy = Policy(folder, engine(texts), named or fingerprint(texts))
-    with patiently():
-        found = [] if proven else defects(policy)
+    found = [] if proven else defects(policy)
     if found:
         raise Misconfigured([f"policies: {defect}" for defect in found])
     return policy

@@ -1,6 +1,5 @@
 """The whole domain, enumerated: what the tree of decisions says is what the engine says, and descriptions are exact."""
 
-import os
 from collections.abc import Mapping
 
 import pytest
@@ -10,7 +9,7 @@ from msgspec.structs import replace
 
 from gateway.model import FACT_VOCABULARIES, Facts, Grant
 from gateway.policy.enumeration import Decisions, openings
-from gateway.policy.sandbox import PATIENCE_MILLISECONDS, QUERY_MILLISECONDS, PolicyDefect
+from gateway.policy.sandbox import PolicyDefect
 from gateway.policy.situations import (
     EVERY,
     SITUATIONS,
@@ -117,24 +116,3 @@ def test_a_policy_that_does_not_read_alike_twice_is_a_defect_and_not_a_guess(eve
     decisions.of(replace(everything_in_order, profile="T1"))
     with pytest.raises(PolicyDefect, match=r"^the policy did not read the same facts twice in the same order$"):
         decisions.of(replace(everything_in_order, profile="T1", engagement="missing"))
-
-
-class Timed:
-    """A policy that notes how long oso may take for a question."""
-
-    statements: Mapping = {}
-
-    def __init__(self):
-        self.limits = []
-
-    def traced(self, facts: Facts):
-        self.limits.append(os.environ["POLAR_TIMEOUT_MS"])
-        raise PolicyDefect("it did what it may not do")
-
-
-def test_a_busy_machine_is_waited_for_and_a_decision_has_its_own_limit_afterwards(everything_in_order):
-    policy = Timed()
-    with pytest.raises(PolicyDefect, match="it did what it may not do"):
-        Decisions(policy).of(everything_in_order)
-    assert policy.limits == [str(PATIENCE_MILLISECONDS)]
-    assert os.environ["POLAR_TIMEOUT_MS"] == str(QUERY_MILLISECONDS)
