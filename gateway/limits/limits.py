@@ -64,7 +64,7 @@ class Limits:
 
     def admit_joining(self, address: str) -> None:
         """Raises `TooManyRequests` where this address has asked to join too often."""
-        seconds = self._joining.take(line_of(address) if ":" in address else address)
+        seconds = self._joining.take(line_of(address))
         if seconds:
             raise TooManyRequests("too many requests to join from this address", seconds=seconds)
 
@@ -81,7 +81,7 @@ class Limits:
         What is being tried at this moment has not failed yet: as many log-ins as are checked at once may come through
         too many, and are waited for afterwards.
         """
-        for_address = self._failures.wait(line_of(address) if ":" in address else address)
+        for_address = self._failures.wait(line_of(address))
         for_identifier = self._delays.wait(identifier)
         if for_address or for_identifier:
             whose = "from this address" if for_address >= for_identifier else "for this identifier"
@@ -93,24 +93,24 @@ class Limits:
     def admit_attempt(self, *, address: str) -> None:
         """Raises `TooManyAttempts` where too much has failed from this address: log-ins, or what is limited with them
         and names no identifier."""
-        seconds = self._failures.wait(line_of(address) if ":" in address else address)
+        seconds = self._failures.wait(line_of(address))
         if seconds:
             raise TooManyAttempts("too many failures from this address", seconds=seconds)
 
     def attempt_failed(self, *, address: str) -> None:
         """Something was tried that counts as a failed log-in of this address, and of no identifier."""
-        self._failures.spend(line_of(address) if ":" in address else address)
+        self._failures.spend(line_of(address))
 
     def log_in_failed(self, *, address: str, identifier: str) -> None:
         """A log-in was tried and failed."""
-        line = line_of(address) if ":" in address else address
+        line = line_of(address)
         self._failures.spend(line)
         self._delays.failed(identifier, address=line)
 
     def log_in_succeeded(self, *, address: str, identifier: str) -> None:
         """A log-in was tried and is good: this identifier's failures from this address are forgotten. Those of others
         stay, and for the address all stay."""
-        self._delays.succeeded(identifier, address=line_of(address) if ":" in address else address)
+        self._delays.succeeded(identifier, address=line_of(address))
 
 
 @lru_cache(maxsize=4096)

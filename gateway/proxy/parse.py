@@ -54,9 +54,8 @@ def query(environ: Mapping[str, Any], declared: tuple[str, ...] = ()) -> str:
 
     Raises `UndeclaredParameter` or `BadRequest`.
     """
-    if not environ.get("QUERY_STRING", ""):
-        return ""
-    return "?" + urlencode(parameters(environ, declared))
+    found = parameters(environ, declared)
+    return "?" + urlencode(found) if found else ""
 
 
 def parameters(
