@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from gateway.identity.changes import Signature, write_change
 from gateway.identity.entries import (
@@ -26,6 +26,7 @@ from gateway.identity.headcount import crowding_problem
 from gateway.identity.links import void_link
 from gateway.identity.passwords import hash_password, password_problem
 from gateway.identity.proving import is_identifier
+from gateway.identity.sessions import end_every_session
 from gateway.identity.store import Changing, Store
 from gateway.identity.tables import account, activation, failure, partner, second_factor, session
 from gateway.identity.wrong import conflicting, unacceptable
@@ -113,7 +114,7 @@ def put_account(
     refuse(
         [
             identifier_problem(identifier),
-            None if known is None else _known_account(identifier),
+            None if known is None else known_account(identifier),
             besides,
             unknown,
             profiles_problem(profiles),
@@ -329,9 +330,7 @@ def _change(
             forget_failures(connection, account_id)
         if void:
             void_link(connection, account_id)
-        ended = 0
-        if end:
-            ended = connection.execute(delete(session).where(session.c.account_id == account_id)).rowcount
+        ended = end_every_session(connection, account_id) if end else 0
         write_change(connection, signed, act=act, subject=identifier, detail=detail)
         return ended
 
@@ -358,7 +357,7 @@ def identifier_problem(identifier: str) -> str | None:
     )
 
 
-def _known_account(identifier: str) -> str:
+def known_account(identifier: str) -> str:
     return conflicting(f"There is an account called {identifier!r} already.", "Un compte porte déjà cet identifiant.")
 
 

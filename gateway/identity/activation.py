@@ -24,8 +24,9 @@ from gateway.identity.links import Invitation, make_link
 from gateway.identity.opaque import digest, is_opaque
 from gateway.identity.proving import PATIENCE_MS
 from gateway.identity.refusals import LINK_EXPIRED, LINK_OVERTAKEN, LINK_UNKNOWN, LinkRefused
+from gateway.identity.sessions import end_every_session
 from gateway.identity.store import Changing, Store
-from gateway.identity.tables import account, activation, partner, session
+from gateway.identity.tables import account, activation, partner
 from gateway.identity.wrong import conflicting
 
 NO_PASSWORD: Final = ""
@@ -110,7 +111,7 @@ def activate(store: Store, *, token: str, password: str, now: datetime) -> str:
             raise LinkRefused(LINK_OVERTAKEN, identifier=identifier)
         connection.execute(update(account).where(account.c.id == account_id).values(password_hash=kept))
         forget_failures(connection, account_id)
-        connection.execute(delete(session).where(session.c.account_id == account_id))
+        end_every_session(connection, account_id)
         write_change(connection, Signature(by=identifier), act="account activate", subject=identifier, now=now)
     return str(identifier)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, select, update
@@ -19,7 +19,7 @@ from gateway.errors import DelegatesAccount, Misconfigured, NoSuchEntry, NotDele
 from gateway.identity.accounts import Account, accounts
 from gateway.identity.changes import Signature, write_change
 from gateway.identity.entries import find_open_account, refuse
-from gateway.identity.facts import local_day
+from gateway.identity.facts import local_date
 from gateway.identity.proving import PATIENCE_MS
 from gateway.identity.store import Store
 from gateway.identity.tables import account, convention, partner
@@ -122,7 +122,7 @@ def _may(administrator: Any, connection: Connection) -> bool:
 
 def _opened(connection: Connection, partner_id: int, rules: Identity, now: datetime) -> set[str]:
     """The profiles that the partner's conventions with this caisse open today."""
-    today = date.fromisoformat(local_day(rules, int(now.timestamp())))
+    today = local_date(rules, now)
     in_force = select(convention.c.profiles).where(
         convention.c.partner_id == partner_id,
         convention.c.caisse == rules.caisse,

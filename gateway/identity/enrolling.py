@@ -11,7 +11,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, select
 
 from gateway.errors import SecondFactorState
 from gateway.identity import passwords, second_factor
@@ -23,8 +23,9 @@ from gateway.identity.proving import PATIENCE_MS, hold, prove_password
 from gateway.identity.refusals import ACCOUNT_LOCKED, CODE_WRONG, LogInRefused
 from gateway.identity.sealing import Seal
 from gateway.identity.second_factor import Begun, Factor
+from gateway.identity.sessions import end_every_session
 from gateway.identity.store import Store
-from gateway.identity.tables import account, session
+from gateway.identity.tables import account
 from gateway.model import Agent
 
 ACT: Final = "account second-factor"
@@ -75,7 +76,7 @@ def confirm_factor(
         right = second_factor.is_right_code(connection, seal, agent.account_id, code, now=now)
         if right:
             codes = second_factor.confirm(connection, agent.account_id, now=now)
-            _end_sessions(connection, agent.account_id)
+            end_every_session(connection, agent.account_id)
             _note(connection, agent, "on", now=now)
         else:
             note_failure(connection, agent.account_id, now=now, attempt=attempt)
@@ -127,13 +128,9 @@ def reset_factor(store: Store, *, identifier: str, signed: Signature | None = No
         none = account_id is None or second_factor.factor_of(connection, account_id) is None
         refuse([f"{identifier} has no second factor." if none else None])
         second_factor.forget(connection, account_id)
-        ended = _end_sessions(connection, account_id)
+        ended = end_every_session(connection, account_id)
         write_change(connection, signed, act=ACT, subject=identifier, detail=f"reset, {ended} sessions ended")
     return ended
-
-
-def _end_sessions(connection: Connection, account_id: int | None) -> int:
-    return connection.execute(delete(session).where(session.c.account_id == account_id)).rowcount
 
 
 def _note(connection: Connection, agent: Agent, detail: str, *, now: datetime) -> None:

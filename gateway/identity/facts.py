@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
@@ -191,6 +191,11 @@ def engagement_state(version: str | None, *, asked: str) -> str:
 def local_day(rules: Identity, seconds: int) -> str:
     """The civil day of an instant (seconds since 1970, UTC), as `YYYY-MM-DD`."""
     return _day_of_quarter(rules.timezone, seconds // 900)
+
+
+def local_date(rules: Identity, now: datetime) -> date:
+    """The civil day of an instant."""
+    return date.fromisoformat(local_day(rules, int(now.timestamp())))
 
 
 @lru_cache(maxsize=64)

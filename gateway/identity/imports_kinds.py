@@ -16,13 +16,17 @@ from typing import Any, ClassVar, Final
 
 from sqlalchemy import Column, Connection, Table, select
 
+from gateway.identity.accounts import identifier_problem, known_account
 from gateway.identity.activation import NO_PASSWORD
 from gateway.identity.entries import (
     agents_problem,
     caisse_problem,
+    closed_account,
     days_problem,
     dossier_problem,
     is_text,
+    no_account,
+    no_partner,
     profiles_problem,
     siret_problem,
     text_problem,
@@ -30,7 +34,8 @@ from gateway.identity.entries import (
     written,
 )
 from gateway.identity.headcount import Room
-from gateway.identity.proving import is_identifier
+from gateway.identity.mandates import not_theirs
+from gateway.identity.partners import NO_PROFILE, known_convention, known_partner
 from gateway.identity.tables import account, convention, mandate, partner
 from gateway.model import MANDATE_KINDS, PARTNER_KINDS
 
@@ -96,7 +101,7 @@ class Kind(ABC):
             self._partners[name] = number
         for row in rows:
             name = row.cells["partner"]
-            row.says(None if name in self._partners else f"There is no partner called {name!r}.")
+            row.says(None if name in self._partners else no_partner(name))
 
 
 class Partners(Kind):
@@ -118,7 +123,7 @@ class Partners(Kind):
                 text_problem("name", name),
                 word_problem("kind", kind, PARTNER_KINDS),
                 siret_problem(siret),
-                f"There is a partner called {name!r} already." if name in names else None,
+                known_partner(name) if name in names else None,
                 "There is a partner with this SIRET already." if siret in taken else None,
             )
             row.values = name, kind, siret
@@ -145,12 +150,12 @@ class Conventions(Kind):
             number = int(most) if most and _NUMBER.fullmatch(most) else None
             row.says(
                 text_problem("number", cells["number"]),
-                f"There is a convention {cells['number']!r} already." if cells["number"] in known else None,
+                known_convention(cells["number"]) if cells["number"] in known else None,
                 caisse_problem(cells["caisse"]),
                 *(f"{name}: a day is needed." for name in ("starts_on", "ends_on") if not cells[name]),
                 days_problem(starts_on, ends_on) if starts_on else None,
                 profiles_problem(profiles),
-                None if profiles else "A convention opens at least one profile.",
+                None if profiles else NO_PROFILE,
                 agents_problem(0 if most and number is None else number),
             )
             row.values = (
@@ -180,8 +185,8 @@ class Accounts(Kind):
             identifier, profiles = row.cells["identifier"], row.cells.get("profiles", "").split()
             function = row.cells.get("function") or None
             row.says(
-                None if is_identifier(identifier) else "The identifier must match [a-z0-9][a-z0-9._-]{0,63}.",
-                f"There is an account called {identifier!r} already." if identifier in known else None,
+                identifier_problem(identifier),
+                known_account(identifier) if identifier in known else None,
                 profiles_problem(profiles),
                 text_problem("function", function) if function else None,
             )
@@ -230,9 +235,9 @@ class Mandates(Kind):
             row.says(
                 dossier_problem(cells["dossier"]),
                 word_problem("kind", cells["kind"], MANDATE_KINDS),
-                f"There is no account called {name!r}." if name and agent is None else None,
-                f"The account {name!r} is closed." if closed_at is not None else None,
-                f"The account {name!r} is not of the partner {cells['partner']!r}." if elsewhere else None,
+                no_account(name) if name and agent is None else None,
+                closed_account(name) if closed_at is not None else None,
+                not_theirs(name, cells["partner"]) if elsewhere else None,
                 "starts_on: a day is needed." if not cells["starts_on"] else None,
                 days_problem(starts_on, ends_on) if starts_on else None,
                 text_problem("reference", cells["reference"]),

@@ -39,9 +39,7 @@ class Staging:
 
     def lines_of(self, keys: Mapping[str, int]) -> dict[str, int]:
         """Of the keys that came before, the line on which each did; the others are known from now on, by theirs."""
-        marked = {
-            hashlib.blake2b(key.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest(): key for key in keys
-        }
+        marked = {_mark(key): key for key in keys}
         query = "SELECT key, line FROM known WHERE key IN (SELECT value FROM json_each(?))"
         before = {marked[mark]: line for mark, line in self._kept.execute(query, (json.dumps(list(marked)),))}
         fresh = [(mark, keys[key]) for mark, key in marked.items() if key not in before]

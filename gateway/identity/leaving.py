@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import select, update
 
 from gateway.identity.changes import Signature, write_change
 from gateway.identity.entries import find_open_account, refuse, seconds
 from gateway.identity.links import void_link
 from gateway.identity.second_factor import forget
+from gateway.identity.sessions import end_every_session
 from gateway.identity.store import Changing
-from gateway.identity.tables import account, mandate, session
+from gateway.identity.tables import account, mandate
 from gateway.identity.wrong import unacceptable
 
 _WHY: Final = unacceptable("Say why the account is closed.", "Dites pourquoi le compte est fermé.")
@@ -40,7 +41,7 @@ def close_account(store: Changing, *, identifier: str, signed: Signature, now: d
         own = (mandate.c.account_id == account_id, mandate.c.released_at.is_(None))
         released = tuple(connection.execute(select(mandate.c.id).where(*own).order_by(mandate.c.id)).scalars())
         connection.execute(update(mandate).where(*own).values(released_at=at))
-        ended = connection.execute(delete(session).where(session.c.account_id == account_id)).rowcount
+        ended = end_every_session(connection, account_id)
         forget(connection, account_id)
         detail = f"{ended} sessions ended, {len(released)} mandates released"
         write_change(connection, signed, act="account close", subject=identifier, detail=detail, now=now)

@@ -68,7 +68,7 @@ def add_mandate(
                 word_problem("kind", kind, MANDATE_KINDS),
                 unknown,
                 stranger,
-                _not_theirs(identifier, partner_name) if elsewhere else None,
+                not_theirs(identifier, partner_name) if elsewhere else None,
                 days_problem(starts_on, ends_on),
                 text_problem("reference", reference),
             ]
@@ -145,7 +145,7 @@ def mandates(
         return [Mandate(*row[:-1], instant(row[-1])) for row in connection.execute(query)]
 
 
-def _not_theirs(identifier: str | None, partner_name: str) -> str:
+def not_theirs(identifier: str | None, partner_name: str) -> str:
     return conflicting(
         f"The account {identifier!r} is not of the partner {partner_name!r}.", "Ce compte n'est pas de ce partenaire."
     )

@@ -29,9 +29,7 @@ from gateway.identity.tables import convention, partner
 from gateway.identity.wrong import absent, conflicting, unacceptable
 from gateway.model import PARTNER_KINDS
 
-_NO_PROFILE: Final = unacceptable(
-    "A convention opens at least one profile.", "Une convention ouvre au moins un profil."
-)
+NO_PROFILE: Final = unacceptable("A convention opens at least one profile.", "Une convention ouvre au moins un profil.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +70,7 @@ def put_partner(connection: Connection, *, name: str, kind: str, siret: str | No
         [
             text_problem("name", name),
             word_problem("kind", kind, PARTNER_KINDS),
-            None if known is None else _known_partner(name),
+            None if known is None else known_partner(name),
             siret_problem(siret),
             _taken(connection, siret),
         ]
@@ -172,11 +170,11 @@ def convention_problems(
     known = connection.execute(query).scalar() if is_text(number) else None
     return [
         text_problem("number", number),
-        None if known is None else _known_convention(number),
+        None if known is None else known_convention(number),
         caisse_problem(caisse),
         days_problem(starts_on, ends_on),
         profiles_problem(profiles),
-        None if profiles else _NO_PROFILE,
+        None if profiles else NO_PROFILE,
         agents_problem(max_agents),
     ]
 
@@ -255,9 +253,9 @@ def no_convention(number: str) -> str:
     return absent(f"There is no convention {number!r}.", "Aucune convention ne porte ce numéro.")
 
 
-def _known_partner(name: str) -> str:
+def known_partner(name: str) -> str:
     return conflicting(f"There is a partner called {name!r} already.", "Un partenaire porte déjà ce nom.")
 
 
-def _known_convention(number: str) -> str:
+def known_convention(number: str) -> str:
     return conflicting(f"There is a convention {number!r} already.", "Une convention porte déjà ce numéro.")

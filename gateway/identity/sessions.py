@@ -91,7 +91,7 @@ def sign_in(
                 assurance="password" if factor is None else "second_factor",
                 now=now,
             )
-            left = factor_of(connection, proved.account_id)
+            left = factor and factor_of(connection, proved.account_id)
             if attempt is not None:
                 attempt.forgive(connection, now=now)
             if renewed:
@@ -187,6 +187,11 @@ def sign_out(store: Store, token: str) -> bool:
     with store.change(wait_ms=PATIENCE_MS) as connection:
         ended = connection.execute(delete(session).where(session.c.token_hash == digest(token)))
     return ended.rowcount > 0
+
+
+def end_every_session(connection: Connection, account_id: int | None) -> int:
+    """End the sessions of an account, in the caller's transaction; how many there were. None is no account."""
+    return connection.execute(delete(session).where(session.c.account_id == account_id)).rowcount
 
 
 def _why_ended(found: Session, rules: Identity, seconds: int) -> str:

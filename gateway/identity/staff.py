@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import Connection, select
 
 from gateway.errors import Misconfigured, OwnAccount, StaffAccount
 from gateway.identity.entries import is_text, refuse
-from gateway.identity.failures import NOBODY, count_failure, forget_failures, is_locked
-from gateway.identity.passwords import password_matches
+from gateway.identity.failures import forget_failures
+from gateway.identity.proving import hold, prove_password
+from gateway.identity.refusals import LogInRefused
 from gateway.identity.store import Store
 from gateway.identity.tables import account, partner
 from gateway.identity.wrong import conflicting
@@ -70,8 +71,13 @@ def forbid_making_staff(
 
 def staff_problem(connection: Connection, identifier: str) -> str | None:
     """Why the account called `identifier` may not sign for the Caf now."""
-    found = _read(connection, identifier)
-    return None if found is not None and _may_sign(found) else _NOT_STAFF
+    columns = (account.c.profiles, account.c.suspended, account.c.closed_at, partner.c.kind)
+    query = select(*columns).join(partner, partner.c.id == account.c.partner_id)
+    query = query.where(account.c.identifier == identifier)
+    found = connection.execute(query).one_or_none() if is_text(identifier) else None
+    if found is None or found.suspended or found.closed_at is not None:
+        return _NOT_STAFF
+    return None if is_staff(partner_kind=found.kind, profiles=found.profiles.split()) else _NOT_STAFF
 
 
 def prove_staff(store: Store, *, identifier: str, password: str, now: datetime) -> None:
@@ -80,16 +86,14 @@ def prove_staff(store: Store, *, identifier: str, password: str, now: datetime) 
     A wrong one counts as at a log-in, and locks the account as there. Raises `Misconfigured`, alike for a password
     that is wrong and an account that is unknown, closed, suspended, locked or not of the staff; `StoreUnavailable`.
     """
-    with store.read() as connection:
-        found = _read(connection, identifier)
-    if not password_matches(password, stored=found.password_hash if found else None) or found is None:
-        count_failure(store, found.id if found else NOBODY, now=now)
-        raise Misconfigured([_NOT_PROVED])
-    with store.change() as connection:
-        held = _read(connection, identifier, held=True)
-        good = held is not None and held.password_hash == found.password_hash and _may_sign(held)
-        refuse([None if good and not is_locked(connection, found.id) else _NOT_PROVED])
-        forget_failures(connection, found.id)
+    try:
+        proved = prove_password(store, identifier=identifier, password=password, now=now)
+        with store.change() as connection:
+            hold(connection, proved)
+            refuse([None if staff_problem(connection, identifier) is None else _NOT_PROVED])
+            forget_failures(connection, proved.account_id)
+    except LogInRefused:
+        raise Misconfigured([_NOT_PROVED]) from None
 
 
 _NOT_STAFF: Final = conflicting(
@@ -97,17 +101,3 @@ _NOT_STAFF: Final = conflicting(
     "Seule une personne de la Caf qui gère Cafpro peut faire cela.",
 )
 _NOT_PROVED: Final = "The identifier or the password is wrong, or the account is none of the Caf's staff."
-
-
-def _read(connection: Connection, identifier: str, *, held: bool = False) -> Any:
-    if not is_text(identifier):
-        return None
-    columns = (account.c.id, account.c.password_hash, account.c.profiles, account.c.suspended, account.c.closed_at)
-    query = select(*columns, partner.c.kind).join(partner, partner.c.id == account.c.partner_id)
-    query = query.where(account.c.identifier == identifier)
-    return connection.execute(query.with_for_update(of=account) if held else query).one_or_none()
-
-
-def _may_sign(found: Any) -> bool:
-    shut = found.suspended or found.closed_at is not None
-    return not shut and is_staff(partner_kind=found.kind, profiles=found.profiles.split())
