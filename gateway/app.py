@@ -12,6 +12,7 @@ from werkzeug.exceptions import HTTPException
 
 from gateway.api.activation import ActivationApi
 from gateway.api.admin import AdminApi
+from gateway.api.answering import as_flask, seconds_to_hold
 from gateway.api.engagement import EngagementApi
 from gateway.api.health import Health
 from gateway.api.joining import JoiningApi
@@ -19,13 +20,13 @@ from gateway.api.metrics import Metrics, scrape_token
 from gateway.api.openapi import OpenApi
 from gateway.api.openid import CALLBACK, OpenIdApi
 from gateway.api.second_factor import SecondFactorApi
-from gateway.api.session import SessionApi, as_flask, seconds_to_hold
+from gateway.api.session import SessionApi
 from gateway.errors import BadRequest, Fault, MethodNotAllowed, Misconfigured, NoSuchRoute, Refusal
 from gateway.identity.engagement import load_wording
 from gateway.identity.functions import NAME as FUNCTIONS
 from gateway.identity.functions import load_functions
 from gateway.identity.guesses import Guesses
-from gateway.identity.issuers import load_issuers, load_providers
+from gateway.identity.issuers import Vouchers, load_vouchers
 from gateway.identity.sealing import Seal, load_seal
 from gateway.identity.store import open_store
 from gateway.limits.limits import Limits, Rate
@@ -83,8 +84,9 @@ def create_app(
     journal = open_journal(settings.record.url)
     door = Door(settings.server.public_url, settings.server.hosts)
     issuers = settings.identity.issuers
-    tokens = tokens_of(load_issuers(issuers)) if issuers else None
-    clients = clients_of(load_providers(issuers), callback=f"{door.origin}{CALLBACK}") if issuers else {}
+    vouchers = load_vouchers(issuers) if issuers else Vouchers((), ())
+    tokens = tokens_of(vouchers.issuers) if issuers else None
+    clients = clients_of(vouchers.providers, callback=f"{door.origin}{CALLBACK}")
     key = record_key(settings.record.key_file)
     reception = Reception(
         door, store, settings.identity, limits or limits_of(settings), tokens, guesses_of(settings, key)

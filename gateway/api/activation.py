@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import msgspec
-from flask import Blueprint, Response, request
+from flask import Blueprint
 
+from gateway.api.answering import add_address, hold_refusal
 from gateway.api.bodies import read_json
-from gateway.api.session import as_flask, hold_refusal
 from gateway.identity import activation, links
 from gateway.identity.refusals import LinkRefused
-from gateway.proxy.answers import Answer, Exit, new_entry
+from gateway.proxy.answers import Answer, Exit
 from gateway.proxy.identify import Reception
 from gateway.proxy.parse import query
 from gateway.record.entry import Entry
@@ -37,11 +36,8 @@ class ActivationApi:
     def blueprint(self) -> Blueprint:
         """The Flask route."""
         routes = Blueprint("activation", __name__)
-        routes.add_url_rule(links.ADDRESS, "activate", self._view, methods=["POST"], provide_automatic_options=False)
+        add_address(routes, self.exit, "POST", links.ADDRESS, self.activate)
         return routes
-
-    def _view(self) -> Response:
-        return as_flask(self.exit.leave(new_entry(request.environ), partial(self.activate, request.environ)))
 
     def activate(self, environ: dict[str, Any], entry: Entry) -> Answer:
         """204; the agent logs in with the new password. A link that is refused counts as a failed log-in of this

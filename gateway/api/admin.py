@@ -8,29 +8,25 @@ of a password is ever answered.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, get_args
-from urllib.parse import parse_qsl
 
 import msgspec
-from flask import Blueprint, Response, request
+from flask import Blueprint
 
 from gateway.api.admin_operations import OPERATIONS, Operation
-from gateway.api.agents import AGENT_OPERATIONS, AgentOperation
-from gateway.api.bodies import read_json
-from gateway.api.session import as_flask
-from gateway.errors import BadRequest, Misconfigured, NotStaff
-from gateway.identity.staff import is_staff_agent
+from gateway.api.agents import AGENT_OPERATIONS
+from gateway.api.answering import add_address, as_json
+from gateway.api.bodies import LARGEST_ENTRY, read_json
+from gateway.errors import BadRequest, Misconfigured
 from gateway.identity.wrong import as_refusal
-from gateway.proxy.answers import Answer, Exit, new_entry
+from gateway.proxy.answers import Answer, Exit
 from gateway.proxy.identify import Reception
-from gateway.proxy.parse import query
+from gateway.proxy.parse import parameters, query
 from gateway.record.entry import Entry
 
-LARGEST: Final = 16_384
-"""Bytes of a body: texts of 200 characters, were all of them written as escapes, have room in it."""
 _NUMBER: Final = re.compile(r"[0-9]{1,16}", re.ASCII)
 
 
@@ -45,52 +41,34 @@ class AdminApi:
         """A Flask route for each operation."""
         routes = Blueprint("admin", __name__)
         for operation in (*OPERATIONS, *AGENT_OPERATIONS):
-            routes.add_url_rule(
-                operation.path,
-                operation.name,
-                self._view(operation),
-                methods=[operation.method],
-                provide_automatic_options=False,
-            )
+            work = partial(self.perform, operation)
+            add_address(routes, self.exit, operation.method, operation.path, work, name=operation.name)
         return routes
-
-    def _view(self, operation: Operation) -> Callable[[], Response]:
-        def view() -> Response:
-            work = partial(self.perform, operation, request.environ)
-            return as_flask(self.exit.leave(new_entry(request.environ), work))
-
-        return view
 
     def perform(self, operation: Operation, environ: dict[str, Any], entry: Entry) -> Answer:
         """What the operation answers to one of the staff, or to a delegated administrator."""
         entry.act, entry.route = "admin", operation.name
         agent, credentials, _ = self.reception.identify(environ, entry)
-        if not isinstance(operation, AgentOperation) and not is_staff_agent(agent):
-            raise NotStaff("not of the Caf's staff")
+        operation.admit(agent)
         self.reception.door.check_host(environ)
         if operation.body is None:
             sent = _asked(environ, operation.asked)
         else:
             self.reception.door.check_change(environ, credentials)
             query(environ)
-            sent = read_json(environ, operation.body, limit=LARGEST)
+            sent = read_json(environ, operation.body, limit=LARGEST_ENTRY)
         try:
-            if isinstance(operation, AgentOperation):
-                done = operation.answer_to(self.reception, sent, agent=agent, now=entry.at)
-            else:
-                done = operation.perform(self.reception, sent, by=agent.identifier, now=entry.at)
+            done = operation.perform(self.reception, sent, agent=agent, now=entry.at)
         except Misconfigured as wrong:
             raise as_refusal(wrong.problems) from None
-        if done is None:
-            return Answer(operation.status, b"")
-        return Answer(operation.status, msgspec.json.encode(done), (("Content-Type", "application/json"),))
+        return Answer(operation.status, b"") if done is None else as_json(operation.status, done)
 
 
 def _asked(environ: Mapping[str, Any], kind: type[msgspec.Struct]) -> msgspec.Struct:
     """The parameters of a list, numbers written in digits alone."""
     fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
     given: dict[str, str | int] = {}
-    for name, value in parse_qsl(query(environ, tuple(fields)).removeprefix("?"), keep_blank_values=True):
+    for name, value in parameters(environ, tuple(fields)).items():
         takes = fields[name].type
         number = _is_number(takes)
         if number and not _NUMBER.fullmatch(value):

@@ -29,6 +29,10 @@ def _of_agents(refused: Refusals) -> Refusals:
     return (errors.NotDelegated, *(kind for kind in refused if kind is not errors.NotStaff))
 
 
+READS: Final[list[Json]] = [{"bearer": []}, {"cookie": []}]
+"""What proves who reads."""
+CHANGES: Final[list[Json]] = [{"bearer": []}, {"cookie": [], "change": []}]
+"""What proves who changes something, and that it was meant."""
 REFUSALS: Final[dict[str, Refusals]] = {
     "Reading": _READING,
     "Changing": _CHANGING,
@@ -74,7 +78,7 @@ def _described(operation: Operation, identified: Refusals) -> Json:
         "operationId": f"{operation.group}{operation.act.capitalize()}",
         "summary": operation.said,
         "description": operation.about,
-        "security": [{"bearer": []}, {"cookie": [], "change": []} if changing else {"cookie": []}],
+        "security": CHANGES if changing else READS,
     }
     if operation.body:
         schema = {"$ref": f"#/components/schemas/{operation.body.__name__}"}

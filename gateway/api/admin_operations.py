@@ -10,16 +10,18 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
 import msgspec
 
 from gateway.api import admin_bodies as bodies
+from gateway.errors import NotStaff
 from gateway.identity import directory, staff
-from gateway.identity.facts import local_day
+from gateway.identity.facts import local_date
 from gateway.identity.store import Changing, Store
+from gateway.model import Agent
 from gateway.proxy.identify import Reception
 
 ROOT: Final = "/-/admin/"
@@ -105,18 +107,23 @@ class Operation:
             return 201
         return 204 if self.row is None and self.answer is None else 200
 
-    def perform(self, reception: Reception, sent: msgspec.Struct, *, by: str, now: datetime) -> Any:
-        """What is answered, None where nothing is.
+    def admit(self, agent: Agent) -> None:
+        """Raises `NotStaff`, before anything is looked at."""
+        if not staff.is_staff_agent(agent):
+            raise NotStaff("not of the Caf's staff")
+
+    def perform(self, reception: Reception, sent: msgspec.Struct, *, agent: Agent, now: datetime) -> Any:
+        """What is answered to this agent, None where nothing is.
 
         Raises what its guards raise, `Misconfigured` with what is wrong, `StoreUnavailable`.
         """
         store = reception.store
         for guard in self.guards:
-            guard(store, by, sent)
+            guard(store, agent.identifier, sent)
         given = msgspec.structs.asdict(sent)
         if self.row is not None:
             return self.page({**given, **self._taken(reception, now)}, partial(self.does, store))
-        return self.answered(reception, store, given, by=by, now=now)
+        return self.answered(reception, store, given, by=agent.identifier, now=now)
 
     def answered(self, reception: Reception, store: Changing, given: dict[str, Any], *, by: str, now: datetime) -> Any:
         """What comes of `does` on this store, None where nothing is answered."""
@@ -135,7 +142,7 @@ class Operation:
         """What `does` takes besides what was sent."""
         known = {
             "now": now,
-            "today": date.fromisoformat(local_day(reception.rules, int(now.timestamp()))),
+            "today": local_date(reception.rules, now),
             "hours": reception.rules.activation_hours,
         }
         return {name: known[name] for name in inspect.signature(self.does).parameters if name in known}

@@ -34,7 +34,10 @@ class AgentOperation(Operation):
     def about(self) -> str:
         return "For delegated administrators, about the agents of their own partner, within its conventions in force."
 
-    def answer_to(self, reception: Reception, sent: msgspec.Struct, *, agent: Agent, now: datetime) -> Any:
+    def admit(self, agent: Agent) -> None:
+        """Whoever has no delegation is refused by what `perform` calls, which looks it up."""
+
+    def perform(self, reception: Reception, sent: msgspec.Struct, *, agent: Agent, now: datetime) -> Any:
         """What is answered to this administrator, None where nothing is."""
         if self.body is None:
             return self.page(msgspec.structs.asdict(sent), lambda **asked: self.does(reception.store, agent, **asked))

@@ -11,6 +11,9 @@ from gateway.errors import BadRequest, BodyLate, BodyTooLarge, UnsupportedBody
 
 LARGEST: Final = 4096
 """Bytes of what is sent to one of our own addresses."""
+LARGEST_ENTRY: Final = 16_384
+"""Of what is to be entered into the directory: texts of 200 characters, were all of them written as escapes, have room
+in it."""
 
 T = TypeVar("T", bound=msgspec.Struct)
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Annotated, Any, Final
 
 import msgspec
-from flask import Blueprint, Response, request
+from flask import Blueprint
 from msgspec import Meta
 
+from gateway.api.answering import add_address, as_json
 from gateway.api.bodies import read_json
-from gateway.api.session import as_flask
 from gateway.identity import engagement
 from gateway.identity.engagement import Wording
-from gateway.proxy.answers import Answer, Exit, new_entry
+from gateway.proxy.answers import Answer, Exit
 from gateway.proxy.credentials import csrf_token
 from gateway.proxy.identify import Reception
 from gateway.proxy.parse import query
@@ -42,15 +41,8 @@ class EngagementApi:
         """The Flask routes."""
         routes = Blueprint("engagement", __name__)
         for method, work in (("GET", self.read), ("POST", self.accept)):
-            view = self._view(work)
-            routes.add_url_rule(ADDRESS, work.__name__, view, methods=[method], provide_automatic_options=False)
+            add_address(routes, self.exit, method, ADDRESS, work)
         return routes
-
-    def _view(self, work: Callable[[Mapping[str, Any], Entry], Answer]) -> Callable[[], Response]:
-        def view() -> Response:
-            return as_flask(self.exit.leave(new_entry(request.environ), partial(work, request.environ)))
-
-        return view
 
     def read(self, environ: Mapping[str, Any], entry: Entry) -> Answer:
         """The text in force, its version, and whether this agent has accepted it."""
@@ -64,7 +56,7 @@ class EngagementApi:
             "state": agent.engagement,
             "csrf_token": csrf_token(credentials.token),
         }
-        return Answer(200, msgspec.json.encode(shown), (("Content-Type", "application/json"),))
+        return as_json(200, shown)
 
     def accept(self, environ: Mapping[str, Any], entry: Entry) -> Answer:
         """204; from now on the agent's engagement is signed."""

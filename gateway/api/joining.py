@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Annotated, Any, Final
 
 import msgspec
-from flask import Blueprint, Response, request
+from flask import Blueprint
 
 from gateway.api.admin_bodies import Profile, Siret, Text
-from gateway.api.bodies import read_json
-from gateway.api.session import as_flask
+from gateway.api.answering import add_address, as_json
+from gateway.api.bodies import LARGEST_ENTRY, read_json
 from gateway.errors import Misconfigured
 from gateway.identity import directory
 from gateway.identity.functions import Functions
 from gateway.identity.wrong import as_refusal
-from gateway.proxy.answers import Answer, Exit, new_entry
+from gateway.proxy.answers import Answer, Exit
 from gateway.proxy.identify import Reception
 from gateway.proxy.parse import query
 from gateway.record.entry import Entry
 
 ADDRESS: Final = "/-/requests"
-LARGEST: Final = 16_384
 ANYONE: Final = "anyone"
 """Who asks, in the changes: nobody has shown who they are."""
 
@@ -48,11 +46,8 @@ class JoiningApi:
     def blueprint(self) -> Blueprint:
         """The Flask route."""
         routes = Blueprint("joining", __name__)
-        routes.add_url_rule(ADDRESS, "ask", self._view, methods=["POST"], provide_automatic_options=False)
+        add_address(routes, self.exit, "POST", ADDRESS, self.ask)
         return routes
-
-    def _view(self) -> Response:
-        return as_flask(self.exit.leave(new_entry(request.environ), partial(self.ask, request.environ)))
 
     def ask(self, environ: dict[str, Any], entry: Entry) -> Answer:
         """202, always alike: whether the organisation is known, or has asked already, is not told."""
@@ -61,7 +56,7 @@ class JoiningApi:
         self.reception.door.check_host(environ)
         self.reception.door.check_origin(environ)
         query(environ)
-        asked = read_json(environ, AskToJoin, limit=LARGEST)
+        asked = read_json(environ, AskToJoin, limit=LARGEST_ENTRY)
         self.reception.limits.admit_joining(entry.address)
         try:
             directory.ask_to_join(
@@ -73,4 +68,4 @@ class JoiningApi:
             )
         except Misconfigured as wrong:
             raise as_refusal(wrong.problems) from None
-        return Answer(202, msgspec.json.encode({"status": "asked"}), (("Content-Type", "application/json"),))
+        return as_json(202, {"status": "asked"})

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from flask import Blueprint, Response, request
 
-from gateway.api.session import as_flask
+from gateway.api.answering import as_flask
 from gateway.errors import Misconfigured, NotSignedIn
 from gateway.metrics.counts import Counts
 from gateway.metrics.exposition import CONTENT_TYPE, Exposition

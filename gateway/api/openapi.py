@@ -18,7 +18,7 @@ import msgspec
 from gateway import errors
 from gateway.api import engagement, joining
 from gateway.api.activation import Activate
-from gateway.api.admin_described import admin_paths, admin_responses, admin_schemas
+from gateway.api.admin_described import CHANGES, READS, admin_paths, admin_responses, admin_schemas
 from gateway.api.bodies import LARGEST
 from gateway.api.openid import ADDRESS, ARRIVED, CALLBACK
 from gateway.api.second_factor import ADDRESS as SECOND_FACTOR
@@ -209,7 +209,7 @@ def _who() -> Json:
     return {
         "operationId": "who",
         "summary": "Who am I, and what does my profile open",
-        "security": [{"bearer": []}, {"cookie": []}],
+        "security": READS,
         "responses": {"200": _json("The agent behind the session.", "Session"), **_problems(WHO_REFUSALS)},
     }
 
@@ -220,13 +220,12 @@ def _log_out() -> Json:
         "summary": "Log out",
         "description": "The token is worth nothing from now on. One of an identity provider stays good until its end, "
         "and is refused here.",
-        "security": [{"bearer": []}, {"cookie": [], "change": []}],
+        "security": CHANGES,
         "responses": {"204": {"description": "The session is over."}, **_problems(LOG_OUT_REFUSALS)},
     }
 
 
 def _activate() -> Json:
-    body = {"required": True, "content": {"application/json": {"schema": _ref("Activate")}}}
     about = (
         f"Gives the account of an activation link its password. The body has at most {LARGEST} bytes. The link works "
         "once; nobody is logged in by it. One that is refused counts as a failed log-in of the address."
@@ -236,7 +235,7 @@ def _activate() -> Json:
         "summary": "Choose a password",
         "description": about,
         "security": [],
-        "requestBody": body,
+        "requestBody": _body(Activate),
         "responses": {"204": {"description": "The password is chosen."}, **_problems(ACTIVATION_REFUSALS)},
     }
 
@@ -245,32 +244,30 @@ def _engagement() -> Json:
     return {
         "operationId": "engagement",
         "summary": "The personal engagement, and whether I have accepted it",
-        "security": [{"bearer": []}, {"cookie": []}],
+        "security": READS,
         "responses": {"200": _json("The text in force.", "Engagement"), **_problems(WHO_REFUSALS)},
     }
 
 
 def _engage() -> Json:
-    body = {"required": True, "content": {"application/json": {"schema": _ref("Accept")}}}
     return {
         "operationId": "engage",
         "summary": "Accept the personal engagement",
         "description": f"Every dossier is refused before. The body has at most {LARGEST} bytes.",
-        "security": [{"bearer": []}, {"cookie": [], "change": []}],
-        "requestBody": body,
+        "security": CHANGES,
+        "requestBody": _body(engagement.Accept),
         "responses": {"204": {"description": "It is accepted."}, **_problems(ENGAGEMENT_REFUSALS)},
     }
 
 
 def _ask_to_join() -> Json:
-    body = {"required": True, "content": {"application/json": {"schema": _ref("AskToJoin")}}}
     return {
         "operationId": "askToJoin",
         "summary": "Ask to join",
         "description": "The answer is the same whether the organisation is known or not. The same asked again, before "
         "the Caf has received it, is the same request.",
         "security": [],
-        "requestBody": body,
+        "requestBody": _body(joining.AskToJoin),
         "responses": {"202": _json("The Caf will write to the contact.", "Asked"), **_problems(JOINING_REFUSALS)},
     }
 
@@ -334,7 +331,7 @@ def _second_factor() -> Json:
     return {
         "operationId": "secondFactor",
         "summary": "My second factor, if there is one",
-        "security": [{"bearer": []}, {"cookie": []}],
+        "security": READS,
         "responses": {"200": _json("Since when, and what is left.", "SecondFactor"), **_problems(FACTOR_REFUSALS)},
     }
 
@@ -362,7 +359,7 @@ def _factor_change(name: str, summary: str, about: str, body: type[msgspec.Struc
         "operationId": name,
         "summary": summary,
         "description": about,
-        "security": [{"bearer": []}, {"cookie": [], "change": []}],
+        "security": CHANGES,
         "requestBody": _body(body),
         "responses": {**answered, **_problems(FACTOR_CHANGE_REFUSALS)},
     }

@@ -6,20 +6,19 @@ Each provider has an address of its own to come back to, so that what one of the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Final
 
-from flask import Blueprint, Response, request
+from flask import Blueprint
 
-from gateway.api.session import as_flask
+from gateway.api.answering import add_address
 from gateway.errors import LogInNotBegun, NoSuchRoute, NotVouchedFor, ProfileNotHeld, ProviderAway
 from gateway.identity.entries import PROFILES
 from gateway.identity.openid import BEGUN_SECONDS, LONGEST_CODE, RETURNED
 from gateway.identity.openid_sessions import open_vouched, spend
 from gateway.identity.refusals import ProfileRefused, VouchingRefused
-from gateway.proxy.answers import Answer, Exit, new_entry
+from gateway.proxy.answers import Answer, Exit
 from gateway.proxy.identify import Reception
 from gateway.proxy.openid import Client
 from gateway.proxy.parse import parameters
@@ -60,22 +59,15 @@ class OpenIdApi:
         """The Flask routes."""
         routes = Blueprint("openid", __name__)
         for address, work in ((ADDRESS, self.begin), (CALLBACK, self.come_back), (ARRIVED, self.arrived)):
-            rule = address.replace("{provider}", "<provider>")
-            routes.add_url_rule(rule, work.__name__, self._view(work), methods=["GET"], provide_automatic_options=False)
+            add_address(routes, self.exit, "GET", address.replace("{provider}", "<provider>"), work)
         return routes
 
-    def _view(self, work: Callable[[str, dict[str, Any], Entry], Answer]) -> Callable[..., Response]:
-        def view(provider: str = "") -> Response:
-            return as_flask(self.exit.leave(new_entry(request.environ), partial(work, provider, request.environ)))
-
-        return view
-
-    def begin(self, name: str, environ: Mapping[str, Any], entry: Entry) -> Answer:
+    def begin(self, environ: Mapping[str, Any], entry: Entry, *, provider: str) -> Answer:
         """303 to the provider, and what the browser keeps meanwhile. Nothing is stored."""
         entry.act = "log_in_begun"
         self.reception.limits.admit_address(entry.address)
         self.reception.door.check_host(environ)
-        client = self._client(name)
+        client = self._client(provider)
         profile = parameters(environ, ("profile",)).get("profile")
         if profile is not None and profile not in PROFILES:
             raise ProfileNotHeld("no profile is called so")
@@ -83,13 +75,13 @@ class OpenIdApi:
         kept = self.reception.door.set_errand(begun.kept, BEGUN_SECONDS)
         return Answer(303, b"", (("Location", client.log_ins.sent_to(begun)), kept))
 
-    def come_back(self, name: str, environ: Mapping[str, Any], entry: Entry) -> Answer:
+    def come_back(self, environ: Mapping[str, Any], entry: Entry, *, provider: str) -> Answer:
         """303 to a fixed address of ours, with the session's cookie."""
         entry.act = "log_in"
         limits, door = self.reception.limits, self.reception.door
         limits.admit_address(entry.address)
         door.check_host(environ)
-        client = self._client(name)
+        client = self._client(provider)
         returned = parameters(environ, RETURNED, longest=LONGEST_CODE)
         limits.admit_attempt(address=entry.address)
         forget = door.set_errand("", 0)
@@ -117,7 +109,7 @@ class OpenIdApi:
         seconds = max(0, opened.expires_at - int(entry.at.timestamp()))
         return Answer(303, b"", (("Location", ARRIVED), door.set_cookie(opened.token, seconds), forget))
 
-    def arrived(self, _: str, environ: Mapping[str, Any], entry: Entry) -> Answer:
+    def arrived(self, environ: Mapping[str, Any], entry: Entry) -> Answer:
         """200 with a page that leads on by itself; the same for everyone."""
         self.reception.limits.admit_address(entry.address)
         self.reception.door.check_host(environ)

@@ -5,27 +5,24 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Final
 
 import msgspec
-from flask import Blueprint, Response, request
+from flask import Blueprint
 
+from gateway.api.answering import add_address, as_json, hold_refusal, instant
 from gateway.api.bodies import read_json
-from gateway.api.session import as_flask, as_json, hold_refusal, instant
 from gateway.errors import HeldElsewhere, WrongProof
 from gateway.identity import enrolling
 from gateway.identity.refusals import GuessNotNoted, LogInRefused
 from gateway.identity.sealing import Seal
 from gateway.model import Agent
-from gateway.proxy.answers import Answer, Exit, new_entry
+from gateway.proxy.answers import Answer, Exit
 from gateway.proxy.identify import Reception
 from gateway.proxy.parse import query
 from gateway.record.entry import Entry
 
 ADDRESS: Final = "/-/session/second-factor"
-
-Work = Callable[[dict[str, Any], Entry], Answer]
 
 
 class Begin(msgspec.Struct, forbid_unknown_fields=True):
@@ -64,15 +61,8 @@ class SecondFactorApi:
             ("POST", f"{ADDRESS}/confirmation", self.confirm),
             ("POST", f"{ADDRESS}/removal", self.remove),
         ):
-            view = self._view(work)
-            routes.add_url_rule(address, work.__name__, view, methods=[method], provide_automatic_options=False)
+            add_address(routes, self.exit, method, address, work)
         return routes
-
-    def _view(self, work: Work) -> Callable[[], Response]:
-        def view() -> Response:
-            return as_flask(self.exit.leave(new_entry(request.environ), partial(work, request.environ)))
-
-        return view
 
     def show(self, environ: dict[str, Any], entry: Entry) -> Answer:
         """Since when there is one, and how many recovery codes are left."""
@@ -89,58 +79,21 @@ class SecondFactorApi:
         """201 with a secret, told once, which waits for its first code."""
         agent = self._identify(environ, entry, changing=True)
         asked = read_json(environ, Begin)
-        begun = self._proved(
-            environ,
-            entry,
-            agent,
-            lambda: enrolling.begin_factor(
-                self.reception.store,
-                self.seal,
-                agent,
-                password=asked.password,
-                now=entry.at,
-                attempt=self.reception.attempt(entry, agent.identifier),
-            ),
-        )
+        begun = self._proved(environ, entry, agent, enrolling.begin_factor, password=asked.password)
         return as_json(201, {"secret": begun.secret, "uri": begun.uri})
 
     def confirm(self, environ: dict[str, Any], entry: Entry) -> Answer:
         """201 with the recovery codes, told once. Every session is over, this one too."""
         agent = self._identify(environ, entry, changing=True)
         asked = read_json(environ, Confirm)
-        codes = self._proved(
-            environ,
-            entry,
-            agent,
-            lambda: enrolling.confirm_factor(
-                self.reception.store,
-                self.seal,
-                agent,
-                code=asked.code,
-                now=entry.at,
-                attempt=self.reception.attempt(entry, agent.identifier),
-            ),
-        )
+        codes = self._proved(environ, entry, agent, enrolling.confirm_factor, code=asked.code)
         return as_json(201, {"recovery_codes": codes}, self.reception.door.set_cookie("", 0))
 
     def remove(self, environ: dict[str, Any], entry: Entry) -> Answer:
         """204; the password is enough from now on."""
         agent = self._identify(environ, entry, changing=True)
         asked = read_json(environ, Remove)
-        self._proved(
-            environ,
-            entry,
-            agent,
-            lambda: enrolling.remove_factor(
-                self.reception.store,
-                self.seal,
-                agent,
-                password=asked.password,
-                code=asked.code,
-                now=entry.at,
-                attempt=self.reception.attempt(entry, agent.identifier),
-            ),
-        )
+        self._proved(environ, entry, agent, enrolling.remove_factor, password=asked.password, code=asked.code)
         return Answer(204, b"")
 
     def _identify(self, environ: dict[str, Any], entry: Entry, *, changing: bool = False) -> Agent:
@@ -154,12 +107,17 @@ class SecondFactorApi:
             raise HeldElsewhere("an agent whom an identity provider vouches for")
         return agent
 
-    def _proved(self, environ: dict[str, Any], entry: Entry, agent: Agent, act: Callable[[], Any]) -> Any:
-        """What `act` returns, held to the limits of log-ins: a session is no way to guess more often."""
-        since, limits = time.monotonic(), self.reception.limits
+    def _proved(
+        self, environ: dict[str, Any], entry: Entry, agent: Agent, act: Callable[..., Any], **shown: str
+    ) -> Any:
+        """What `act` returns to whoever shows this, held to the limits of log-ins: a session is no way to guess more
+        often."""
+        since, reception = time.monotonic(), self.reception
+        limits = reception.limits
         limits.admit_log_in(address=entry.address, identifier=agent.identifier)
+        attempt = reception.attempt(entry, agent.identifier)
         try:
-            return act()
+            return act(reception.store, self.seal, agent, now=entry.at, attempt=attempt, **shown)
         except LogInRefused as refusal:
             limits.log_in_failed(address=entry.address, identifier=agent.identifier)
             hold_refusal(environ, since)

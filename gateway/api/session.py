@@ -5,13 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import partial
-from typing import Any, Final
+from typing import Any
 
 import msgspec
-from flask import Blueprint, Response, request
+from flask import Blueprint
 
+from gateway.api.answering import add_address, as_json, hold_refusal, instant
 from gateway.api.bodies import read_json
 from gateway.errors import HeldElsewhere
 from gateway.identity import sessions
@@ -19,16 +18,11 @@ from gateway.identity.refusals import GuessNotNoted, LogInRefused, ProfileRefuse
 from gateway.identity.sealing import Seal
 from gateway.policy.matrix import column
 from gateway.policy_files.folder import InForce
-from gateway.proxy.answers import Answer, Exit, new_entry
+from gateway.proxy.answers import Answer, Exit
 from gateway.proxy.credentials import csrf_token
 from gateway.proxy.identify import Reception, is_federated
 from gateway.proxy.parse import query
 from gateway.record.entry import Entry
-
-REFUSED_EVERY: Final = 0.25
-"""Seconds. A log-in or an activation that is refused is answered at the end of such a piece of time since it came, so
-that nobody sees how long each reason took: to note the failure of an account that exists takes a write."""
-_REFUSED_SINCE: Final = "cafpro.refused_since"
 
 
 class LogIn(msgspec.Struct, forbid_unknown_fields=True):
@@ -53,20 +47,8 @@ class SessionApi:
         """The Flask routes."""
         routes = Blueprint("session", __name__)
         for method, work in (("POST", self.log_in), ("GET", self.who), ("DELETE", self.log_out)):
-            routes.add_url_rule(
-                "/-/session",
-                work.__name__,
-                self._view(work),
-                methods=[method],
-                provide_automatic_options=False,
-            )
+            add_address(routes, self.exit, method, "/-/session", work)
         return routes
-
-    def _view(self, work: Callable[[dict[str, Any], Entry], Answer]) -> Callable[[], Response]:
-        def view() -> Response:
-            return as_flask(self.exit.leave(new_entry(request.environ), partial(work, request.environ)))
-
-        return view
 
     def log_in(self, environ: dict[str, Any], entry: Entry) -> Answer:
         """201 with a fresh token, told once, and the cookie."""
@@ -150,32 +132,3 @@ class SessionApi:
             raise HeldElsewhere("a token of an identity provider has no session here")
         sessions.sign_out(self.reception.store, credentials.token)
         return Answer(204, b"", (self.reception.door.set_cookie("", 0),))
-
-
-def hold_refusal(environ: dict[str, Any], begun: float) -> None:
-    """Have the answer to this request, which came at `begun` on the monotonic clock, held back (`REFUSED_EVERY`)."""
-    environ[_REFUSED_SINCE] = begun
-
-
-def seconds_to_hold(environ: Mapping[str, Any]) -> float:
-    """How long the answer to this request is to be held back: 0 for all but what `hold_refusal` was asked for."""
-    since = environ.get(_REFUSED_SINCE)
-    return 0.0 if since is None else (since - time.monotonic()) % REFUSED_EVERY
-
-
-def as_flask(answer: Answer) -> Response:
-    """The answer as Flask sends it: with the content type that it has, or none."""
-    response = Response(answer.body, answer.status, list(answer.headers))
-    if not any(name.lower() == "content-type" for name, _ in answer.headers):
-        response.headers.pop("Content-Type", None)
-    return response
-
-
-def instant(seconds: int) -> str:
-    """An instant (seconds since 1970, UTC) as it is told."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def as_json(status: int, shown: object, *headers: tuple[str, str]) -> Answer:
-    """An answer in JSON."""
-    return Answer(status, msgspec.json.encode(shown), (("Content-Type", "application/json"), *headers))

@@ -14,7 +14,7 @@ from gateway.cli.rights import rights_warnings
 from gateway.cli.serve import problems_at_start
 from gateway.cli.speaking import FOUND
 from gateway.errors import Misconfigured
-from gateway.identity.issuers import load_issuers, load_providers
+from gateway.identity.issuers import load_vouchers
 from gateway.proxy.fetch import Backend
 from gateway.proxy.providers import troubles
 
@@ -53,6 +53,7 @@ def check(config: Path, form: str) -> None:
 def _providers(file: Path) -> list[str]:
     """What keeps the identity providers of this file from being asked. What is wrong with the file is said already."""
     try:
-        return troubles([*load_issuers(file), *load_providers(file)])
+        found = load_vouchers(file)
+        return troubles([*found.issuers, *found.providers])
     except Misconfigured:
         return []

@@ -19,7 +19,7 @@ from gateway.cli.output import FORMATS, print_rows
 from gateway.cli.speaking import FOUND, MISUSE, leave
 from gateway.errors import Misconfigured, StoreUnavailable
 from gateway.identity import directory
-from gateway.identity.facts import local_day
+from gateway.identity.facts import local_date
 from gateway.identity.passwords import new_password
 from gateway.identity.store import Store, open_store
 from gateway.limits.delays import LONGEST_SECONDS
@@ -106,7 +106,7 @@ def _settings() -> settings.Settings:
 
 def _today() -> date:
     """The day in the configured time zone."""
-    return date.fromisoformat(local_day(_settings().identity, int(_now().timestamp())))
+    return local_date(_settings().identity, _now())
 
 
 def _now() -> datetime:

@@ -24,7 +24,7 @@ from gateway.cli.speaking import leave
 from gateway.errors import Busy, Misconfigured, StoreUnavailable
 from gateway.identity.engagement import load_wording, wording_problem
 from gateway.identity.functions import load_functions
-from gateway.identity.issuers import load_issuers
+from gateway.identity.issuers import load_vouchers
 from gateway.identity.store import open_store
 from gateway.limits.limits import Limits
 from gateway.metrics.counts import Counts, Row
@@ -68,7 +68,7 @@ def problems_at_start(settings: Settings, config: Path) -> list[str]:
         lambda: record_key(settings.record.key_file),
         lambda: asserting_of(settings),
         lambda: seal_of(settings),
-        lambda: settings.identity.issuers and load_issuers(settings.identity.issuers),
+        lambda: settings.identity.issuers and load_vouchers(settings.identity.issuers),
         lambda: check_store(settings),
         lambda: load_functions(functions_file(settings)),
         lambda: open_journal(settings.record.url).close(),

@@ -69,7 +69,9 @@ class Issuer(Voucher, frozen=True, kw_only=True):
     audience: Text
 
 
-class _Believed(NamedTuple):
+class Vouchers(NamedTuple):
+    """Whoever vouches for agents: by tokens that they bear, and by log-ins."""
+
     issuers: tuple[Issuer, ...]
     providers: tuple[Provider, ...]
 
@@ -77,41 +79,13 @@ class _Believed(NamedTuple):
 V = TypeVar("V", bound=Voucher)
 
 
-def load_issuers(file: Path) -> tuple[Issuer, ...]:
-    """The issuers of `file`.
+def load_vouchers(file: Path) -> Vouchers:
+    """The issuers and providers of `file`.
 
     Raises `Misconfigured` with every problem found, each with its place: a file that cannot be read or believes nobody,
     an unknown key, a missing or unusable value, values that do not go together, a file beside it that is of no use.
     Nobody is asked.
     """
-    return _load(file).issuers
-
-
-def load_providers(file: Path) -> tuple[Provider, ...]:
-    """The OpenID providers of `file`. Raises as `load_issuers`."""
-    return _load(file).providers
-
-
-def believed(file: Path) -> Iterator[Path]:
-    """The files that decide who is believed: `file`, and those that it names where it can be read."""
-    yield file
-    try:
-        found = _load(file)
-    except Misconfigured:
-        return
-    for voucher in (*found.issuers, *found.providers):
-        yield from (named for named in (voucher.jwks_file, voucher.ca) if named)
-
-
-def secrets(file: Path) -> Iterator[Path]:
-    """The files with secrets that `file` names, where it can be read."""
-    try:
-        yield from (provider.client_secret_file for provider in load_providers(file))
-    except Misconfigured:
-        return
-
-
-def _load(file: Path) -> _Believed:
     try:
         written: dict[str, Any] = tomllib.loads(file.read_text("utf-8"))
     except OSError as error:
@@ -134,7 +108,26 @@ def _load(file: Path) -> _Believed:
             problems.append(f"{place}: client_id: must not be the audience of the [[issuer]] of the same name.")
     if problems:
         raise Misconfigured(problems)
-    return _Believed(issuers, providers)
+    return Vouchers(issuers, providers)
+
+
+def believed(file: Path) -> Iterator[Path]:
+    """The files that decide who is believed: `file`, and those that it names where it can be read."""
+    yield file
+    try:
+        found = load_vouchers(file)
+    except Misconfigured:
+        return
+    for voucher in (*found.issuers, *found.providers):
+        yield from (named for named in (voucher.jwks_file, voucher.ca) if named)
+
+
+def secrets(file: Path) -> Iterator[Path]:
+    """The files with secrets that `file` names, where it can be read."""
+    try:
+        yield from (provider.client_secret_file for provider in load_vouchers(file).providers)
+    except Misconfigured:
+        return
 
 
 _EITHER: Final = "[[issuer]] or [[provider]]"

@@ -16,16 +16,14 @@ from datetime import datetime
 from typing import Any, Final
 from urllib.parse import quote_plus, urlencode
 
-import requests
-
 from gateway.errors import Busy, NotVouchedFor, ProviderAway, SessionEnded
-from gateway.identity.jwks import LARGEST_SET
+from gateway.identity.jwks import LARGEST_SET, KeysAway
 from gateway.identity.objects import read_object
 from gateway.identity.openid import Begun, LogIns, Vouched, check_userinfo, subject_of, vouched_by
 from gateway.identity.openid_providers import Provider, client_secret
 from gateway.identity.tokens import check_signature, read_token
-from gateway.proxy.providers import keys_of
-from gateway.proxy.transport import CurlAdapter, MalformedAnswer, Question, UpstreamAnswer
+from gateway.proxy.providers import answered, keys_of
+from gateway.proxy.transport import CurlAdapter, UpstreamAnswer
 
 DEADLINE_SECONDS: Final = 5.0
 """For one exchange; there are two, and the keys': an agent waits for them, and a code is good for half a minute."""
@@ -139,15 +137,7 @@ class Client:
         return written.claims
 
     def _asked(self, url: str, headers: dict[str, str], accept: str, body: bytes | None = None) -> UpstreamAnswer:
-        fields = {"Accept": accept, "Accept-Encoding": "identity", **headers}
         try:
-            answer = self._adapter.send(Question(url, fields, alone=True, body=body))
-        except requests.Timeout:
-            raise ProviderAway("it does not answer in time") from None
-        except requests.ConnectionError as error:
-            raise ProviderAway(f"it cannot be reached: {error}") from None
-        except MalformedAnswer as error:
-            raise ProviderAway(f"its answer is not accepted: {error}") from None
-        if any(value.lower() != "identity" for value in answer.named("content-encoding")):
-            raise ProviderAway("it answers in an encoding that was not asked for")
-        return answer
+            return answered(self._adapter, url, {"Accept": accept, **headers}, body)
+        except KeysAway as away:
+            raise ProviderAway(str(away)) from None

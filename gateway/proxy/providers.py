@@ -6,7 +6,7 @@ no redirect and reads nothing of the environment.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +18,7 @@ from gateway.identity.jwks import LARGEST_SET, KeysAway, ProviderKeys
 from gateway.identity.tokens import Tokens
 from gateway.identity.vouchers import Voucher
 from gateway.loop.waiting import Aside
-from gateway.proxy.transport import CurlAdapter, MalformedAnswer, Question
+from gateway.proxy.transport import CurlAdapter, MalformedAnswer, Question, UpstreamAnswer
 
 DEADLINE_SECONDS: Final = 2.0
 """For one whole exchange: a request may wait for it."""
@@ -64,18 +64,25 @@ def _read(file: Path) -> bytes:
 
 
 def _fetch(adapter: CurlAdapter, url: str) -> bytes:
-    """The body of its answer. Raises `KeysAway`, also for any status but 200 and an encoding nobody asked for."""
-    headers = {"Accept": "application/jwk-set+json, application/json", "Accept-Encoding": "identity"}
+    """The body of its answer. Raises `KeysAway`, also for any status but 200."""
+    answer = answered(adapter, url, {"Accept": "application/jwk-set+json, application/json"})
+    if answer.status_code != 200:
+        raise KeysAway(f"it answers {answer.status_code}")
+    return answer.content or b""
+
+
+def answered(adapter: CurlAdapter, url: str, headers: Mapping[str, str], body: bytes | None = None) -> UpstreamAnswer:
+    """What a provider answers, on a connection of its own. Raises `KeysAway` where it does not answer, not as HTTP, or
+    in an encoding that nobody asked for."""
+    fields = {"Accept-Encoding": "identity", **headers}
     try:
-        answer = adapter.send(Question(url, headers, alone=True))
+        answer = adapter.send(Question(url, fields, alone=True, body=body))
     except requests.Timeout:
         raise KeysAway("it does not answer in time") from None
     except requests.ConnectionError as error:
         raise KeysAway(f"it cannot be reached: {error}") from None
     except MalformedAnswer as error:
         raise KeysAway(f"its answer is not accepted: {error}") from None
-    if answer.status_code != 200:
-        raise KeysAway(f"it answers {answer.status_code}")
     if any(value.lower() != "identity" for value in answer.named("content-encoding")):
         raise KeysAway("it answers in an encoding that was not asked for")
-    return answer.content or b""
+    return answer

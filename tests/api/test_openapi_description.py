@@ -13,23 +13,10 @@ from gateway.cli.init import furnish
 from gateway.policy_files.folder import shipped
 from gateway.proxy.credentials import CSRF_HEADER, Door
 from gateway.settings import load
+from tests.identity.vouching import provider
 from tests.story.running import is_problem
 
 TOKEN = "un-jeton-de-lecture-de-32-caracteres"
-
-
-PROVIDER = """\
-[[provider]]
-name = "idp"
-issuer = "https://idp.example"
-client_id = "cafpro"
-client_secret_file = "idp.secret"
-authorization_url = "https://idp.example/authorize"
-token_url = "https://idp.example/token"
-jwks_url = "https://idp.example/jwks"
-algorithms = ["ES256"]
-siret_claim = "siret"
-"""
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +27,7 @@ def settings_of(tmp_path_factory):
         folder = tmp_path_factory.mktemp("described")
         (folder / "token").write_text(f"{TOKEN}\n")
         (folder / "idp.secret").write_text(f"{TOKEN}\n")
-        (folder / "issuers.toml").write_text(PROVIDER)
+        (folder / "issuers.toml").write_text(provider())
         file = furnish(
             folder / "gateway",
             bind="127.0.0.1:8080",

@@ -29,6 +29,7 @@ from gateway.identity.sealing import load_seal
 from gateway.identity.tables import account
 from gateway.policy_files.folder import shipped
 from gateway.proxy.credentials import Door
+from tests.identity.vouching import provider
 from tests.story.running import ENGAGEMENT, PASSWORD, Gateway
 
 EXAMPLES = int(os.environ.get("DESCRIBED_EXAMPLES", "30"))
@@ -40,19 +41,8 @@ TOKEN = "un-jeton-de-lecture-de-32-caracteres"
 api = schemathesis.openapi.from_dict(description(Door("http://127.0.0.1", []), metrics=True, providers=["idp"]))
 
 
-PROVIDER = """\
-[[provider]]
-name = "idp"
-issuer = "http://127.0.0.1:1"
-client_id = "cafpro"
-client_secret_file = "idp.secret"
-authorization_url = "http://127.0.0.1:1/authorize"
-token_url = "http://127.0.0.1:1/token"
-jwks_url = "http://127.0.0.1:1/jwks"
-algorithms = ["ES256"]
-siret_claim = "siret"
-"""
-"""Nobody is there: what it takes to come back from one is tests/openid."""
+NOBODY = "http://127.0.0.1:1"
+"""Where the provider would be: what it takes to come back from one is tests/openid."""
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +53,7 @@ def served(stub_url, start_gateway, tmp_path_factory) -> Gateway:
     file.chmod(0o600)
     (file.parent / "idp.secret").write_text(f"{TOKEN}\n")
     (file.parent / "idp.secret").chmod(0o600)
-    (file.parent / "issuers.toml").write_text(PROVIDER)
+    (file.parent / "issuers.toml").write_text(provider(NOBODY))
     settings = {"metrics__token_file": file, "identity__issuers": file.parent / "issuers.toml"}
     gateway = start_gateway(stub_url, **settings)
     for identifier in ("t1", "t2", "t3"):

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import Misconfigured
-from gateway.identity.issuers import TEMPLATE, believed, load_issuers, load_providers, secrets
+from gateway.identity.issuers import TEMPLATE, believed, load_vouchers, secrets
+from tests.identity.vouching import provider
 from tests.story.providers import MAKE, public
 from tests.story.running import certify
 
@@ -22,25 +23,14 @@ partner = "Udaf"
 
 
 SECRET = "un-secret-de-quarante-caracteres-au-moins"
-PROVIDER = """\
-[[provider]]
-name = "idp"
-issuer = "https://idp.example"
-client_id = "cafpro"
-client_secret_file = "idp.secret"
-authorization_url = "https://idp.example/authorize"
-token_url = "https://idp.example/token"
-jwks_url = "https://idp.example/jwks"
-algorithms = ["ES256"]
-siret_claim = "siret"
-"""
+PROVIDER = provider()
 
 
 def problems(folder: Path, text: str) -> list[str]:
     file = folder / "issuers.toml"
     file.write_text(text, "utf-8")
     try:
-        load_issuers(file)
+        load_vouchers(file)
     except Misconfigured as error:
         return [problem.removeprefix(f"{file}").removeprefix(", issuer 1: ") for problem in error.problems]
     return []
@@ -48,7 +38,7 @@ def problems(folder: Path, text: str) -> list[str]:
 
 def test_an_entry_is_read_whole(tmp_path):
     (tmp_path / "issuers.toml").write_text(ENTRY)
-    [issuer] = load_issuers(tmp_path / "issuers.toml")
+    [issuer] = load_vouchers(tmp_path / "issuers.toml").issuers
     assert (issuer.issuer, issuer.account_claim, issuer.profile_claim) == ("https://idp.example", "sub", None)
     assert issuer.keys_at() == "https://idp.example/jwks"
 
@@ -62,14 +52,14 @@ def test_the_example_that_init_writes_names_nobody_and_is_right_without_its_mark
     (tmp_path / "proconnect.secret").write_text(f"{SECRET}\n")
     text = re.sub(r"^partner = .*\n", "", text, flags=re.MULTILINE)
     assert problems(tmp_path, text) == []
-    [provider] = load_providers(tmp_path / "issuers.toml")
+    [provider] = load_vouchers(tmp_path / "issuers.toml").providers
     assert (provider.name, provider.userinfo, provider.siret_claim) == ("proconnect", "jwt", "siret")
     assert provider.accounts == {"3f9c2a": "m.martin"}
     for field in set(provider.__struct_fields__) - {"partner_claim", "partners"}:
         assert re.search(rf"^# (\[provider\.)?{field}\b", TEMPLATE.partition("[[provider]]")[2], re.MULTILINE) or (
             field in ("partner", "jwks_file")
         )
-    [issuer] = load_issuers(tmp_path / "issuers.toml")
+    [issuer] = load_vouchers(tmp_path / "issuers.toml").issuers
     assert issuer.profiles == {"AGENT-INSTRUCTEUR": "T4"}
     assert issuer.partners == {"22850001600015": "Département de la Vendée"}
     for field in issuer.__struct_fields__:
@@ -211,9 +201,9 @@ def test_what_is_not_toml_is_one_problem(tmp_path, text):
     file = tmp_path / "issuers.toml"
     file.write_bytes(text.encode("latin-1"))
     with pytest.raises(Misconfigured, match=r"issuers\.toml is not TOML"):
-        load_issuers(file)
+        load_vouchers(file)
     with pytest.raises(Misconfigured, match="cannot be read"):
-        load_issuers(tmp_path)
+        load_vouchers(tmp_path)
 
 
 def test_a_key_file_must_hold_a_key_of_use_and_all_files_that_decide_are_named(tmp_path):
@@ -253,5 +243,5 @@ def test_the_secret_of_a_provider_is_one_line_that_nobody_guesses_and_is_named_a
     file.write_text(SECRET)
     assert problems(tmp_path, PROVIDER) == []
     assert list(secrets(tmp_path / "issuers.toml")) == [file]
-    [provider] = load_providers(tmp_path / "issuers.toml")
+    [provider] = load_vouchers(tmp_path / "issuers.toml").providers
     assert SECRET not in repr(provider)
