@@ -12,7 +12,7 @@ from itertools import count
 import pytest
 from sqlalchemy import insert, select
 
-from gateway.api.session import REFUSED_EVERY
+from gateway.api.answering import REFUSED_EVERY
 from gateway.identity import directory
 from gateway.identity.failures import LOCKED_AFTER
 from gateway.identity.refusals import LogInRefused

@@ -141,15 +141,10 @@ def town(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Town]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def anywhere(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """Where a new directory may be: the URL of a file, or of an empty database on a real server."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'anywhere.db'}"
-    else:
-        postgresql = request.getfixturevalue("server")
-        made = postgresql.empty_database()
-        yield made
-        postgresql.remove(made)
+def anywhere(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a directory with nothing in it, on a file or on a real server."""
+    on_server = request.param == "postgresql"
+    return request.getfixturevalue("emptied") if on_server else f"sqlite:///{tmp_path / 'directory.db'}"
 
 
 @pytest.fixture

@@ -16,10 +16,7 @@ from gateway.identity.refusals import AgentSuspended
 from gateway.identity.store import open_store
 from gateway.identity.tokens import Tokens
 from gateway.settings import Identity
-from tests.database.conftest import server
 from tests.identity.test_identity_tokens import CLAIMS, ISSUER, NOW, OURS, Source, good, here
-
-__all__ = ["server"]
 
 PASSWORD = "Correct-horse-26"
 RULES = Identity(caisse="691")
@@ -29,15 +26,10 @@ ANY = Issuer(
 """Says no profile."""
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def store(request, tmp_path):
+@pytest.fixture
+def store(anywhere):
     """The partner Udaf with a convention for T1 and T2, and its agent `m.durand`, who holds T1."""
-    if request.param == "sqlite":
-        url, remove = f"sqlite:///{tmp_path / 'directory.db'}", lambda _: None
-    else:
-        cluster = request.getfixturevalue("server")
-        url, remove = cluster.empty_database(), cluster.remove
-    with contextlib.closing(open_store(url)) as opened:
+    with contextlib.closing(open_store(anywhere)) as opened:
         directory.add_partner(opened, name="Udaf", kind="external")
         directory.add_partner(opened, name="Ailleurs", kind="external")
         directory.add_convention(
@@ -59,7 +51,6 @@ def store(request, tmp_path):
                 opened, identifier=identifier, password=PASSWORD, partner_name=partner, profiles=profiles
             )
         yield opened
-    remove(url)
 
 
 def asked(store, issuer=ISSUER, **claims):

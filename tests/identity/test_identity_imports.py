@@ -30,12 +30,10 @@ HAND = Signature("c.petit", "liste du 15 juin")
 LYON, RHONE = "CCAS de Lyon", "Département du Rhône"
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def store(request, tmp_path):
+@pytest.fixture
+def store(anywhere):
     """Two partners, and the agent `m.martin` of the first."""
-    on_server = request.param == "postgresql"
-    url = request.getfixturevalue("emptied") if on_server else f"sqlite:///{tmp_path / 'directory.db'}"
-    with contextlib.closing(open_store(url)) as opened:
+    with contextlib.closing(open_store(anywhere)) as opened:
         for name in (LYON, RHONE):
             directory.add_partner(opened, name=name, kind="external")
         directory.add_account(opened, identifier="m.martin", password="Correct-horse-26", partner_name=LYON)

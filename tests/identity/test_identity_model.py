@@ -15,9 +15,6 @@ from gateway.identity.standing import facts_without_session
 from gateway.identity.store import open_store
 from gateway.identity.tables import change, session
 from gateway.settings import Identity
-from tests.database.conftest import server
-
-__all__ = ["server"]
 
 NOON = datetime(2026, 6, 15, 10, 0, tzinfo=UTC)
 RULES = Identity(caisse="691", engagement_version="2012-07")
@@ -26,20 +23,9 @@ LYON, RHONE = "CCAS de Lyon", "Département du Rhône"
 HAND = Signature("c.petit", "ticket 12")
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request, tmp_path):
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'directory.db'}"
-    else:
-        server = request.getfixturevalue("server")
-        made = server.empty_database()
-        yield made
-        server.remove(made)
-
-
 @pytest.fixture
-def store(url):
-    with contextlib.closing(open_store(url)) as opened:
+def store(anywhere):
+    with contextlib.closing(open_store(anywhere)) as opened:
         directory.add_partner(opened, name=LYON, kind="external")
         yield opened
 
@@ -190,11 +176,11 @@ def test_a_number_of_agents_is_one_that_a_convention_can_allow(store, max_agents
     refused(lambda: directory.limit_convention(store, number="2026-1", max_agents=max_agents), "1 to 100000")
 
 
-def test_of_agents_entered_at_once_no_more_are_let_in_than_there_is_room_for(store, url):
+def test_of_agents_entered_at_once_no_more_are_let_in_than_there_is_room_for(store, anywhere):
     sign(store, "2026-1", "T9", max_agents=3)
 
     def attempt(number):
-        with contextlib.closing(open_store(url)) as own:
+        with contextlib.closing(open_store(anywhere)) as own:
             try:
                 enter(own, f"agent{number}", "T9")
             except Misconfigured:
@@ -290,12 +276,12 @@ def test_nobody_is_removed_without_a_reason_and_nothing_of_it_is_half_done(store
     assert directory.changes(store, act="account close") == []
 
 
-def test_whoever_logs_in_while_the_account_is_closed_keeps_no_session(store, url):
+def test_whoever_logs_in_while_the_account_is_closed_keeps_no_session(store, anywhere):
     for number in range(6):
         enter(store, f"agent{number}", "T9")
 
     def knock(number):
-        with contextlib.closing(open_store(url)) as own, contextlib.suppress(LogInRefused):
+        with contextlib.closing(open_store(anywhere)) as own, contextlib.suppress(LogInRefused):
             log_in(own, f"agent{number}")
 
     def close(number):
