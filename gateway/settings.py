@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -227,11 +227,21 @@ def read_table(
         try:
             converted = msgspec.convert(value, fields[key].type, strict=strict, dec_hook=_path)
         except msgspec.ValidationError as error:
-            problems.append(f"{place}{key}: {error}.")
+            problems.append(f"{place}{key}: {_without_value(error, fields[key].type)}.")
             continue
         values[key] = folder / converted if isinstance(converted, Path) else converted
     problems += [f"{place}{key} is missing." for key, field in fields.items() if field.required and key not in table]
     return values
+
+
+def _without_value(error: msgspec.ValidationError, kind: Any) -> str:
+    """What is wrong, as msgspec says it, but where it quotes the value: in the place of one of a few words."""
+    said = str(error)
+    return f"Expected one of {', '.join(_words(kind))}" if said.startswith("Invalid enum value") else said
+
+
+def _words(kind: Any) -> list[str]:
+    return [word for inner in get_args(kind) for word in ([inner] if isinstance(inner, str) else _words(inner))]
 
 
 def _section(name: str, kind: type[Struct], table: dict[str, Any], folder: Path, problems: list[str]) -> Any:

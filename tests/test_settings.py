@@ -89,6 +89,10 @@ ONE_PROBLEM = {
     "a deadline that is no number": (with_line("upstream", "deadline_seconds = nan"), "[upstream] deadline_seconds"),
     "an endless deadline": (with_line("upstream", "deadline_seconds = inf"), "[upstream] deadline_seconds"),
     "a bind without a port": (with_line("server", f'bind = "{SECRET}"'), "[server] bind"),
+    "a kind of partner that there is not": (
+        with_line("identity", f'second_factor_required = ["caf", "{SECRET}"]'),
+        "[identity] second_factor_required: Expected one of caf, external.",
+    ),
     "a caisse of four digits": (with_line("identity", 'caisse = "6910"'), "[identity] caisse"),
     "a caisse of other digits": (with_line("identity", 'caisse = "٦٩١"'), "[identity] caisse"),
     "a host without a name": (with_line("server", 'hosts = [""]'), "[server] hosts"),
