@@ -19,6 +19,7 @@ from gateway.api.joining import JoiningApi
 from gateway.api.metrics import Metrics, scrape_token
 from gateway.api.openapi import OpenApi
 from gateway.api.openid import CALLBACK, OpenIdApi
+from gateway.api.own_sessions import OwnSessionsApi
 from gateway.api.second_factor import SecondFactorApi
 from gateway.api.session import SessionApi
 from gateway.errors import BadRequest, Fault, MethodNotAllowed, Misconfigured, NoSuchRoute, Refusal
@@ -113,6 +114,7 @@ def create_app(
     seal = seal_of(settings)
     session = SessionApi(reception=reception, policies=in_force, exit=way_out, seal=seal)
     app.register_blueprint(session.blueprint())
+    app.register_blueprint(OwnSessionsApi(reception, way_out).blueprint())
     app.register_blueprint(ActivationApi(reception, way_out).blueprint())
     app.register_blueprint(AdminApi(reception, way_out).blueprint())
     app.register_blueprint(EngagementApi(reception, load_wording(settings.identity), way_out).blueprint())

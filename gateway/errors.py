@@ -116,7 +116,8 @@ class ProfileNotHeld(Refusal):
 
 
 class HeldElsewhere(Refusal):
-    """A log-out by a token of an identity provider: it is good until its end, and nothing here can change that."""
+    """Whoever comes with a token of an identity provider asks to log out, or for its sessions: the token is good until
+    its end, and nothing here can change that."""
 
     code = "GW113"
     status = 409
@@ -156,6 +157,15 @@ class PasswordGuessable(Refusal):
         "Ce mot de passe fait partie des premiers essayés, ou contient votre identifiant ou le nom de votre organisme. "
         "Choisissez-en un autre, par exemple quatre mots sans rapport entre eux."
     )
+
+
+class NoSuchSession(Refusal):
+    """A session is to end that is none of the agent's own. One answer, whether or not it is somebody else's."""
+
+    code = "GW119"
+    status = 404
+    title = "Session inconnue"
+    said = "Aucune de vos sessions ouvertes ne porte cet identifiant."
 
 
 class NotDelegated(Refusal):

@@ -11,6 +11,7 @@ from msgspec import Meta, Struct, field
 
 from gateway.identity.entries import LONGEST_TEXT, MOST_AGENTS
 from gateway.identity.joining import STATES
+from gateway.identity.opaque import PUBLIC_DIGITS
 from gateway.identity.reviewing import FINDINGS
 from gateway.model import MANDATE_KINDS, PARTNER_KINDS
 
@@ -25,6 +26,7 @@ Profiles = Annotated[list[Profile], Meta(max_length=16)]
 Siret = Annotated[str, Meta(pattern="^[0-9]{14}$")]
 Dossier = Annotated[str, Meta(pattern="^[0-9]{7}$")]
 Caisse = Annotated[str, Meta(pattern="^[0-9]{3}$")]
+SessionId = Annotated[str, Meta(pattern=f"^[0-9a-f]{{{PUBLIC_DIGITS}}}$")]
 Number = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Password = Annotated[str, Meta(min_length=1, max_length=512)]
 MaxAgents = Annotated[int, Meta(ge=1, le=MOST_AGENTS)]
@@ -83,6 +85,12 @@ class OneAccount(Body, kw_only=True):
     """The account that is meant."""
 
     identifier: Identifier
+
+
+class EndedSessions(OneAccount, kw_only=True):
+    """The account whose sessions end: all of them, or `only` the one of this id."""
+
+    only: SessionId | None = None
 
 
 class LeavingAccount(Struct, forbid_unknown_fields=True, kw_only=True):

@@ -21,11 +21,14 @@ from gateway.api.activation import Activate
 from gateway.api.admin_described import CHANGES, READS, admin_paths, admin_responses, admin_schemas
 from gateway.api.bodies import LARGEST
 from gateway.api.openid import ADDRESS, ARRIVED, CALLBACK
+from gateway.api.own_sessions import ADDRESS as OWN_SESSIONS
+from gateway.api.own_sessions import ONE as OWN_SESSION
 from gateway.api.second_factor import ADDRESS as SECOND_FACTOR
 from gateway.api.second_factor import Begin, Confirm, Remove
 from gateway.api.session import LogIn
 from gateway.errors import Refusal, TooManyRequests
 from gateway.identity import links
+from gateway.identity.opaque import PUBLIC_DIGITS
 from gateway.identity.openid import LONGEST_CODE, RETURNED
 from gateway.metrics.exposition import CONTENT_TYPE
 from gateway.model import ASSURANCES, CONVENTION_STATES, ENGAGEMENT_STATES
@@ -63,6 +66,8 @@ ACTIVATION_REFUSALS: Final = (
 )
 WHO_REFUSALS: Final = (errors.BadRequest, errors.UndeclaredParameter, *IDENTIFYING, *ANYWHERE)
 LOG_OUT_REFUSALS: Final = (*WHO_REFUSALS, errors.ForeignOrigin, errors.HeldElsewhere)
+SESSIONS_REFUSALS: Final = (*WHO_REFUSALS, errors.HeldElsewhere)
+SESSION_END_REFUSALS: Final = (*LOG_OUT_REFUSALS, errors.NoSuchSession)
 ENGAGEMENT_REFUSALS: Final = (
     *(*WHO_REFUSALS, errors.ForeignOrigin, errors.BodyLate, errors.BodyTooLarge, errors.UnsupportedBody),
     errors.EngagementOther,
@@ -134,6 +139,8 @@ def description(door: Door, *, metrics: bool, providers: Sequence[str] = ()) -> 
     these names."""
     paths: Json = {
         "/-/session": {"post": _log_in(), "get": _who(), "delete": _log_out()},
+        OWN_SESSIONS: {"get": _sessions()},
+        OWN_SESSION: {"delete": _end_session()},
         links.ADDRESS: {"post": _activate()},
         joining.ADDRESS: {"post": _ask_to_join()},
         **admin_paths(IDENTIFIED),
@@ -222,6 +229,28 @@ def _log_out() -> Json:
         "and is refused here.",
         "security": CHANGES,
         "responses": {"204": {"description": "The session is over."}, **_problems(LOG_OUT_REFUSALS)},
+    }
+
+
+def _sessions() -> Json:
+    return {
+        "operationId": "sessions",
+        "summary": "My open sessions, the last used first",
+        "description": "For whoever has a session. A token of an identity provider is none, and is refused here.",
+        "security": READS,
+        "responses": {"200": _json("Those that are open now.", "Sessions"), **_problems(SESSIONS_REFUSALS)},
+    }
+
+
+def _end_session() -> Json:
+    return {
+        "operationId": "endSession",
+        "summary": "End one of my sessions",
+        "description": "Its token is worth nothing from now on. Somebody else's session is refused like one that does "
+        "not exist.",
+        "security": CHANGES,
+        "parameters": [{**_parameter("session", _SESSION_ID), "in": "path", "required": True}],
+        "responses": {"204": {"description": "The session is over."}, **_problems(SESSION_END_REFUSALS)},
     }
 
 
@@ -419,6 +448,11 @@ def _object(*, optional: Json | None = None, **properties: Json) -> Json:
 
 _TEXT: Final[Json] = {"type": "string"}
 _INSTANT: Final[Json] = {"type": "string", "format": "date-time"}
+_SESSION_ID: Final[Json] = {
+    "type": "string",
+    "pattern": f"^[0-9a-f]{{{PUBLIC_DIGITS}}}$",
+    "description": "Which session is meant. It opens nothing.",
+}
 _PROFILE: Final[Json] = {"type": ["string", "null"], "description": "The session's one active profile, if any."}
 _PROFILES: Final[Json] = {"type": "array", "items": _TEXT, "description": "Those the account holds."}
 _ASSURANCE: Final[Json] = {"enum": list(ASSURANCES), "description": "How the agent proved who it is."}
@@ -471,6 +505,24 @@ _SCHEMAS: Final[Json] = {
             "description": "What the profile opens where every condition holds.",
         },
         expires_at=_INSTANT,
+        csrf_token=_CHANGE,
+    ),
+    "Sessions": _object(
+        sessions={
+            "type": "array",
+            "items": _object(
+                id=_SESSION_ID,
+                opened_at=_INSTANT,
+                seen_at={
+                    **_INSTANT,
+                    "description": "The last use, or one that is earlier by a twentieth of the idle time at most.",
+                },
+                expires_at=_INSTANT,
+                profile=_PROFILE,
+                assurance=_ASSURANCE,
+                current={"type": "boolean", "description": "Whether it is the one that asks."},
+            ),
+        },
         csrf_token=_CHANGE,
     ),
     "Engagement": _object(

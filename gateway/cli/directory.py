@@ -478,9 +478,10 @@ def list_sessions(store: Store, identifier: str | None, form: str) -> None:
 
 @change_command(session, "end", "m.martin")
 @identifier_argument
-def end_sessions(store: Store, identifier: str, signed: directory.Signature) -> None:
+@click.option("--only", metavar="ID", help="Only this one, as `cafpro session list` names it. The others go on.")
+def end_sessions(store: Store, identifier: str, only: str | None, signed: directory.Signature) -> None:
     """End every session of IDENTIFIER and print how many there were."""
-    click.echo(directory.end_sessions(store, identifier=identifier, signed=signed))
+    click.echo(directory.end_sessions(store, identifier=identifier, only=only, signed=signed))
 
 
 @click.group()

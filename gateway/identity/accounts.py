@@ -24,12 +24,13 @@ from gateway.identity.entries import (
 from gateway.identity.failures import forget_failures
 from gateway.identity.headcount import crowding_problem
 from gateway.identity.links import void_link
+from gateway.identity.opaque import public_id
 from gateway.identity.passwords import hash_password, password_problem
 from gateway.identity.proving import is_identifier
-from gateway.identity.sessions import end_every_session
+from gateway.identity.sessions import end_every_session, end_one_session
 from gateway.identity.store import Changing, Store
 from gateway.identity.tables import account, activation, failure, partner, second_factor, session
-from gateway.identity.wrong import conflicting, unacceptable
+from gateway.identity.wrong import absent, conflicting, unacceptable
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +57,10 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class OpenSession:
-    """A session that nobody has ended yet; idle ones stay listed until `expires_at`."""
+    """A session that nobody has ended yet; idle ones stay listed until `expires_at`. `id` says which is meant, and
+    opens nothing."""
 
+    id: str
     identifier: str
     profile: str
     assurance: str
@@ -273,9 +276,16 @@ def set_password(store: Store, *, identifier: str, password: str, signed: Signat
     )
 
 
-def end_sessions(store: Changing, *, identifier: str, signed: Signature | None = None) -> int:
-    """End every session of the account; how many there were."""
-    return _change(store, identifier, signed, act="session end", end=True)
+def end_sessions(store: Changing, *, identifier: str, only: str | None = None, signed: Signature | None = None) -> int:
+    """End every session of the account, or the one whose id is `only`; how many there were."""
+    if only is None:
+        return _change(store, identifier, signed, act="session end", end=True)
+    with store.change() as connection:
+        account_id, _, unknown = find_open_account(connection, identifier)
+        refuse([unknown])
+        refuse([None if end_one_session(connection, account_id, only) else _no_session(identifier)])
+        write_change(connection, signed, act="session end", subject=identifier, detail=f"session {only}")
+    return 1
 
 
 def open_sessions(
@@ -284,6 +294,7 @@ def open_sessions(
     """Every session that has not expired at `now`, or one account's, the last used first: after so many, so many."""
     query = (
         select(
+            session.c.token_hash,
             account.c.identifier,
             session.c.profile,
             session.c.assurance,
@@ -303,8 +314,10 @@ def open_sessions(
             refuse([unknown])
             query = query.where(account.c.id == account_id)
         return [
-            OpenSession(name, profile, assurance, instant(opened_at), instant(seen_at), instant(expires_at))
-            for name, profile, assurance, opened_at, seen_at, expires_at in connection.execute(query)
+            OpenSession(
+                public_id(kept), name, profile, assurance, instant(opened_at), instant(seen_at), instant(expires_at)
+            )
+            for kept, name, profile, assurance, opened_at, seen_at, expires_at in connection.execute(query)
         ]
 
 
@@ -359,6 +372,12 @@ def identifier_problem(identifier: str) -> str | None:
 
 def known_account(identifier: str) -> str:
     return conflicting(f"There is an account called {identifier!r} already.", "Un compte porte déjà cet identifiant.")
+
+
+def _no_session(identifier: str) -> str:
+    return absent(
+        f"{identifier} has no session of this id.", "Ce compte n'a pas de session ouverte qui porte cet identifiant."
+    )
 
 
 def _function_problem(function: str | None) -> str | None:

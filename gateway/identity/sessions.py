@@ -11,15 +11,15 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from gateway.database.connections import Reading
 from gateway.errors import SessionEnded
 from gateway.identity import passwords
-from gateway.identity.facts import SESSION, Session, local_day, session_of
+from gateway.identity.facts import SESSION, local_day, session_of
 from gateway.identity.failures import forget_failures, note_failure
 from gateway.identity.guesses import Attempt
-from gateway.identity.opaque import digest, is_opaque, new_token
+from gateway.identity.opaque import PUBLIC_DIGITS, digest, is_opaque, is_public_id, new_token
 from gateway.identity.proving import PATIENCE_MS, hold, prove_password
 from gateway.identity.refusals import CODE_MISSING, CODE_WRONG, AgentSuspended, LogInRefused, ProfileRefused
 from gateway.identity.reviewing import note_use
@@ -162,13 +162,13 @@ def identify(store: Store, rules: Identity, token: str, *, now: datetime) -> tup
     )
     if found is None:
         raise SessionEnded("unknown token")
-    because = _why_ended(found, rules, seconds)
+    because = why_ended(rules, seen_at=found.seen_at, expires_at=found.expires_at, seconds=seconds)
     if because:
         raise SessionEnded(because)
     agent = found.agent
     if found.suspended:
         raise AgentSuspended(agent)
-    if agent.profile not in (agent.profiles or ("",)):
+    if not is_held(agent.profile, agent.profiles):
         raise SessionEnded("the profile is no longer held")
     if seconds - found.seen_at >= rules.idle_minutes * 60 // 20:
         # Losing this note can only end the session sooner, so a busy store delays nobody.
@@ -194,15 +194,30 @@ def end_every_session(connection: Connection, account_id: int | None) -> int:
     return connection.execute(delete(session).where(session.c.account_id == account_id)).rowcount
 
 
-def _why_ended(found: Session, rules: Identity, seconds: int) -> str:
-    if seconds >= found.expires_at:
+def end_one_session(connection: Connection, account_id: int | None, session_id: str) -> bool:
+    """End the session of this account that is called so (`opaque.public_id`), in the caller's transaction; False where
+    it has none."""
+    if not is_public_id(session_id):
+        return False
+    called = func.substr(session.c.token_hash, 1, PUBLIC_DIGITS) == session_id
+    return connection.execute(delete(session).where(session.c.account_id == account_id, called)).rowcount > 0
+
+
+def why_ended(rules: Identity, *, seen_at: int, expires_at: int, seconds: int) -> str:
+    """Why a session that was used and ends at these instants is good for nothing; empty where it is good."""
+    if seconds >= expires_at:
         return "expired"
-    if seconds - found.seen_at >= rules.idle_minutes * 60:
+    if seconds - seen_at >= rules.idle_minutes * 60:
         return "idle"
-    if found.seen_at - seconds > CLOCK_TOLERANCE:
+    if seen_at - seconds > CLOCK_TOLERANCE:
         # Otherwise a clock set back would give a session those hours once more.
         return "used before its last use: the clock stepped back"
     return ""
+
+
+def is_held(profile: str, profiles: tuple[str, ...]) -> bool:
+    """Whether a session under `profile`, or under none, is one that an account with these may have."""
+    return profile in (profiles or ("",))
 
 
 def _sweep(seconds: int) -> Any:

@@ -97,6 +97,11 @@ def test_a_day_at_the_desk_over_http(office, staff):
     assert [row["lifted_at"] is not None for row in rows(office, staff, "objections?dossier=9990001")] == [True]
     [opened] = rows(office, staff, "sessions?account=m.martin")
     assert opened["identifier"] == "m.martin"
+    office.log_in("m.martin")
+    assert done("sessions/end", 200, identifier="m.martin", only=opened["id"]) == {"sessions": 1}
+    again = post(office, staff, "sessions/end", identifier="m.martin", only=opened["id"])
+    said = "Ce compte n'a pas de session ouverte qui porte cet identifiant."
+    assert refused(again, 404, "GW222") == said
     assert done("sessions/end", 200, identifier="m.martin") == {"sessions": 1}
     assert office.ask("/dossiers/9990001", agent).status == 401
     done("accounts/suspend", 204, identifier="m.martin")

@@ -22,6 +22,7 @@ from gateway.api.admin_operations import OPERATIONS, ROOT
 from gateway.api.agents import ADDRESS as AGENTS
 from gateway.api.agents import AGENT_OPERATIONS
 from gateway.api.openapi import description
+from gateway.api.own_sessions import ADDRESS as SESSIONS
 from gateway.api.second_factor import ADDRESS as SECOND_FACTOR
 from gateway.identity import directory, enrolling
 from gateway.identity.functions import load_functions
@@ -182,6 +183,8 @@ GOOD = {
     "POST /-/session": 201,
     "GET /-/session": 200,
     "DELETE /-/session": 204,
+    "GET /-/sessions": 200,
+    "DELETE /-/sessions/{session}": 204,
     "POST /-/activation": 204,
     "GET /-/engagement": 200,
     "POST /-/engagement": 204,
@@ -245,6 +248,12 @@ def good(gateway: Gateway, operation) -> tuple[dict[str, object] | None, dict[st
     return SENT.get(operation.label), proof(gateway, operation)
 
 
+def own_session(gateway: Gateway, headers: dict[str, str] | None) -> str:
+    """What the session of these headers is called, where they are one's."""
+    shown = gateway.ask(SESSIONS, headers)
+    return next((one["id"] for one in shown.json()["sessions"] if one["current"]), "") if shown.status == 200 else ""
+
+
 def in_turn(gateway: Gateway, step: str) -> int:
     """A request to join for which this step comes now, for whoever decides: another person has done those before."""
     wanted = {"receive": "asked", "sign": "received", "approve": "signed", "refuse": "received"}[step]
@@ -266,7 +275,8 @@ def test_whoever_sends_what_is_described_is_answered_well(served):
     operations = sorted((found.ok() for found in api.get_all_operations()), key=lambda one: "confirmation" in one.label)
     for operation in operations:
         body, headers = good(served, operation)
-        where = {"path_parameters": {"provider": "idp"}} if "{provider}" in operation.path else {}
+        named = {"provider": "idp", "session": own_session(served, headers)}
+        where = {"path_parameters": {name: named[name] for name in named if f"{{{name}}}" in operation.path}}
         case = operation.Case(**where, **({"body": body, "media_type": "application/json"} if body else {}))
         answered[operation.label] = is_as_described(served, case, headers)
     assert answered == GOOD

@@ -100,6 +100,7 @@ def test_a_day_at_the_desk(folder):
     cafpro("objection", "lift", "0000002")
     assert "None." in cafpro("session", "list")
     assert cafpro("session", "end", "m.martin") == "0\n"
+    assert "m.martin has no session of this id." in cafpro("session", "end", "m.martin", "--only", "0" * 24, status=2)
     [mandate] = json.loads(cafpro("mandate", "list", "--dossier", "9990001", "--format", "json"))
     assert mandate["released_at"].endswith("Z")
     assert mandate["ends_on"] is None

@@ -148,6 +148,8 @@ def test_who_am_i_and_a_log_out_that_ends_nothing(house):
     answer = house.gateway.ask("/-/session", bearer, method="DELETE")
     is_problem(answer, 409, "GW113")
     assert house.gateway.recorded(answer)["agent"] == "t4"
+    for path, method in (("/-/sessions", "GET"), (f"/-/sessions/{'0' * 24}", "DELETE")):
+        is_problem(house.gateway.ask(path, bearer, method=method), 409, "GW113")
     assert house.gateway.ask(f"/dossiers/{DOSSIER}", bearer).status == 200
 
 
