@@ -159,6 +159,19 @@ class PasswordGuessable(Refusal):
     )
 
 
+class NoPlaceLeft(Refusal):
+    """A log-in that is good in all else, of an account that has as many sessions as it may have, where the settings end
+    none of them for another. Said to nobody who has not proved everything that is asked."""
+
+    code = "GW118"
+    status = 409
+    title = "Trop de sessions ouvertes"
+    said = (
+        "Vous avez déjà autant de sessions ouvertes que votre compte en permet. Fermez-en une sur l'appareil où elle "
+        "est ouverte, ou adressez-vous à votre correspondant Cafpro."
+    )
+
+
 class NoSuchSession(Refusal):
     """A session is to end that is none of the agent's own. One answer, whether or not it is somebody else's."""
 

@@ -118,8 +118,9 @@ class Metrics(Struct, frozen=True, kw_only=True):
 
 
 class Identity(Struct, frozen=True, kw_only=True):
-    """`[identity]`: whose agents these are, how long their sessions last and how many an agent has, how long their
-    activation links work, who else vouches for agents, and who must log in with more than a password."""
+    """`[identity]`: whose agents these are, how long their sessions last, how many an agent has and what becomes of one
+    more, how long their activation links work, who else vouches for agents, and who must log in with more than a
+    password."""
 
     caisse: Annotated[str, Meta(pattern=r"^[0-9]{3}$")]
     engagement_version: Text = "2012-07"
@@ -128,6 +129,7 @@ class Identity(Struct, frozen=True, kw_only=True):
     idle_minutes: Annotated[int, Meta(ge=1, le=720)] = 30
     session_hours: Annotated[int, Meta(ge=1, le=24)] = 10
     sessions_at_once: Positive = 20
+    sessions_full: Literal["end_oldest", "refuse_newcomer"] = "end_oldest"
     activation_hours: Annotated[int, Meta(ge=1, le=720)] = 72
     issuers: Path | None = None
     second_factor_key_file: Path | None = None

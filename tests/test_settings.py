@@ -89,6 +89,11 @@ ONE_PROBLEM = {
     "a deadline that is no number": (with_line("upstream", "deadline_seconds = nan"), "[upstream] deadline_seconds"),
     "an endless deadline": (with_line("upstream", "deadline_seconds = inf"), "[upstream] deadline_seconds"),
     "a bind without a port": (with_line("server", f'bind = "{SECRET}"'), "[server] bind"),
+    "no session at once": (with_line("identity", "sessions_at_once = 0"), "[identity] sessions_at_once"),
+    "another way with one more": (
+        with_line("identity", f'sessions_full = "{SECRET}"'),
+        "[identity] sessions_full: Expected one of end_oldest, refuse_newcomer.",
+    ),
     "a kind of partner that there is not": (
         with_line("identity", f'second_factor_required = ["caf", "{SECRET}"]'),
         "[identity] second_factor_required: Expected one of caf, external.",
@@ -191,6 +196,7 @@ def test_mistakes_of_form_and_of_sense_are_told_together(folder):
         ("CAFPRO_UPSTREAM__URL", "https://h", lambda s: s.upstream.url, "https://h"),
         ("CAFPRO_UPSTREAM__DEADLINE_SECONDS", "0.5", lambda s: s.upstream.deadline_seconds, 0.5),
         ("CAFPRO_IDENTITY__CAISSE", "751", lambda s: s.identity.caisse, "751"),
+        ("CAFPRO_IDENTITY__SESSIONS_FULL", "refuse_newcomer", lambda s: s.identity.sessions_full, "refuse_newcomer"),
     ],
     ids=lambda value: value if isinstance(value, str) and value.startswith("CAFPRO") else "",
 )

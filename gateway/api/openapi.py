@@ -51,8 +51,8 @@ IDENTIFYING: Final = (
 IDENTIFIED: Final = (*IDENTIFYING, *ANYWHERE)
 LOG_IN_REFUSALS: Final = (
     *(errors.BadRequest, errors.UndeclaredParameter, errors.WrongPassword, errors.ForeignOrigin, errors.BodyLate),
-    *(errors.BodyTooLarge, errors.UnsupportedBody, errors.ProfileNotHeld, errors.TooManyAttempts),
-    *(errors.TooManyRequests, errors.StoreUnavailable, *ANYWHERE),
+    *(errors.BodyTooLarge, errors.UnsupportedBody, errors.ProfileNotHeld, errors.NoPlaceLeft),
+    *(errors.TooManyAttempts, errors.TooManyRequests, errors.StoreUnavailable, *ANYWHERE),
 )
 JOINING_REFUSALS: Final = (
     *(errors.BadRequest, errors.UndeclaredParameter, errors.ForeignOrigin, errors.BodyLate, errors.BodyTooLarge),
@@ -78,8 +78,8 @@ BEGIN_REFUSALS: Final = (
 )
 COME_BACK_REFUSALS: Final = (
     *(errors.BadRequest, errors.UndeclaredParameter, errors.NoSuchRoute, errors.LogInNotBegun, errors.NotVouchedFor),
-    *(errors.ProviderAway, errors.ProfileNotHeld, errors.TooManyAttempts, errors.TooManyRequests),
-    *(errors.StoreUnavailable, *ANYWHERE),
+    *(errors.ProviderAway, errors.ProfileNotHeld, errors.NoPlaceLeft, errors.TooManyAttempts),
+    *(errors.TooManyRequests, errors.StoreUnavailable, *ANYWHERE),
 )
 ARRIVED_REFUSALS: Final = (errors.BadRequest, errors.UndeclaredParameter, errors.TooManyRequests, *ANYWHERE)
 FACTOR_REFUSALS: Final = (*WHO_REFUSALS, errors.HeldElsewhere)

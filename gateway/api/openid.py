@@ -17,7 +17,7 @@ from gateway.errors import LogInNotBegun, NoSuchRoute, NotVouchedFor, ProfileNot
 from gateway.identity.entries import PROFILES
 from gateway.identity.openid import BEGUN_SECONDS, LONGEST_CODE, RETURNED
 from gateway.identity.openid_sessions import open_vouched, spend
-from gateway.identity.refusals import ProfileRefused, VouchingRefused
+from gateway.identity.refusals import ProfileRefused, SessionsFull, VouchingRefused
 from gateway.proxy.answers import Answer, Exit
 from gateway.proxy.identify import Reception
 from gateway.proxy.openid import Client
@@ -100,6 +100,10 @@ class OpenIdApi:
             entry.agent = refusal.identifier
             refusal.headers = (*refusal.headers, forget)
             limits.attempt_failed(address=entry.address)
+            raise
+        except SessionsFull as refusal:
+            entry.agent = refusal.identifier
+            refusal.headers = (*refusal.headers, forget)
             raise
         except (NotVouchedFor, ProviderAway) as refusal:
             refusal.headers = (*refusal.headers, forget)

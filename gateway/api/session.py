@@ -14,7 +14,7 @@ from gateway.api.answering import add_address, as_json, hold_refusal, instant
 from gateway.api.bodies import read_json
 from gateway.errors import HeldElsewhere
 from gateway.identity import sessions
-from gateway.identity.refusals import GuessNotNoted, LogInRefused, ProfileRefused
+from gateway.identity.refusals import GuessNotNoted, LogInRefused, ProfileRefused, SessionsFull
 from gateway.identity.sealing import Seal
 from gateway.policy.matrix import column
 from gateway.policy_files.folder import InForce
@@ -82,6 +82,10 @@ class SessionApi:
             limits.log_in_failed(address=entry.address, identifier=asked.identifier)
             raise
         except ProfileRefused as refusal:
+            entry.agent = refusal.identifier
+            raise
+        except SessionsFull as refusal:
+            limits.log_in_succeeded(address=entry.address, identifier=asked.identifier)
             entry.agent = refusal.identifier
             raise
         limits.log_in_succeeded(address=entry.address, identifier=asked.identifier)

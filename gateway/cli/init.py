@@ -100,7 +100,9 @@ engagement_text = "{engagement}"  # that wording, which they read and accept at 
 # timezone = "Europe/Paris"        # decides on which day conventions and mandates begin and end
 # idle_minutes = 30
 # session_hours = 10
-# sessions_at_once = 20            # of one account; beyond them the one that was used longest ago ends
+# sessions_at_once = 20            # of one account
+# sessions_full = "end_oldest"     # at one more, the one that was used longest ago ends; or "refuse_newcomer": nobody
+                                   # logs in with the account until one of them is ended or over
 # activation_hours = 72            # how long the link works with which an agent chooses a password
 # issuers = "issuers.toml"         # organisations whose identity provider says who their agents are, by bearer token
 second_factor_key_file = "second-factor.key"   # seals the secrets of second factors in the store: the same file on all

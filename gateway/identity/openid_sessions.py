@@ -13,7 +13,13 @@ from gateway.errors import LogInNotBegun
 from gateway.identity.federated import ASSURANCE
 from gateway.identity.openid import Begun, Vouched
 from gateway.identity.proving import PATIENCE_MS
-from gateway.identity.refusals import ACCOUNT_CLOSED, ACCOUNT_SUSPENDED, UNKNOWN_IDENTIFIER, VouchingRefused
+from gateway.identity.refusals import (
+    ACCOUNT_CLOSED,
+    ACCOUNT_SUSPENDED,
+    UNKNOWN_IDENTIFIER,
+    SessionsFull,
+    VouchingRefused,
+)
 from gateway.identity.sessions import SignedIn, chosen_profile, identify, open_session
 from gateway.identity.store import Store
 from gateway.identity.tables import account, partner, spent_state
@@ -48,7 +54,8 @@ def open_vouched(store: Store, rules: Identity, vouched: Vouched, *, profile: st
     one that the account holds.
 
     Raises `VouchingRefused`, alike for an account that does not exist, is suspended, closed, or another partner's;
-    `ProfileRefused`; `StoreUnavailable`. A lock after wrong passwords concerns passwords.
+    `ProfileRefused`; `SessionsFull`, where all else is right; `StoreUnavailable`. A lock after wrong passwords
+    concerns passwords.
     """
     identifier = vouched.identifier
     with store.change(wait_ms=PATIENCE_MS) as connection:
@@ -69,5 +76,7 @@ def open_vouched(store: Store, rules: Identity, vouched: Vouched, *, profile: st
         if vouched.profile not in (None, chosen):
             raise VouchingRefused("a profile that the provider does not name", identifier=identifier)
         token = open_session(connection, rules, account_id=account_id, profile=chosen, assurance=ASSURANCE, now=now)
+    if token is None:
+        raise SessionsFull(identifier)
     agent, _ = identify(store, rules, token, now=now)
     return SignedIn(token, agent.expires_at, agent)

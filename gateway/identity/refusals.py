@@ -7,6 +7,7 @@ from typing import Final
 from gateway.errors import (
     AccountSuspended,
     ActivationRefused,
+    NoPlaceLeft,
     NotVouchedFor,
     ProfileNotHeld,
     StoreUnavailable,
@@ -57,6 +58,14 @@ class ProfileRefused(ProfileNotHeld):
         super().__init__(because)
         self.identifier = identifier
         self.profiles = profiles
+
+
+class SessionsFull(NoPlaceLeft):
+    """Everything was right, and `identifier` has as many sessions as it may have."""
+
+    def __init__(self, identifier: str) -> None:
+        super().__init__("as many sessions as may be open")
+        self.identifier = identifier
 
 
 class LinkRefused(ActivationRefused):

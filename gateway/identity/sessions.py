@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from gateway.database.connections import Reading
 from gateway.errors import SessionEnded
@@ -21,7 +21,14 @@ from gateway.identity.failures import forget_failures, note_failure
 from gateway.identity.guesses import Attempt
 from gateway.identity.opaque import PUBLIC_DIGITS, digest, is_opaque, is_public_id, new_token
 from gateway.identity.proving import PATIENCE_MS, hold, prove_password
-from gateway.identity.refusals import CODE_MISSING, CODE_WRONG, AgentSuspended, LogInRefused, ProfileRefused
+from gateway.identity.refusals import (
+    CODE_MISSING,
+    CODE_WRONG,
+    AgentSuspended,
+    LogInRefused,
+    ProfileRefused,
+    SessionsFull,
+)
 from gateway.identity.reviewing import note_use
 from gateway.identity.sealing import Seal
 from gateway.identity.second_factor import factor_of, is_second_factor
@@ -60,7 +67,7 @@ def sign_in(
     now: datetime,
 ) -> SignedIn:
     """Open a session for the account `identifier` under one of its profiles. Where it has as many as it may have, the
-    one that was used longest ago ends.
+    one that was used longest ago ends, or this one is refused (`rules.sessions_full`).
 
     `profile` may be None where the account holds one profile, or none (Caf staff: the session's profile is empty).
     `code` is asked of an account that has a second factor, whose secret `seal` opens. Whether the password alone was
@@ -69,11 +76,12 @@ def sign_in(
 
     Raises `TooManyAttempts` where this `attempt` comes after too many failures, and nothing was tried; `LogInRefused`,
     alike for an unknown identifier, a wrong password or code, a suspended, a locked and a closed account, the password
-    checked each time; `ProfileRefused`, only to whoever knows all that is asked; `Busy`, where too many are being
-    signed in; `StoreUnavailable`, which is `GuessNotNoted` where the password was checked and wrong.
+    checked each time; `ProfileRefused` and `SessionsFull`, only to whoever knows all that is asked; `Busy`, where too
+    many are being signed in; `StoreUnavailable`, which is `GuessNotNoted` where the password was checked and wrong.
     """
     proved = prove_password(store, identifier=identifier, password=password, now=now, attempt=attempt)
     renewed = passwords.hash_password(password) if passwords.is_outdated(proved.stored) else None
+    token = None
     with store.change(wait_ms=PATIENCE_MS) as connection:
         held = hold(connection, proved)
         factor = factor_of(connection, proved.account_id)
@@ -104,19 +112,25 @@ def sign_in(
             note_failure(connection, proved.account_id, now=now, attempt=attempt)
     if not admitted:
         raise LogInRefused(CODE_WRONG if code else CODE_MISSING, identifier=identifier)
+    if token is None:
+        # Only now: the failures are forgotten, and the code is used up, as after every log-in that was right.
+        raise SessionsFull(identifier)
     agent, _ = identify(store, rules, token, now=now)
     return SignedIn(token, agent.expires_at, agent, left.codes_left if left else None)
 
 
 def open_session(
     connection: Connection, rules: Identity, *, account_id: int, profile: str, assurance: str, now: datetime
-) -> str:
+) -> str | None:
     """A fresh session of an account that the transaction holds, and its token. Where the account has as many as it may
-    have, the one that was used longest ago ends."""
+    have, the one that was used longest ago ends; or there is none, if `rules` refuse who comes then."""
     token, opened_at = new_token(), int(now.timestamp())
-    note_use(connection, account_id, today=local_day(rules, opened_at))
     connection.execute(_sweep(opened_at))
-    connection.execute(_make_room(account_id, rules))
+    if rules.sessions_full == "end_oldest":
+        connection.execute(_make_room(account_id, rules))
+    elif not _has_room(connection, account_id, rules, opened_at):
+        return None
+    note_use(connection, account_id, today=local_day(rules, opened_at))
     connection.execute(
         insert(session).values(
             token_hash=digest(token),
@@ -234,3 +248,23 @@ def _make_room(account_id: int, rules: Identity) -> Any:
     )
     beyond = last_used_first.offset(rules.sessions_at_once - 1)
     return delete(session).where(session.c.token_hash.in_(beyond))
+
+
+def _has_room(connection: Connection, account_id: int, rules: Identity, seconds: int) -> bool:
+    """Whether an account that the transaction holds may have one more session. Those that would be refused now keep
+    nobody out: where there is no room otherwise, they go for good."""
+    mine = session.c.account_id == account_id
+    kept: int = connection.execute(select(func.count()).select_from(session).where(mine)).scalar_one()
+    if kept < rules.sessions_at_once:
+        return True
+    written = connection.execute(select(account.c.profiles).where(account.c.id == account_id)).scalar_one()
+    profiles = tuple(written.split())
+    query = select(session.c.token_hash, session.c.profile, session.c.seen_at, session.c.expires_at).where(mine)
+    gone = [
+        {"gone": token_hash}
+        for token_hash, profile, seen_at, expires_at in connection.execute(query)
+        if why_ended(rules, seen_at=seen_at, expires_at=expires_at, seconds=seconds) or not is_held(profile, profiles)
+    ]
+    if gone:
+        connection.execute(delete(session).where(session.c.token_hash == bindparam("gone")), gone)
+    return kept - len(gone) < rules.sessions_at_once

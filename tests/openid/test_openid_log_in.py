@@ -8,7 +8,9 @@ from contextlib import closing
 
 import pytest
 
-from tests.openid.running import OTHER_SIRET, PARTNER, SIRET, Browser, parameters, with_parameters
+from gateway.identity import partners
+from tests.openid.conftest import House
+from tests.openid.running import OTHER_SIRET, PARTNER, SIRET, Browser, Provider, parameters, with_parameters
 from tests.story.providers import issuers_file
 from tests.story.running import is_problem
 
@@ -211,6 +213,28 @@ def test_other_names_and_methods_are_refused(house):
     for path in ("/-/openid/idp", "/-/openid/idp/callback"):
         is_problem(house.gateway.ask(path, method="POST"), 405, "GW204")
         is_problem(house.gateway.ask(path, {"Host": "ailleurs.example"}), 400, "GW201")
+
+
+def test_where_there_is_no_place_left_the_provider_vouches_for_nobody_else(stub_url, start_gateway, tmp_path):
+    provider = Provider(tmp_path, name="idp")
+    try:
+        provider.ready()
+        file = issuers_file(tmp_path, provider.entry())
+        places = {"identity__sessions_at_once": 1, "identity__sessions_full": "refuse_newcomer"}
+        house = House(start_gateway(stub_url, identity__issuers=file, **places), {"idp": provider})
+        house.gateway.enter("t4", "T4")
+        partners.set_siret(house.gateway.store, name=PARTNER, siret=SIRET)
+        provider.serves(house.gateway)
+        provider.knows("t4")
+        first, second = Browser(house.gateway), Browser(house.gateway)
+        assert first.log_in(provider, "t4").status == 303
+        answer = second.log_in(provider, "t4")
+        house.refuses(answer, "as many sessions as may be open", code="GW118", status=409, agent="t4")
+        assert second.cookies == {}
+        [mine] = first.get("/-/sessions").json()["sessions"]
+        assert (mine["current"], mine["assurance"]) == (True, "federated")
+    finally:
+        provider.close()
 
 
 def test_failures_of_an_address_are_counted_with_those_of_passwords(stub_url, start_gateway, house, tmp_path):

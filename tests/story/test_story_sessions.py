@@ -1,20 +1,29 @@
-"""An agent's own sessions over HTTP: seen, and ended one by one, by nobody else."""
+"""An agent's own sessions over HTTP: seen, and ended one by one, by nobody else; and whoever comes when there is no
+place left."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import count
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+from sqlalchemy import update
 
 from gateway.identity import directory
+from gateway.identity.tables import session
 from tests.story.running import Answer, Client, Gateway, is_problem
 
 ADDRESS = "/-/sessions"
 DOSSIER = "/dossiers/9990001"
 SERIAL = count(1)
+EXAMPLES = int(os.environ.get("SESSIONS_EXAMPLES", "12"))
+MOST = 3
 
 
 class Opened(NamedTuple):
@@ -177,3 +186,157 @@ def test_an_administrator_ends_one_session_by_the_name_that_the_agent_reads(gate
     gateway.cafpro("session", "end", identifier, "--only", name_of(gateway, elsewhere), "--why", "poste perdu")
     is_problem(gateway.ask(ADDRESS, elsewhere.bearer), 401, "GW102")
     assert len(shown(gateway, here)) == 1
+
+
+# Where the newcomer is refused.
+
+
+@pytest.fixture(scope="module")
+def strict(start_gateway, stub_url) -> Gateway:
+    """Two workers, and a place for three sessions of an agent; the Caf's staff needs a second factor."""
+    return start_gateway(
+        stub_url,
+        server__workers=2,
+        identity__sessions_at_once=MOST,
+        identity__sessions_full="refuse_newcomer",
+        identity__second_factor_required="caf",
+    )
+
+
+def test_where_there_is_no_place_left_the_newcomer_is_told_so_after_the_password_alone(strict):
+    identifier = f"complet-{next(SERIAL)}"
+    strict.enter(identifier, "T1")
+    held = [opened(strict, identifier) for _ in range(MOST)]
+    refused = strict.sign_in(identifier)
+    is_problem(refused, 409, "GW118")
+    assert refused.all("Set-Cookie") == []
+    row = strict.recorded(refused)
+    assert (row["act"], row["agent"], row["code"]) == ("log_in", identifier, "GW118")
+    assert [strict.ask(DOSSIER, one.bearer).status for one in held] == [200] * MOST
+    wrong = [strict.sign_in(who, password="Une-autre-phrase-2013") for who in (identifier, f"inconnu-{next(SERIAL)}")]
+    for answer in wrong:
+        is_problem(answer, 401, "GW103")
+    assert len({repr(answer.lasting()) for answer in wrong}) == 1
+    assert end(strict, held[0].bearer, name_of(strict, held[1])).status == 204
+    opened(strict, identifier)
+    is_problem(strict.sign_in(identifier), 409, "GW118")
+
+
+def test_sessions_that_are_over_keep_nobody_out(strict):
+    identifier = f"oisif-{next(SERIAL)}"
+    strict.enter(identifier, "T1")
+    held = [opened(strict, identifier) for _ in range(MOST)]
+    with strict.store.change() as connection:
+        connection.execute(update(session).values(seen_at=session.c.seen_at - 1800))
+    newcomer = opened(strict, identifier)
+    is_problem(strict.ask(DOSSIER, held[0].bearer), 401, "GW102")
+    assert len(shown(strict, newcomer)) == 1
+
+
+def test_whoever_must_have_a_second_factor_sees_no_sessions_without(strict):
+    identifier = f"de-la-caf-{next(SERIAL)}"
+    strict.enter(identifier, kind="caf")
+    here = opened(strict, identifier)
+    is_problem(strict.ask(ADDRESS, here.bearer), 403, "GW131")
+    is_problem(end(strict, here.bearer, "0" * 24), 403, "GW131")
+
+
+# Any order of anything.
+
+
+class Desk(RuleBasedStateMachine):
+    """Two agents, on two connections, who log in, look, end sessions and log out in any order."""
+
+    gateway: ClassVar[Gateway]
+    clients: ClassVar[tuple[Client, Client]]
+
+    @initialize()
+    def enter(self) -> None:
+        self.agents = [f"pupitre-{next(SERIAL)}" for _ in range(2)]
+        for identifier in self.agents:
+            self.gateway.enter(identifier, "T1")
+        self.open: list[dict[str, Opened]] = [{}, {}]
+        """The sessions of each agent, by what they are called."""
+        self.over: list[tuple[str, Opened]] = []
+
+    @rule(who=st.integers(0, 1))
+    def log_in(self, who: int) -> None:
+        answer = self.gateway.sign_in(self.agents[who])
+        if len(self.open[who]) == MOST:
+            is_problem(answer, 409, "GW118")
+            return
+        held = Opened(answer.json()["token"], answer.json()["csrf_token"])
+        self.open[who][name_of(self.clients[who], held)] = held
+
+    @rule(who=st.integers(0, 1), which=st.integers(0, MOST))
+    def log_out(self, who: int, which: int) -> None:
+        found = self.pick(who, which)
+        if found:
+            name, held = found
+            assert self.clients[which % 2].ask("/-/session", held.bearer, method="DELETE").status == 204
+            self.is_over(who, name)
+
+    @rule(who=st.integers(0, 1), by=st.integers(0, MOST), which=st.integers(0, MOST), cookie=st.booleans())
+    def end_one(self, who: int, by: int, which: int, cookie: bool) -> None:
+        asks, ends = self.pick(who, by), self.pick(who, which)
+        if asks and ends:
+            headers = asks[1].cookie(self.gateway) if cookie else asks[1].bearer
+            assert end(self.clients[by % 2], headers, ends[0]).status == 204
+            self.is_over(who, ends[0])
+
+    @rule(who=st.integers(0, 1), by=st.integers(0, MOST), which=st.integers(0, MOST), ended=st.booleans())
+    def end_what_is_not_ones_own(self, who: int, by: int, which: int, ended: bool) -> None:
+        asks = self.pick(who, by)
+        names = [name for name, _ in self.over] if ended else list(self.open[1 - who])
+        if asks and names:
+            is_problem(end(self.clients[0], asks[1].bearer, names[which % len(names)]), 404, "GW119")
+
+    @rule(which=st.integers(0, 50))
+    def come_with_what_is_over(self, which: int) -> None:
+        if self.over:
+            name, held = self.over[which % len(self.over)]
+            is_problem(self.clients[0].ask(ADDRESS, held.bearer), 401, "GW102")
+            is_problem(end(self.clients[1], held.bearer, name), 401, "GW102")
+
+    @rule(who=st.integers(0, 1), which=st.integers(0, MOST))
+    def look(self, who: int, which: int) -> None:
+        found = self.pick(who, which)
+        if found:
+            self.sees_its_own(who, *found)
+
+    def teardown(self) -> None:
+        for who in range(2):
+            for name, held in getattr(self, "open", [{}, {}])[who].items():
+                self.sees_its_own(who, name, held)
+
+    def sees_its_own(self, who: int, name: str, held: Opened) -> None:
+        told = shown(self.clients[who], held)
+        assert {one["id"]: one["current"] for one in told} == {other: other == name for other in self.open[who]}
+
+    def is_over(self, who: int, name: str) -> None:
+        """It is refused at once, on both connections."""
+        held = self.open[who].pop(name)
+        self.over.append((name, held))
+        for client in self.clients:
+            is_problem(client.ask("/-/session", held.bearer), 401, "GW102")
+
+    def pick(self, who: int, which: int) -> tuple[str, Opened] | None:
+        found = list(self.open[who].items())
+        return found[which % len(found)] if found else None
+
+
+def test_in_whatever_order_each_sees_its_own_sessions_and_what_is_ended_is_over_at_once(strict):
+    clients = Client(strict.url), Client(strict.url)
+    machine: type[Desk] = type("RunningDesk", (Desk,), {"gateway": strict, "clients": clients, "__doc__": Desk.__doc__})
+    profile = settings(
+        max_examples=EXAMPLES,
+        stateful_step_count=20,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+        print_blob=True,
+    )
+    try:
+        run_state_machine_as_test(machine, settings=profile)
+    finally:
+        for client in clients:
+            client.close()
