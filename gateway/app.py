@@ -23,6 +23,7 @@ from gateway.api.own_sessions import OwnSessionsApi
 from gateway.api.second_factor import SecondFactorApi
 from gateway.api.session import SessionApi
 from gateway.errors import BadRequest, Fault, MethodNotAllowed, Misconfigured, NoSuchRoute, Refusal
+from gateway.identity.certificates import Certificates
 from gateway.identity.engagement import load_wording
 from gateway.identity.functions import NAME as FUNCTIONS
 from gateway.identity.functions import load_functions
@@ -39,7 +40,7 @@ from gateway.policy_files.folder import Current, InForce, load_texts, read, ship
 from gateway.policy_files.shadow import Seen
 from gateway.proxy.answers import STATUS_LINES, Answer, Exit, Headers, always_sent, new_entry
 from gateway.proxy.assertion import Asserting, assertion_key
-from gateway.proxy.credentials import Door
+from gateway.proxy.credentials import PEER, Door
 from gateway.proxy.fetch import Backend
 from gateway.proxy.forwarded import Forwarded
 from gateway.proxy.identify import Reception
@@ -85,12 +86,19 @@ def create_app(
     journal = open_journal(settings.record.url)
     door = Door(settings.server.public_url, settings.server.hosts)
     issuers = settings.identity.issuers
-    vouchers = load_vouchers(issuers) if issuers else Vouchers((), ())
+    vouchers = load_vouchers(issuers) if issuers else Vouchers((), (), ())
     tokens = tokens_of(vouchers.issuers) if issuers else None
+    certificates = Certificates(vouchers.authorities) if vouchers.authorities else None
     clients = clients_of(vouchers.providers, callback=f"{door.origin}{CALLBACK}")
     key = record_key(settings.record.key_file)
     reception = Reception(
-        door, store, settings.identity, limits or limits_of(settings), tokens, guesses_of(settings, key)
+        door,
+        store,
+        settings.identity,
+        limits or limits_of(settings),
+        tokens=tokens,
+        certificates=certificates,
+        guesses=guesses_of(settings, key),
     )
     way_out = Exit(Recorder(journal.write, row.recorded), row, secure=door.secure)
     story = Story(
@@ -242,6 +250,7 @@ class _Doorway:
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         if self._forwarded:
+            environ[PEER] = environ["REMOTE_ADDR"]
             environ["REMOTE_ADDR"] = self._forwarded.client(environ)
         path, method = environ["PATH_INFO"], environ["REQUEST_METHOD"]
         if path.startswith(OWN):

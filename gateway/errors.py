@@ -88,6 +88,14 @@ class TooManyAttempts(Refusal):
         super().__init__(because, [("Retry-After", str(seconds))])
 
 
+class CertificateRefused(Unauthenticated):
+    """A proxy handed over a client certificate that names no agent of ours."""
+
+    code = "GW106"
+    title = "Certificat refusé"
+    said = "Le certificat présenté n'est pas accepté ou n'est plus valable. Adressez-vous à votre organisme."
+
+
 class AccountSuspended(Refusal):
     code = "GW110"
     status = 403

@@ -10,7 +10,6 @@ import difflib
 import os
 import tomllib
 from collections.abc import Mapping
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, get_args
 from urllib.parse import urlsplit
@@ -19,12 +18,11 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Meta, Struct
 
+from gateway import networks
 from gateway.errors import Misconfigured
 
 ENVIRONMENT_PREFIX: Final = "CAFPRO_"
 LAST_PORT: Final = 65_535
-WIDEST_PROXIES: Final = {4: 8, 6: 32}
-"""The shortest prefix of a network of proxies, by the version of IP."""
 LISTS: Final = ("hosts", "proxies", "second_factor_required")
 """Keys that hold several values: separated by commas in the environment."""
 
@@ -277,13 +275,9 @@ def _inconsistencies(sections: Mapping[str, Any]) -> list[str]:
             problems.append("server.public_url: must be an origin such as https://cafpro.example, without a path.")
         if int(server.bind.rpartition(":")[2]) > LAST_PORT:
             problems.append(f"server.bind: a port is at most {LAST_PORT}.")
-        if not all(_is_network(proxy) for proxy in server.proxies):
-            problems.append("server.proxies: each must be an IP address, or a network such as 10.0.0.0/8.")
-        elif any(_is_too_wide(proxy) for proxy in server.proxies):
-            problems.append(
-                "server.proxies: a network wider than /8 (IPv6: /32) holds clients too, who would be believed whatever "
-                "address they write. Name the proxies' own addresses."
-            )
+        wrong = networks.problem(server.proxies, fear="would be believed whatever address they write")
+        if wrong:
+            problems.append(f"server.proxies: {wrong}")
     if policies := sections["policies"]:
         problems += _who_approves(policies)
     if upstream := sections["upstream"]:
@@ -339,19 +333,6 @@ def _url_problem(url: str) -> str | None:
     if parts.query or parts.fragment:
         return "must not contain a query or a fragment."
     return None
-
-
-def _is_network(text: str) -> bool:
-    try:
-        ip_network(text)
-    except ValueError:
-        return False
-    return "%" not in text
-
-
-def _is_too_wide(text: str) -> bool:
-    network = ip_network(text)
-    return network.prefixlen < WIDEST_PROXIES[network.version]
 
 
 def _known(word: str, words: list[str]) -> str:

@@ -21,7 +21,8 @@ GATEWAY = ROOT / "gateway"
 MAY_IMPORT = {
     "errors": set(),
     "model": set(),
-    "settings": {"errors"},
+    "networks": set(),
+    "settings": {"errors", "networks"},
     "policy": {"errors", "model"},
     "redaction": {"errors", "model"},
     "loop": set(),
@@ -29,11 +30,11 @@ MAY_IMPORT = {
     "metrics": {"errors"},
     "limits": {"errors"},
     "policy_files": {"errors", "model", "policy", "redaction"},
-    "identity": {"errors", "limits", "model", "settings", "database"},
+    "identity": {"errors", "limits", "model", "networks", "settings", "database"},
     "record": {"errors", "loop", "model", "database"},
     "proxy": {
         *("errors", "loop", "metrics", "model", "settings", "database", "policy", "policy_files", "redaction"),
-        *("identity", "record", "limits"),
+        *("identity", "record", "limits", "networks"),
     },
     "api": {
         *("errors", "limits", "metrics", "model", "settings", "policy", "policy_files", "identity", "record"),

@@ -45,7 +45,7 @@ Json = dict[str, Any]
 
 ANYWHERE: Final = (errors.Busy, errors.RecordUnavailable, errors.Fault)
 IDENTIFYING: Final = (
-    *(errors.NotSignedIn, errors.SessionEnded, errors.TwoProofs, errors.AccountSuspended),
+    *(errors.NotSignedIn, errors.SessionEnded, errors.TwoProofs, errors.CertificateRefused, errors.AccountSuspended),
     *(errors.TooManyRequests, errors.StoreUnavailable),
 )
 IDENTIFIED: Final = (*IDENTIFYING, *ANYWHERE)
@@ -157,7 +157,8 @@ def description(door: Door, *, metrics: bool, providers: Sequence[str] = ()) -> 
             "type": "http",
             "scheme": "bearer",
             "description": "The `token` that the log-in told; or a JSON Web Token of the agent's organisation, where "
-            "its identity provider is known here.",
+            "its identity provider is known here. A client certificate that a proxy of ours hands over is a proof, "
+            "too; a change that it authenticates needs what one by the cookie needs.",
         },
         "cookie": {
             "type": "apiKey",

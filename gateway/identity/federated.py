@@ -1,4 +1,5 @@
-"""Agents whom an organisation's identity provider vouches for: named accounts of the directory, without a session.
+"""Agents whom an organisation vouches for, by a token of its identity provider or a certificate: named accounts of the
+directory, without a session.
 
 The token says who; what they may do is the directory's, asked at each request. A lock after wrong passwords concerns
 passwords, and so not them: a suspended account is refused here as well.
@@ -19,7 +20,7 @@ from gateway.identity.facts import ACCOUNT, local_day, session_of
 from gateway.identity.refusals import AgentSuspended
 from gateway.identity.store import Store
 from gateway.identity.tables import account
-from gateway.identity.tokens import Tokens
+from gateway.identity.tokens import Named
 from gateway.model import Agent
 from gateway.settings import Identity
 
@@ -27,12 +28,11 @@ ASSURANCE: Final = "federated"
 _PROFILES: Final = select(account.c.profiles).where(account.c.identifier == bindparam("identifier", type_=String()))
 
 
-def identify(store: Store, rules: Identity, tokens: Tokens, token: str, *, now: datetime) -> tuple[Agent, Reading]:
-    """The agent whom `token` names, with the facts of this instant, and where to ask for more of them.
+def identify(store: Store, rules: Identity, named: Named, *, now: datetime) -> tuple[Agent, Reading]:
+    """The agent who is `named`, with the facts of this instant, and where to ask for more of them.
 
     Raises `SessionEnded` (`because` tells why), `AgentSuspended`, `Busy`, `StoreUnavailable`.
     """
-    named = tokens.named_by(token, now=now)
     reading = store.reading()
     profile = named.profile
     if profile is None:
@@ -42,7 +42,7 @@ def identify(store: Store, rules: Identity, tokens: Tokens, token: str, *, now: 
             for profile in written.split()
         ]
         if len(held) > 1:
-            raise SessionEnded("a token that says none of the account's profiles")
+            raise SessionEnded(f"a {named.proof} that says none of the account's profiles")
         profile = held[0] if held else ""
     found = reading.ask(
         ACCOUNT,
@@ -54,12 +54,12 @@ def identify(store: Store, rules: Identity, tokens: Tokens, token: str, *, now: 
         today=local_day(rules, int(now.timestamp())),
     )
     if found is None:
-        raise SessionEnded("a token for an account that does not exist")
+        raise SessionEnded(f"a {named.proof} for an account that does not exist")
     agent = replace(found.agent, expires_at=int(named.expires_at))
     if agent.partner_name != named.partner:
-        raise SessionEnded("a token for an account of another partner")
+        raise SessionEnded(f"a {named.proof} for an account of another partner")
     if found.suspended:
         raise AgentSuspended(agent)
     if agent.profile not in (agent.profiles or ("",)):
-        raise SessionEnded("a token for a profile that the account does not hold")
+        raise SessionEnded(f"a {named.proof} for a profile that the account does not hold")
     return agent, reading

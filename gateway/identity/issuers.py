@@ -1,5 +1,5 @@
-"""Who is believed, and about whom: the issuers of bearer tokens and the OpenID providers of one TOML file, complaining
-all together.
+"""Who is believed, and about whom: the issuers of bearer tokens, the OpenID providers and the authorities of
+certificates of one TOML file, complaining all together.
 
 `TEMPLATE` explains every key. The table from a value of a claim to a profile is the one from a PAGM to a T-profile,
 where tokens come from InterOPS.
@@ -8,14 +8,15 @@ where tokens come from InterOPS.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
 from gateway.errors import Misconfigured
-from gateway.identity import openid_providers
+from gateway.identity import authorities, openid_providers
+from gateway.identity.authorities import Authority, authority_problems
 from gateway.identity.openid_providers import Provider, provider_problems
-from gateway.identity.vouchers import Text, Voucher, voucher_problems
+from gateway.identity.vouchers import Naming, Text, Voucher, voucher_problems
 from gateway.settings import read_table
 
 SETTING: Final = "identity.issuers"
@@ -60,6 +61,7 @@ TEMPLATE: Final = (
 # "AGENT-INSTRUCTEUR" = "T4"
 """
     + openid_providers.TEMPLATE
+    + authorities.TEMPLATE
 )
 
 
@@ -70,17 +72,18 @@ class Issuer(Voucher, frozen=True, kw_only=True):
 
 
 class Vouchers(NamedTuple):
-    """Whoever vouches for agents: by tokens that they bear, and by log-ins."""
+    """Whoever vouches for agents: by tokens that they bear, by log-ins, and by certificates."""
 
     issuers: tuple[Issuer, ...]
     providers: tuple[Provider, ...]
+    authorities: tuple[Authority, ...]
 
 
-V = TypeVar("V", bound=Voucher)
+N = TypeVar("N", bound=Naming)
 
 
 def load_vouchers(file: Path) -> Vouchers:
-    """The issuers and providers of `file`.
+    """The issuers, providers and authorities of `file`.
 
     Raises `Misconfigured` with every problem found, each with its place: a file that cannot be read or believes nobody,
     an unknown key, a missing or unusable value, values that do not go together, a file beside it that is of no use.
@@ -92,12 +95,11 @@ def load_vouchers(file: Path) -> Vouchers:
         raise Misconfigured([f"{SETTING}: {file} cannot be read ({error.strerror})."]) from None
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise Misconfigured([f"{SETTING}: {file} is not TOML: {error}"]) from None
-    problems = [
-        f"{file}: unknown key `{key}`. Write {_EITHER}." for key in written if key not in ("issuer", "provider")
-    ]
-    issuers = _entries(Issuer, written.get("issuer", []), _issuer_problems, file, "issuer", problems)
-    providers = _entries(Provider, written.get("provider", []), provider_problems, file, "provider", problems)
-    if not problems and not issuers and not providers:
+    problems = [f"{file}: unknown key `{key}`. Write {_EITHER}." for key in written if key not in _TABLES]
+    issuers = _entries(Issuer, written, _issuer_problems, file, problems, table="issuer")
+    providers = _entries(Provider, written, provider_problems, file, problems, table="provider")
+    trusted = _entries(Authority, written, authority_problems, file, problems, table="authority", key="name")
+    if not problems and not issuers and not providers and not trusted:
         problems.append(f"{file}: names no issuer. Write {_EITHER}.")
     for number, provider in enumerate(providers, 1):
         place = f"{file}, provider {number}"
@@ -108,7 +110,7 @@ def load_vouchers(file: Path) -> Vouchers:
             problems.append(f"{place}: client_id: must not be the audience of the [[issuer]] of the same name.")
     if problems:
         raise Misconfigured(problems)
-    return Vouchers(issuers, providers)
+    return Vouchers(issuers, providers, trusted)
 
 
 def believed(file: Path) -> Iterator[Path]:
@@ -120,6 +122,7 @@ def believed(file: Path) -> Iterator[Path]:
         return
     for voucher in (*found.issuers, *found.providers):
         yield from (named for named in (voucher.jwks_file, voucher.ca) if named)
+    yield from (authority.ca for authority in found.authorities)
 
 
 def secrets(file: Path) -> Iterator[Path]:
@@ -130,32 +133,36 @@ def secrets(file: Path) -> Iterator[Path]:
         return
 
 
-_EITHER: Final = "[[issuer]] or [[provider]]"
+_TABLES: Final = ("issuer", "provider", "authority")
+_EITHER: Final = "[[issuer]], [[provider]] or [[authority]]"
 
 
 def _entries(
-    kind: type[V],
-    tables: object,
-    inconsistencies: Callable[[V], Iterator[str]],
+    kind: type[N],
+    written: Mapping[str, Any],
+    inconsistencies: Callable[[N], Iterator[str]],
     file: Path,
-    name: str,
     problems: list[str],
-) -> tuple[V, ...]:
-    """The entries that can be read; what is wrong with any is added to `problems`."""
+    *,
+    table: str,
+    key: str = "issuer",
+) -> tuple[N, ...]:
+    """The entries that can be read; what is wrong with any is added to `problems`. No two have the same `key`."""
+    tables = written.get(table, [])
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-        problems.append(f"{file}: `{name}` must be a table, written [[{name}]].")
+        problems.append(f"{file}: `{table}` must be a table, written [[{table}]].")
         return ()
-    entries: list[V] = []
-    for number, table in enumerate(tables, 1):
+    entries: list[N] = []
+    for number, values in enumerate(tables, 1):
         found: list[str] = []
-        values = read_table(kind, table, file.parent, found)
+        read = read_table(kind, values, file.parent, found)
         if not found:
-            entry = kind(**values)
+            entry = kind(**read)
             found += inconsistencies(entry)
-            if entry.issuer in [known.issuer for known in entries]:
-                found.append(f"issuer: another [[{name}]] has the same.")
+            if getattr(entry, key) in [getattr(known, key) for known in entries]:
+                found.append(f"{key}: another [[{table}]] has the same.")
             entries.append(entry)
-        problems += [f"{file}, {name} {number}: {problem}" for problem in found]
+        problems += [f"{file}, {table} {number}: {problem}" for problem in found]
     return tuple(entries)
 
 

@@ -22,7 +22,7 @@ from gateway.identity.issuers import Issuer
 from gateway.identity.jwks import LONGEST_NAME, ProviderKeys
 from gateway.identity.objects import read_object
 from gateway.identity.proving import is_identifier
-from gateway.identity.vouchers import Voucher
+from gateway.identity.vouchers import Naming, Voucher
 
 LARGEST: Final = 8192
 """Characters of a token."""
@@ -48,6 +48,8 @@ class Named(NamedTuple):
     profile: str | None
     begins_at: float
     expires_at: float
+    proof: str = "token"
+    """What names them, in the words of a refusal."""
 
     def why_not(self, seconds: float) -> str:
         """Why it is not good at this instant; empty where it is."""
@@ -162,35 +164,35 @@ def why_not(begins_at: float, expires_at: float, seconds: float) -> str:
     return "a token from the future" if seconds < begins_at - LEEWAY_SECONDS else ""
 
 
-def account_of(claims: Mapping[str, Any], voucher: Voucher) -> str:
+def account_of(claims: Mapping[str, Any], naming: Naming) -> str:
     """The account that the claims name. Raises `SessionEnded`."""
-    if voucher.accounts:
-        return _mapped(claims, voucher.account_claim, voucher.accounts, "account")
-    identifier = claims.get(voucher.account_claim)
+    if naming.accounts:
+        return _mapped(claims, naming, naming.account_claim, naming.accounts, "account")
+    identifier = claims.get(naming.account_claim)
     if not isinstance(identifier, str) or not is_identifier(identifier):
-        raise SessionEnded("a token that names no account")
+        raise SessionEnded(f"a {naming.PROOF} that names no account")
     return identifier
 
 
-def partner_of(claims: Mapping[str, Any], voucher: Voucher) -> str:
+def partner_of(claims: Mapping[str, Any], naming: Naming) -> str:
     """The partner whose accounts the claims may name. Raises `SessionEnded`."""
-    return voucher.partner or _mapped(claims, voucher.partner_claim, voucher.partners, "partner")
+    return naming.partner or _mapped(claims, naming, naming.partner_claim, naming.partners, "partner")
 
 
-def profile_of(claims: Mapping[str, Any], voucher: Voucher) -> str | None:
-    """The profile that the claims name, None where the voucher's name none. Raises `SessionEnded`."""
-    if voucher.profile_claim is None:
+def profile_of(claims: Mapping[str, Any], naming: Naming) -> str | None:
+    """The profile that the claims name, None where theirs name none. Raises `SessionEnded`."""
+    if naming.profile_claim is None:
         return None
-    return _mapped(claims, voucher.profile_claim, voucher.profiles, "profile")
+    return _mapped(claims, naming, naming.profile_claim, naming.profiles, "profile")
 
 
-def _mapped(claims: Mapping[str, Any], claim: str | None, table: Mapping[str, str], what: str) -> str:
+def _mapped(claims: Mapping[str, Any], naming: Naming, claim: str | None, table: Mapping[str, str], what: str) -> str:
     """What the one value of a claim means. Several are refused, whatever each would mean: nothing is chosen."""
     value = claims.get(claim or "")
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     if not isinstance(value, str) or value not in table:
-        raise SessionEnded(f"a token that does not name one {what} that is known")
+        raise SessionEnded(f"a {naming.PROOF} that does not name one {what} that is known")
     return table[value]
 
 

@@ -1,5 +1,5 @@
-"""Whoever vouches for agents: what an `[[issuer]]` of bearer tokens and a `[[provider]]` of log-ins have in common, and
-what can be wrong with it."""
+"""Whoever vouches for agents: what an `[[issuer]]` of bearer tokens, a `[[provider]]` of log-ins and an `[[authority]]`
+of certificates have in common, and what can be wrong with it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, ClassVar, Final
 from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct
@@ -21,15 +21,12 @@ CHECKED: Final = ("iss", "aud", "exp", "nbf", "iat", "jti", "nonce", "azp", "acr
 Text = Annotated[str, Meta(min_length=1, max_length=400)]
 
 
-class Voucher(Struct, frozen=True, kw_only=True):
-    """Whom it may name, and what what it signs must look like."""
+class Naming(Struct, frozen=True, kw_only=True):
+    """Whom it may name: the account, its partner and its profile, out of the claims of what it signs."""
 
-    issuer: Text
-    jwks_url: Text | None = None
-    jwks_file: Path | None = None
-    keys_seconds: Annotated[int, Meta(ge=1, le=3600)] = CACHED_SECONDS
-    ca: Path | None = None
-    algorithms: Annotated[list[str], Meta(min_length=1)]
+    PROOF: ClassVar[str] = "token"
+    """What it signs, in the words of a refusal."""
+
     partner: Text | None = None
     partner_claim: Text | None = None
     account_claim: Text = "sub"
@@ -37,6 +34,17 @@ class Voucher(Struct, frozen=True, kw_only=True):
     partners: dict[Text, Text] = {}
     accounts: dict[Text, Text] = {}
     profiles: dict[Text, Text] = {}
+
+
+class Voucher(Naming, frozen=True, kw_only=True):
+    """What what it signs must look like, where that is a token."""
+
+    issuer: Text
+    jwks_url: Text | None = None
+    jwks_file: Path | None = None
+    keys_seconds: Annotated[int, Meta(ge=1, le=3600)] = CACHED_SECONDS
+    ca: Path | None = None
+    algorithms: Annotated[list[str], Meta(min_length=1)]
 
     def keys_at(self) -> str:
         """Where its keys are, in words."""
@@ -59,13 +67,18 @@ def voucher_problems(voucher: Voucher, *, table: str) -> Iterator[str]:
             ssl.create_default_context(cafile=str(voucher.ca))
         except OSError:
             yield f"ca: {voucher.ca} does not hold certificates in PEM."
-    for claim, means in (("partner", voucher.partners), ("profile", voucher.profiles)):
-        if (getattr(voucher, f"{claim}_claim") is None) != (not means):
-            yield f"{claim}_claim and [{table}.{claim}s] go together: give both or neither."
+    yield from naming_problems(voucher, table=table)
     for key in ("partner_claim", "account_claim", "profile_claim"):
         if getattr(voucher, key) in CHECKED:
             yield f"{key}: {getattr(voucher, key)} names nobody."
-    for value, profile in voucher.profiles.items():
+
+
+def naming_problems(naming: Naming, *, table: str) -> Iterator[str]:
+    """What is wrong with whom it may name."""
+    for claim, means in (("partner", naming.partners), ("profile", naming.profiles)):
+        if (getattr(naming, f"{claim}_claim") is None) != (not means):
+            yield f"{claim}_claim and [{table}.{claim}s] go together: give both or neither."
+    for value, profile in naming.profiles.items():
         if profile not in PROFILES:
             yield f"profiles: {value!r} must mean a profile, written {PROFILES[0]} to {PROFILES[-1]}."
 

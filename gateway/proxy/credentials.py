@@ -1,4 +1,5 @@
-"""What a request claims: the token of its bearer header or of its cookie, believed about nothing else.
+"""What a request claims: the token of its bearer header or of its cookie, or the certificate that a proxy of ours hands
+over, believed about nothing else.
 
 The server may have folded or joined headers (`X_A` over `X-A`, two `Authorization` with a comma): a session's token has
 one exact shape, and one of an identity provider three parts of one alphabet, so that anything joined or decorated is
@@ -10,19 +11,27 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from gateway.errors import BadRequest, ForeignOrigin, NotSignedIn, SessionEnded, TwoProofs
 
 CSRF_HEADER: Final = "HTTP_X_CSRF_TOKEN"
+CERTIFICATE_HEADER: Final = "HTTP_CLIENT_CERT"
+"""RFC 9440."""
+PEER: Final = "cafpro.peer"
+"""Where the doorway keeps the address that a connection came from, whatever proxies said of the client's."""
 
 
 class Credentials(NamedTuple):
-    """A claimed token, and whether a browser sent it by itself."""
+    """A claimed token, or a certificate as it was handed over, and how it came."""
 
     token: str
-    by_cookie: bool
+    by: Literal["cookie", "bearer", "certificate"]
+
+    def sent_by_itself(self) -> bool:
+        """Whether a browser sends it whoever wrote the page that asks."""
+        return self.by != "bearer"
 
 
 class Door:
@@ -53,8 +62,8 @@ class Door:
         if bearer is not None and cookie is not None and bearer != cookie:
             raise TwoProofs("the cookie and the bearer token differ")
         if bearer is not None:
-            return Credentials(bearer, by_cookie=False)
-        return Credentials(str(cookie), by_cookie=True)
+            return Credentials(bearer, "bearer")
+        return Credentials(str(cookie), "cookie")
 
     def _bearer(self, environ: Mapping[str, Any]) -> str | None:
         header = environ.get("HTTP_AUTHORIZATION")
@@ -81,7 +90,7 @@ class Door:
 
     def check_change(self, environ: Mapping[str, Any], credentials: Credentials) -> None:
         """Raises `ForeignOrigin` when a browser may have been made to send this change by another site."""
-        if not credentials.by_cookie:
+        if not credentials.sent_by_itself():
             return
         self.check_origin(environ, required=True)
         given = str(environ.get(CSRF_HEADER, "")).encode("latin-1", "replace")

@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any, Final
+
+from gateway.networks import Proxies, parsed
 
 HEADER: Final = "HTTP_X_FORWARDED_FOR"
 MOST_PROXIES: Final = 16
@@ -19,15 +20,14 @@ REMEMBERED: Final = 4096
 """Peers, with what they said, of which the client is remembered."""
 LONGEST_REMEMBERED: Final = 512
 """Characters: whoever writes more does not fill the memory with it."""
-Address = IPv4Address | IPv6Address
 _WITH_PORT: Final = re.compile(r"([0-9.]+):[0-9]{1,5}|\[([0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)\](?::[0-9]{1,5})?")
 
 
 class Forwarded:
-    """Knows our proxies: addresses or networks, such as `10.0.0.5` or `10.0.0.0/8`."""
+    """Knows our proxies, written as `Proxies` are."""
 
     def __init__(self, proxies: Sequence[str]) -> None:
-        self._networks = [ip_network(proxy) for proxy in proxies]
+        self._ours = Proxies(proxies)
         self._remembered = lru_cache(maxsize=REMEMBERED)(self._client)
 
     def client(self, environ: Mapping[str, Any]) -> str:
@@ -39,32 +39,18 @@ class Forwarded:
         return self._remembered(peer, forwarded)
 
     def _client(self, peer: str, forwarded: str) -> str:
-        if not self._is_ours(_parsed(peer)):
+        if parsed(peer) not in self._ours:
             return peer
         for entry in reversed(forwarded.rsplit(",", MOST_PROXIES)[-MOST_PROXIES:]):
-            address = _parsed(_without_port(entry.strip(" \t")))
+            address = parsed(_without_port(entry.strip(" \t")))
             if address is None:
                 break
-            if not self._is_ours(address):
+            if address not in self._ours:
                 return str(address)
         return peer
-
-    def _is_ours(self, address: Address | None) -> bool:
-        return address is not None and any(address in network for network in self._networks)
 
 
 def _without_port(entry: str) -> str:
     """The entry without the port that some proxies write behind it, and IPv6 without the brackets that this needs."""
     found = _WITH_PORT.fullmatch(entry)
     return found[1] or found[2] if found else entry
-
-
-def _parsed(text: str) -> Address | None:
-    """The address that `text` is, without a zone. IPv4 written as IPv6 (`::ffff:10.0.0.5`) is IPv4."""
-    try:
-        address = ip_address(text)
-    except ValueError:
-        return None
-    if isinstance(address, IPv6Address):
-        return None if address.scope_id else address.ipv4_mapped or address
-    return address

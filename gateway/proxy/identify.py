@@ -1,5 +1,5 @@
-"""Who asks: the session or the token behind a request, and its account as the store knows it now, so that a change of
-rights acts at once."""
+"""Who asks: the session, the token or the certificate behind a request, and its account as the store knows it now, so
+that a change of rights acts at once."""
 
 from __future__ import annotations
 
@@ -8,15 +8,24 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from gateway.database.connections import Reading
-from gateway.errors import Refusal, SecondFactorMissing, TooManyRequests
+from gateway.errors import (
+    CertificateRefused,
+    NotSignedIn,
+    Refusal,
+    SecondFactorMissing,
+    SessionEnded,
+    TooManyRequests,
+    TwoProofs,
+)
 from gateway.identity import facts, federated, sessions
+from gateway.identity.certificates import Certificates
 from gateway.identity.guesses import Attempt, Guesses
 from gateway.identity.refusals import AgentSuspended
 from gateway.identity.store import Store
-from gateway.identity.tokens import Tokens, is_token
+from gateway.identity.tokens import Named, Tokens, is_token
 from gateway.limits.limits import Limits
 from gateway.model import Agent, DossierNumber
-from gateway.proxy.credentials import Credentials, Door
+from gateway.proxy.credentials import CERTIFICATE_HEADER, PEER, Credentials, Door
 from gateway.record.entry import Entry
 from gateway.settings import Identity
 
@@ -31,8 +40,8 @@ class Caller(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Reception:
-    """Knows the agents that come with a good session, or with a good token of an identity provider. The same for the
-    backend's addresses and for our own."""
+    """Knows the agents that come with a good session, a good token of an identity provider, or a good certificate. The
+    same for the backend's addresses and for our own."""
 
     door: Door
     store: Store
@@ -40,6 +49,8 @@ class Reception:
     limits: Limits
     tokens: Tokens | None = None
     """Of identity providers, where there are any."""
+    certificates: Certificates | None = None
+    """Of clients, where proxies hand them over."""
     guesses: Guesses | None = None
     """Failed log-ins, as the store keeps them."""
 
@@ -55,14 +66,15 @@ class Reception:
         and this is not an address for those `with_password_alone`.
         """
         self.limits.admit_address(entry.address)
-        credentials = self.door.credentials(environ)
+        certificate = self._certificate(environ)
         try:
-            if self.tokens is not None and is_federated(credentials):
-                agent, reading = federated.identify(
-                    self.store, self.rules, self.tokens, credentials.token, now=entry.at
-                )
-            else:
-                agent, reading = sessions.identify(self.store, self.rules, credentials.token, now=entry.at)
+            credentials = self.door.credentials(environ)
+        except NotSignedIn:
+            if not certificate:
+                raise
+            credentials = Credentials(certificate, "certificate")
+        try:
+            agent, reading = self._identify(credentials, certificate, environ, entry)
         except AgentSuspended as refusal:
             entry.known(refusal.agent)
             raise
@@ -72,6 +84,39 @@ class Reception:
         if required and not with_password_alone and agent.assurance == "password" and agent.partner_kind in required:
             raise SecondFactorMissing("a password alone")
         return Caller(agent, credentials, reading)
+
+    def _certificate(self, environ: Mapping[str, Any]) -> str:
+        """What a proxy that may do so handed over, as it is written; empty where nothing is."""
+        written = environ.get(CERTIFICATE_HEADER)
+        if not written or self.certificates is None or not self.certificates.are_taken_from(_peer(environ)):
+            return ""
+        return str(written)
+
+    def _identify(
+        self, credentials: Credentials, certificate: str, environ: Mapping[str, Any], entry: Entry
+    ) -> tuple[Agent, Reading]:
+        """A certificate alone is a proof. Beside a session or a token, which a browser may have kept of whoever sat
+        there before, it must name the same agent."""
+        named = None
+        if certificate and self.certificates is not None:
+            named = self.certificates.named_by(certificate, peer=_peer(environ), now=entry.at)
+            if credentials.by == "certificate":
+                return self._vouched(named, entry)
+        if self.tokens is not None and is_federated(credentials):
+            agent, reading = federated.identify(
+                self.store, self.rules, self.tokens.named_by(credentials.token, now=entry.at), now=entry.at
+            )
+        else:
+            agent, reading = sessions.identify(self.store, self.rules, credentials.token, now=entry.at)
+        if named is not None and (agent.identifier, agent.partner_name) != (named.identifier, named.partner):
+            raise TwoProofs("the certificate and the session or token are of two agents")
+        return agent, reading
+
+    def _vouched(self, named: Named, entry: Entry) -> tuple[Agent, Reading]:
+        try:
+            return federated.identify(self.store, self.rules, named, now=entry.at)
+        except SessionEnded as refusal:
+            raise CertificateRefused(refusal.because) from None
 
     def note(self, environ: Mapping[str, Any], entry: Entry) -> None:
         """Names the agent in the record's entry of a request that is refused in any case. One that may not ask any more
@@ -89,6 +134,10 @@ class Reception:
 
 
 def is_federated(credentials: Credentials) -> bool:
-    """Whether they are written like a token of an identity provider, which no session's token is. Never those of a
-    cookie, which a browser sends by itself."""
-    return not credentials.by_cookie and is_token(credentials.token)
+    """Whether an organisation vouches for the agent, without a session of ours: by a certificate, or by what is written
+    like a token of an identity provider, which no session's token is. Never those of a cookie."""
+    return credentials.by == "certificate" or (credentials.by == "bearer" and is_token(credentials.token))
+
+
+def _peer(environ: Mapping[str, Any]) -> str:
+    return str(environ.get(PEER) or environ.get("REMOTE_ADDR", ""))

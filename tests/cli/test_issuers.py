@@ -74,4 +74,6 @@ def test_a_file_that_names_nobody_is_no_file_to_start_with(cafpro, tmp_path):
     assert cafpro("init", folder).exit_code == 0
     config = folder / "gateway.toml"
     config.write_text(config.read_text().replace("# issuers = ", "issuers = "))
-    assert f"{folder / 'issuers.toml'}: names no issuer. Write [[issuer]] or [[provider]]." in check(cafpro, folder)
+    assert f"{folder / 'issuers.toml'}: names no issuer. Write [[issuer]], [[provider]] or [[authority]]." in check(
+        cafpro, folder
+    )

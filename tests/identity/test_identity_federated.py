@@ -55,7 +55,7 @@ def store(anywhere):
 
 def asked(store, issuer=ISSUER, **claims):
     tokens = Tokens([issuer], lambda one: ProviderKeys(one.issuer, one.algorithms, Source(OURS), aside=here))
-    return identify(store, RULES, tokens, good(claims={**CLAIMS, **claims}), now=NOW)[0]
+    return identify(store, RULES, tokens.named_by(good(claims={**CLAIMS, **claims}), now=NOW), now=NOW)[0]
 
 
 def refused(store, issuer=ISSUER, **claims):

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import Misconfigured
+from gateway.identity.authorities import CLAIMS, MAIL
 from gateway.identity.issuers import TEMPLATE, believed, load_vouchers, secrets
+from tests.identity.certifying import authority_entry
 from tests.identity.vouching import provider
 from tests.story.providers import MAKE, public
 from tests.story.running import certify
@@ -24,6 +26,7 @@ partner = "Udaf"
 
 SECRET = "un-secret-de-quarante-caracteres-au-moins"
 PROVIDER = provider()
+_TOGETHER = "profile_claim and [authority.profiles] go together: give both or neither."
 
 
 def problems(folder: Path, text: str) -> list[str]:
@@ -44,13 +47,14 @@ def test_an_entry_is_read_whole(tmp_path):
 
 
 def test_the_example_that_init_writes_names_nobody_and_is_right_without_its_marks(tmp_path):
-    assert problems(tmp_path, TEMPLATE) == [": names no issuer. Write [[issuer]] or [[provider]]."]
-    text = re.sub(r"^# (?=[a-z_]+ = |\[\[?(issuer|provider)|\")", "", TEMPLATE, flags=re.MULTILINE)
+    assert problems(tmp_path, TEMPLATE) == [": names no issuer. Write [[issuer]], [[provider]] or [[authority]]."]
+    text = re.sub(r"^# (?=[a-z_]+ = |\[\[?(issuer|provider|authority)|\")", "", TEMPLATE, flags=re.MULTILINE)
     # Of the two ways to say whose agents they are, one; and no file that is not there.
     certify(tmp_path, "idp-ca")
     certify(tmp_path, "proconnect-ca")
+    certify(tmp_path, "igc-vendee")
     (tmp_path / "proconnect.secret").write_text(f"{SECRET}\n")
-    text = re.sub(r"^partner = .*\n", "", text, flags=re.MULTILINE)
+    text = re.sub(r"^partner = .*\n", "", text, count=1, flags=re.MULTILINE)
     assert problems(tmp_path, text) == []
     [provider] = load_vouchers(tmp_path / "issuers.toml").providers
     assert (provider.name, provider.userinfo, provider.siret_claim) == ("proconnect", "jwt", "siret")
@@ -64,13 +68,17 @@ def test_the_example_that_init_writes_names_nobody_and_is_right_without_its_mark
     assert issuer.partners == {"22850001600015": "Département de la Vendée"}
     for field in issuer.__struct_fields__:
         assert field in TEMPLATE
+    [authority] = load_vouchers(tmp_path / "issuers.toml").authorities
+    assert (authority.accounts, authority.proxies) == ({"2-1-c3a9": "m.martin"}, ["10.0.0.5"])
+    for field in authority.__struct_fields__:
+        assert field in TEMPLATE.partition("[[authority]]")[2]
 
 
 WRONG = {
-    "nothing": ("", [": names no issuer. Write [[issuer]] or [[provider]]."]),
+    "nothing": ("", [": names no issuer. Write [[issuer]], [[provider]] or [[authority]]."]),
     "a table that is none": ("issuer = 1\n", [": `issuer` must be a table, written [[issuer]]."]),
     "one table": (ENTRY.replace("[[issuer]]", "[issuer]"), [": `issuer` must be a table, written [[issuer]]."]),
-    "another key beside": ("x = 1\n" + ENTRY, [": unknown key `x`. Write [[issuer]] or [[provider]]."]),
+    "another key beside": ("x = 1\n" + ENTRY, [": unknown key `x`. Write [[issuer]], [[provider]] or [[authority]]."]),
     "all of it": (
         '[[issuer]]\nisuer = "x"\naudience = 1\nalgorithms = []\n',
         [
@@ -221,6 +229,30 @@ def test_a_key_file_must_hold_a_key_of_use_and_all_files_that_decide_are_named(t
     assert list(believed(tmp_path / "issuers.toml")) == [tmp_path / "issuers.toml", tmp_path / "idp.json"]
     (tmp_path / "issuers.toml").write_text("")
     assert list(believed(tmp_path / "issuers.toml")) == [tmp_path / "issuers.toml"]
+
+
+def test_an_authority_is_read_whole_or_what_is_wrong_with_it_is_said(tmp_path):
+    good = authority_entry("igc", "Udaf")
+    certify(tmp_path, "igc")
+    assert problems(tmp_path, good) == []
+    assert list(believed(tmp_path / "issuers.toml")) == [tmp_path / "issuers.toml", tmp_path / "igc.pem"]
+    clients = "holds clients too, who could hand over anyone's certificate. Name the proxies' own addresses."
+    known = ", ".join((*CLAIMS.values(), MAIL))
+    for old, new, expected in (
+        ('["127.0.0.9"]', "[]", ["proxies: Expected `array` of length >= 1."]),
+        ("127.0.0.9", "nginx", ["proxies: each must be an IP address, or a network such as 10.0.0.0/8."]),
+        ("127.0.0.9", "0.0.0.0/0", [f"proxies: a network wider than /8 (IPv6: /32) {clients}"]),
+        ("igc.pem", "none.pem", [f"ca: {tmp_path / 'none.pem'} cannot be read (No such file or directory)."]),
+        ("igc.pem", "issuers.toml", [f"ca: {tmp_path / 'issuers.toml'} does not hold certificates in PEM."]),
+        ('partner = "Udaf"', "", ["give partner or partner_claim, one of them."]),
+        ('partner = "Udaf"', 'partner = "Udaf"\naccount_claim = "CN"', [f"account_claim: must be one of {known}."]),
+        ('partner = "Udaf"', 'partner = "Udaf"\nprofile_claim = "title"', [_TOGETHER]),
+    ):
+        changed = good.replace(old, new)
+        assert changed != good
+        found = [problem.removeprefix(", authority 1: ") for problem in problems(tmp_path, changed)]
+        assert found == expected
+    assert problems(tmp_path, good * 2) == [", authority 2: name: another [[authority]] has the same."]
 
 
 def test_the_secret_of_a_provider_is_one_line_that_nobody_guesses_and_is_named_as_a_secret(tmp_path):

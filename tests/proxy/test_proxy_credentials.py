@@ -13,13 +13,13 @@ DOOR = Door("http://gateway.example:8080", ["Cafpro.example"])
 SECURE = Door("https://cafpro.example", [])
 
 CLAIMS = {
-    "a bearer token": ({"HTTP_AUTHORIZATION": f"Bearer {TOKEN}"}, Credentials(TOKEN, by_cookie=False)),
-    "bearer in small letters": ({"HTTP_AUTHORIZATION": f"bearer {TOKEN}"}, Credentials(TOKEN, by_cookie=False)),
-    "a cookie": ({"HTTP_COOKIE": f"cafpro={TOKEN}"}, Credentials(TOKEN, by_cookie=True)),
-    "a cookie among others": ({"HTTP_COOKIE": f"x=1; cafpro={TOKEN}; y"}, Credentials(TOKEN, by_cookie=True)),
+    "a bearer token": ({"HTTP_AUTHORIZATION": f"Bearer {TOKEN}"}, Credentials(TOKEN, "bearer")),
+    "bearer in small letters": ({"HTTP_AUTHORIZATION": f"bearer {TOKEN}"}, Credentials(TOKEN, "bearer")),
+    "a cookie": ({"HTTP_COOKIE": f"cafpro={TOKEN}"}, Credentials(TOKEN, "cookie")),
+    "a cookie among others": ({"HTTP_COOKIE": f"x=1; cafpro={TOKEN}; y"}, Credentials(TOKEN, "cookie")),
     "both alike": (
         {"HTTP_AUTHORIZATION": f"Bearer {TOKEN}", "HTTP_COOKIE": f"cafpro={TOKEN}"},
-        Credentials(TOKEN, by_cookie=False),
+        Credentials(TOKEN, "bearer"),
     ),
     "nothing": ({}, NotSignedIn),
     "another cookie": ({"HTTP_COOKIE": "x=1"}, NotSignedIn),
@@ -110,11 +110,11 @@ def test_a_change_by_cookie_needs_our_origin_and_its_token(origin, token, accept
     given = {"HTTP_ORIGIN": origin, "HTTP_X_CSRF_TOKEN": token}
     environ = {name: value for name, value in given.items() if value is not None}
     if accepted:
-        DOOR.check_change(environ, Credentials(TOKEN, by_cookie=True))
+        DOOR.check_change(environ, Credentials(TOKEN, "cookie"))
     else:
         with pytest.raises(ForeignOrigin):
-            DOOR.check_change(environ, Credentials(TOKEN, by_cookie=True))
-    DOOR.check_change(environ, Credentials(TOKEN, by_cookie=False))
+            DOOR.check_change(environ, Credentials(TOKEN, "cookie"))
+    DOOR.check_change(environ, Credentials(TOKEN, "bearer"))
 
 
 @pytest.mark.parametrize(
@@ -135,4 +135,4 @@ def test_no_headers_whatever_make_a_fault(authorization, cookie):
     except (SessionEnded, TwoProofs):
         return
     assert authorization.partition(" ")[2] == credentials.token
-    assert not credentials.by_cookie
+    assert credentials.by == "bearer"
