@@ -9,7 +9,6 @@ which people's need not have.
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ from urllib.parse import unquote_to_bytes
 
 from cachetools import FIFOCache
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.x509 import verification
 from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -29,6 +29,11 @@ from gateway.identity.authorities import CLAIMS, MAIL, Authority, signers
 from gateway.identity.tokens import Named, account_of, partner_of, profile_of
 from gateway.networks import Proxies, parsed
 
+UNREADABLE: Final = (
+    *(ValueError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension),
+    x509.UnsupportedGeneralNameType,
+)
+"""What the library raises where a certificate is not one, some of it when a part is first looked at."""
 NOT_UNDERSTOOD: Final = "a certificate that is not understood"
 LARGEST: Final = 8192
 """Characters of a certificate as it is handed over."""
@@ -89,7 +94,7 @@ class Certificates:
                     return _named_in(certificate, authority)
                 except SessionEnded as refusal:
                     raise CertificateRefused(refusal.because) from None
-                except ValueError:
+                except UNREADABLE:
                     raise CertificateRefused(NOT_UNDERSTOOD) from None
         raise CertificateRefused("a certificate that no authority signed for this, or outside its dates")
 
@@ -113,9 +118,9 @@ def _is_signed(certificate: x509.Certificate, store: verification.Store, now: da
     verifier = rules.extension_policies(ca_policy=_OF_SIGNERS, ee_policy=_OF_CLIENTS).build_client_verifier()
     try:
         verifier.verify(certificate, [])
-    except verification.VerificationError:
+        key = certificate.public_key()
+    except (verification.VerificationError, *UNREADABLE):
         return False
-    key = certificate.public_key()
     # The library measures the signers' keys, not the holder's.
     return not isinstance(key, RSAPublicKey) or key.key_size >= SHORTEST_RSA
 
@@ -128,7 +133,7 @@ def read_certificate(written: str) -> x509.Certificate:
         if written.startswith(":") and written.endswith(":"):
             return x509.load_der_x509_certificate(base64.b64decode(written[1:-1], validate=True))
         [certificate] = x509.load_pem_x509_certificates(unquote_to_bytes(written))
-    except (ValueError, binascii.Error, UnicodeError):
+    except UNREADABLE:
         raise CertificateRefused(NOT_UNDERSTOOD) from None
     return certificate
 
