@@ -1,5 +1,6 @@
 """A request becomes our nouns, and what the backend is asked is written from them alone."""
 
+import re
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
@@ -15,7 +16,7 @@ from gateway.errors import (
     Refusal,
     UndeclaredParameter,
 )
-from gateway.policy_files.folder import load_folder, shipped
+from gateway.policy_files.folder import ROUTES, load_folder, load_texts, read, shipped
 from gateway.proxy.parse import announces_a_body, parse, query
 
 
@@ -74,6 +75,21 @@ def test_what_no_route_declares_is_refused(routes, environ, refusal):
     with pytest.raises(refusal) as caught:
         parse(environ, routes, "id")
     assert type(caught.value) is refusal
+
+
+def test_a_request_is_all_of_what_its_route_makes_of_it():
+    texts = read(shipped())
+    declaring = re.sub(r"^query( +)= \[\]", r'query\1= ["page"]', texts[ROUTES], count=1, flags=re.MULTILINE)
+    assert declaring != texts[ROUTES]
+    routes = load_texts({**texts, ROUTES: declaring}, proven=True).routes
+    rubric = parse(environ_of("/dossiers/9990001/rubriques/adresse"), routes, "id")
+    assert (rubric.route.name, rubric.rubrics) == ("rubric", {"adresse"})
+    assert rubric.nouns == {"numero": "9990001", "rubric": "adresse"}
+    whole = parse(environ_of(query="page=2"), routes, "id")
+    assert (whole.route.name, whole.nouns) == ("dossier", {"numero": "9990001"})
+    assert (whole.path, len(whole.rubrics)) == ("/dossiers/9990001?page=2", 20)
+    with pytest.raises(UndeclaredParameter):
+        parse(environ_of("/dossiers/9990001/rubriques/adresse", query="page=2"), routes, "id")
 
 
 def test_a_method_that_is_refused_is_told_which_are_not(routes):
@@ -137,6 +153,7 @@ QUERIES = {
     "page=%0d%0aX-A:b": BadRequest,
     "page=%1b[31m": BadRequest,
     "page=%E2%80%AE": BadRequest,
+    "page=" + "a" * 256: "?page=" + "a" * 256,
     "page=" + "a" * 257: BadRequest,
     "page": BadRequest,
     "=2": UndeclaredParameter,
