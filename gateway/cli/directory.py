@@ -6,7 +6,7 @@ import functools
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -109,6 +109,10 @@ def _today() -> date:
     return local_date(_settings().identity, _now())
 
 
+def _today_in(state: str | None) -> tuple[str, date] | None:
+    return None if state is None else (state, _today())
+
+
 def _now() -> datetime:
     return datetime.now(UTC)
 
@@ -135,6 +139,13 @@ def read_password() -> str:
 
 formatted = click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
 of_partner = click.option("--partner", "partner_name", metavar="NAME", help="Only this partner's.")
+
+
+def in_state(states: Collection[str]) -> Callable[[Any], Any]:
+    """The option --state, one of these."""
+    return click.option("--state", type=click.Choice(list(states)), help="Only those that are so, today.")
+
+
 identifier_argument = click.argument("identifier")
 dossier_argument = click.argument("dossier")
 number_argument = click.argument("number")
@@ -170,10 +181,11 @@ def set_siret(store: Store, name: str, siret: str, signed: directory.Signature) 
 
 
 @command(partner, "list", "--format csv")
+@click.option("--kind", type=click.Choice(PARTNER_KINDS), help="Only those of this kind.")
 @formatted
-def list_partners(store: Store, form: str) -> None:
+def list_partners(store: Store, kind: str | None, form: str) -> None:
     """List the partners."""
-    print_rows(directory.Partner, directory.partners(store), form=form)
+    print_rows(directory.Partner, directory.partners(store, kind=kind), form=form)
 
 
 @click.group()
@@ -198,12 +210,14 @@ def add_convention(store: Store, number: str, **entry: Any) -> None:
     directory.add_convention(store, number=number, **entry)
 
 
-@command(convention, "list", "--partner 'CCAS de Lyon'")
+@command(convention, "list", "--state in_force --partner 'CCAS de Lyon'")
 @of_partner
+@in_state(directory.CONVENTION_STATES)
 @formatted
-def list_conventions(store: Store, partner_name: str | None, form: str) -> None:
+def list_conventions(store: Store, partner_name: str | None, state: str | None, form: str) -> None:
     """List the conventions."""
-    print_rows(directory.Convention, directory.conventions(store, partner_name=partner_name), form=form)
+    found = directory.conventions(store, partner_name=partner_name, state=_today_in(state))
+    print_rows(directory.Convention, found, form=form)
 
 
 @change_command(convention, "suspend", "2026-014")
@@ -271,12 +285,13 @@ def _print_link(made: directory.Invitation) -> None:
     click.echo(f"It works once, until {made.expires_at:%Y-%m-%d %H:%M} UTC. Send it to the agent alone.", err=True)
 
 
-@command(account, "list", "--format json")
+@command(account, "list", "--state locked --format json")
 @of_partner
+@in_state(directory.ACCOUNT_STATES)
 @formatted
-def list_accounts(store: Store, partner_name: str | None, form: str) -> None:
+def list_accounts(store: Store, partner_name: str | None, state: str | None, form: str) -> None:
     """List the accounts, closed ones too. A locked one shows since when: too many wrong passwords in a row."""
-    print_rows(directory.Account, directory.accounts(store, partner_name=partner_name), form=form)
+    print_rows(directory.Account, directory.accounts(store, partner_name=partner_name, state=state), form=form)
 
 
 @change_command(account, "suspend", "m.martin")
@@ -420,10 +435,11 @@ def add_mandate(store: Store, dossier: str, **entry: Any) -> None:
 @command(mandate, "list", "--dossier 9990001")
 @click.option("--dossier", metavar="DIGITS", help="Only this dossier's.")
 @of_partner
+@in_state(directory.MANDATE_STATES)
 @formatted
-def list_mandates(store: Store, dossier: str | None, partner_name: str | None, form: str) -> None:
+def list_mandates(store: Store, dossier: str | None, partner_name: str | None, state: str | None, form: str) -> None:
     """List the mandates, released ones too."""
-    found = directory.mandates(store, dossier=dossier, partner_name=partner_name)
+    found = directory.mandates(store, dossier=dossier, partner_name=partner_name, state=_today_in(state))
     print_rows(directory.Mandate, found, form=form)
 
 

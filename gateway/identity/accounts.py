@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, and_, insert, not_, select, update
 
 from gateway.identity.changes import Signature, write_change
 from gateway.identity.entries import (
@@ -53,6 +53,16 @@ class Account:
     invited_until: datetime | None
     second_factor: datetime | None
     delegated: bool
+
+
+_STAYS: Final = account.c.closed_at.is_(None)
+ACCOUNT_STATES: Final = {
+    "open": and_(_STAYS, not_(account.c.suspended), failure.c.locked_at.is_(None)),
+    "suspended": and_(_STAYS, account.c.suspended),
+    "locked": and_(_STAYS, failure.c.locked_at.is_not(None)),
+    "closed": not_(_STAYS),
+}
+"""What an account can be, for lists; a suspended one can be locked as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,10 +155,12 @@ def accounts(
     *,
     partner_name: str | None = None,
     identifier: str | None = None,
+    state: str | None = None,
     after: str | None = None,
     limit: int | None = None,
 ) -> list[Account]:
-    """Every account, or one partner's, or the one called `identifier`, by identifier: those `after` one, so many."""
+    """Every account, or one partner's, those in one of `ACCOUNT_STATES`, or the one called `identifier`, by identifier:
+    those `after` one, so many."""
     query = (
         select(
             account.c.identifier,
@@ -181,6 +193,8 @@ def accounts(
             query = query.where(account.c.id == account_id)
         if after is not None:
             query = query.where(account.c.identifier > after)
+        if state is not None:
+            query = query.where(ACCOUNT_STATES[state])
         return [
             Account(
                 identifier=row.identifier,

@@ -7,6 +7,7 @@ user. Every function may raise `StoreUnavailable`.
 """
 
 from gateway.identity.accounts import (
+    ACCOUNT_STATES,
     Account,
     OpenSession,
     accounts,
@@ -37,9 +38,10 @@ from gateway.identity.enrolment import (
 from gateway.identity.joining import JoinRequest, join_requests
 from gateway.identity.leaving import Left, close_account
 from gateway.identity.links import Invitation
-from gateway.identity.mandates import Mandate, add_mandate, mandates, release_mandate
+from gateway.identity.mandates import MANDATE_STATES, Mandate, add_mandate, mandates, release_mandate
 from gateway.identity.objections import Objection, lift_objection, objections, raise_objection
 from gateway.identity.partners import (
+    CONVENTION_STATES,
     Convention,
     Partner,
     add_convention,
@@ -54,6 +56,9 @@ from gateway.identity.partners import (
 from gateway.identity.reviewing import Finding, confirm_account, review
 
 __all__ = [
+    "ACCOUNT_STATES",
+    "CONVENTION_STATES",
+    "MANDATE_STATES",
     "Account",
     "Approved",
     "Change",

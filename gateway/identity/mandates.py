@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Final
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import ColumnElement, and_, insert, not_, or_, select, update
 
 from gateway.identity.changes import Signature, write_change
 from gateway.identity.entries import (
@@ -104,16 +106,29 @@ def release_mandate(store: Store, *, mandate_id: int, now: datetime, signed: Sig
         write_change(connection, signed, act="mandate release", subject=str(mandate_id), now=now)
 
 
+_STAYS: Final = mandate.c.released_at.is_(None)
+MANDATE_STATES: Final[Mapping[str, Callable[[date], ColumnElement[bool]]]] = {
+    "running": lambda day: and_(
+        _STAYS, mandate.c.starts_on <= day, or_(mandate.c.ends_on.is_(None), mandate.c.ends_on >= day)
+    ),
+    "to_come": lambda day: and_(_STAYS, mandate.c.starts_on > day),
+    "over": lambda day: and_(_STAYS, mandate.c.ends_on < day),
+    "released": lambda _: not_(_STAYS),
+}
+"""What a mandate can be on a day, for lists."""
+
+
 def mandates(
     store: Store,
     *,
     dossier: str | None = None,
     partner_name: str | None = None,
+    state: tuple[str, date] | None = None,
     after: int | None = None,
     limit: int | None = None,
 ) -> list[Mandate]:
-    """Every mandate, released ones too, of a dossier and of a partner where given, in the order of entry: those `after`
-    the id of one, so many.
+    """Every mandate, released ones too, of a dossier, of a partner and in one of `MANDATE_STATES` on a day where given,
+    in the order of entry: those `after` the id of one, so many.
     """
     query = (
         select(
@@ -134,6 +149,9 @@ def mandates(
     )
     if after is not None:
         query = query.where(mandate.c.id > after)
+    if state is not None:
+        named, day = state
+        query = query.where(MANDATE_STATES[named](day))
     with store.read() as connection:
         if dossier is not None:
             refuse([dossier_problem(dossier)])

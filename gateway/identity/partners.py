@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
-from sqlalchemy import Connection, Date, Text, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Date, Text, and_, insert, not_, select, tuple_, update
 
 from gateway.errors import Misconfigured
 from gateway.identity.changes import Signature, write_change
@@ -89,11 +89,15 @@ def set_siret(store: Store, *, name: str, siret: str, signed: Signature | None =
         write_change(connection, signed, act="partner siret", subject=name, detail=f"{before or 'none'} → {siret}")
 
 
-def partners(store: Store, *, after: str | None = None, limit: int | None = None) -> list[Partner]:
-    """Every partner, by name: those `after` one, so many."""
+def partners(
+    store: Store, *, kind: str | None = None, after: str | None = None, limit: int | None = None
+) -> list[Partner]:
+    """Every partner, or those of a kind, by name: those `after` one, so many."""
     query = select(partner.c.name, partner.c.kind, partner.c.siret).order_by(partner.c.name).limit(limit)
     if after is not None:
         query = query.where(partner.c.name > after)
+    if kind is not None:
+        query = query.where(partner.c.kind == kind)
     with store.read() as connection:
         return [Partner(*row) for row in connection.execute(query)]
 
@@ -195,10 +199,29 @@ def limit_convention(store: Store, *, number: str, max_agents: int | None, signe
     _change(store, number, signed, act="convention limit", max_agents=max_agents)
 
 
+CONVENTION_STATES: Final[Mapping[str, Callable[[date], ColumnElement[bool]]]] = {
+    "in_force": lambda day: and_(not_(convention.c.suspended), _runs(day)),
+    "to_come": lambda day: convention.c.starts_on > day,
+    "expired": lambda day: convention.c.ends_on < day,
+    "suspended": lambda day: and_(convention.c.suspended, _runs(day)),
+}
+"""What a convention can be on a day, for lists."""
+
+
+def _runs(day: date) -> ColumnElement[bool]:
+    return and_(convention.c.starts_on <= day, convention.c.ends_on >= day)
+
+
 def conventions(
-    store: Store, *, partner_name: str | None = None, after: str | None = None, limit: int | None = None
+    store: Store,
+    *,
+    partner_name: str | None = None,
+    state: tuple[str, date] | None = None,
+    after: str | None = None,
+    limit: int | None = None,
 ) -> list[Convention]:
-    """Every convention, or one partner's, by partner and first day: those `after` the number of one, so many."""
+    """Every convention, or one partner's, or those in one of `CONVENTION_STATES` on a day, by partner and first day:
+    those `after` the number of one, so many."""
     place = (partner.c.name, convention.c.starts_on, convention.c.number)
     query = (
         select(
@@ -220,6 +243,9 @@ def conventions(
             partner_id, unknown = find_partner(connection, partner_name)
             refuse([unknown])
             query = query.where(partner.c.id == partner_id)
+        if state is not None:
+            named, day = state
+            query = query.where(CONVENTION_STATES[named](day))
         if after is not None:
             last = select(*place).join(partner, partner.c.id == convention.c.partner_id)
             found = connection.execute(last.where(convention.c.number == after)).one_or_none()
