@@ -222,6 +222,8 @@ OPERATIONS: Final = (
                 bodies.OneAccount),
     _on_account("password", "Give an account another password, unlock it and end its sessions",
                 directory.set_password, bodies.AccountPassword, _no_opening, answer=Ended),
+    _on_account("reset-second-factor", "Let an account log in without its second factor, which is lost",
+                directory.reset_factor, bodies.OneAccount, _no_opening, answer=Ended),
     _on_account("close", "Close the account of an agent who leaves, for good", directory.close_account,
                 bodies.LeavingAccount, answer=directory.Left),
     Operation(group="account", act="review", said="Accounts to confirm or unused, conventions about to end",

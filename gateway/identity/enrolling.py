@@ -26,6 +26,7 @@ from gateway.identity.second_factor import Begun, Factor
 from gateway.identity.sessions import end_every_session
 from gateway.identity.store import Store
 from gateway.identity.tables import account
+from gateway.identity.wrong import conflicting
 from gateway.model import Agent
 
 ACT: Final = "account second-factor"
@@ -126,11 +127,15 @@ def reset_factor(store: Store, *, identifier: str, signed: Signature | None = No
         account_id, _, unknown = find_open_account(connection, identifier)
         refuse([unknown])
         none = account_id is None or second_factor.factor_of(connection, account_id) is None
-        refuse([f"{identifier} has no second factor." if none else None])
+        refuse([_without(identifier) if none else None])
         second_factor.forget(connection, account_id)
         ended = end_every_session(connection, account_id)
         write_change(connection, signed, act=ACT, subject=identifier, detail=f"reset, {ended} sessions ended")
     return ended
+
+
+def _without(identifier: str) -> str:
+    return conflicting(f"{identifier} has no second factor.", "Ce compte n'a pas de second facteur.")
 
 
 def _note(connection: Connection, agent: Agent, detail: str, *, now: datetime) -> None:

@@ -187,6 +187,7 @@ def test_one_person_of_the_staff_is_not_made_two(office, staff):
         "accounts/invite": {"identifier": "collegue"},
         "accounts/password": {"identifier": "collegue", "password": OTHER_PASSWORD},
         "accounts/unlock": {"identifier": "collegue"},
+        "accounts/reset-second-factor": {"identifier": "collegue"},
         "accounts/profiles": {"identifier": "assistante", "profiles": []},
     }.items():
         is_problem(post(office, staff, path, **body), 403, "GW122")
