@@ -237,6 +237,10 @@ def good(gateway: Gateway, operation) -> tuple[dict[str, object] | None, dict[st
     if operation.label == f"POST {ROOT}mandates/release":
         # What was sent by chance may have entered and released others before.
         return {"id": gateway.entrust("t1", "9990001", "judgment")}, gateway.staff
+    if operation.label == f"POST {ROOT}accounts/reset-second-factor":
+        gateway.enter("perdu", "T1")
+        enrolled(gateway, "perdu")
+        return {"identifier": "perdu"}, gateway.staff
     if operation.label == "POST /-/engagement":
         return {"version": ENGAGEMENT}, proof(gateway, operation)
     if operation.label == "POST /-/requests":
