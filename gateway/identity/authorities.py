@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Final
 from cryptography import x509
 from msgspec import Meta
 
-from gateway.identity.vouchers import Naming, Text, naming_problems
+from gateway.identity.vouchers import Naming, Text, naming_problems, partner_problems
 from gateway.networks import problem
 
 TEMPLATE: Final = """\
@@ -71,8 +71,7 @@ class Authority(Naming, frozen=True, kw_only=True):
 def authority_problems(authority: Authority) -> Iterator[str]:
     """What is wrong between values that are each of the right type, and with the file of certificates."""
     yield from naming_problems(authority, table="authority")
-    if (authority.partner is None) == (authority.partner_claim is None):
-        yield "give partner or partner_claim, one of them."
+    yield from partner_problems(authority)
     for key in ("account_claim", "partner_claim", "profile_claim"):
         claim = getattr(authority, key)
         if claim is not None and claim not in (known := (*CLAIMS.values(), MAIL)):

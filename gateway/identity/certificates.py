@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
-from cachetools import FIFOCache
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
@@ -26,7 +24,7 @@ from cryptography.x509.verification import Criticality, ExtensionPolicy
 
 from gateway.errors import CertificateRefused, SessionEnded
 from gateway.identity.authorities import CLAIMS, MAIL, Authority, signers
-from gateway.identity.tokens import Named, account_of, partner_of, profile_of
+from gateway.identity.tokens import Named, Verified, account_of, partner_of, profile_of
 from gateway.networks import Proxies, parsed
 
 UNREADABLE: Final = (
@@ -39,9 +37,6 @@ LARGEST: Final = 8192
 """Characters of a certificate as it is handed over."""
 SHORTEST_RSA: Final = 2048
 """Bits of a holder's key."""
-REMEMBERED: Final = 1024
-REMEMBERED_SECONDS: Final = 60
-"""How long a certificate that was verified is not verified again. Its dates and the directory are asked each time."""
 
 
 def _is_for_clients(_policy: object, _certificate: x509.Certificate, uses: x509.ExtendedKeyUsage) -> None:
@@ -64,8 +59,7 @@ class Certificates:
     def __init__(self, authorities: Sequence[Authority]) -> None:
         """Raises `OSError` or `ValueError` where the file of one is of no use any more."""
         self._trusted = [(Proxies(each.proxies), each, verification.Store(signers(each))) for each in authorities]
-        self._verified: FIFOCache[tuple[bytes, str], tuple[float, Named]] = FIFOCache(REMEMBERED)
-        self._lock = threading.Lock()
+        self._verified = Verified()
 
     def are_taken_from(self, peer: str) -> bool:
         """Whether somebody at this address may hand a certificate over."""
@@ -76,12 +70,10 @@ class Certificates:
         """Whom the certificate names that `peer` handed over. Raises `CertificateRefused`, quoting nothing of it."""
         seconds = now.timestamp()
         key = hashlib.sha256(written.encode("utf-8", "replace")).digest(), peer
-        with self._lock:
-            verified_at, named = self._verified.get(key, (0.0, None))
-        if named is None or not 0 <= seconds - verified_at < REMEMBERED_SECONDS:
+        named = self._verified.named_by(key, seconds)
+        if named is None:
             named = self._verify(read_certificate(written), peer, now)
-            with self._lock:
-                self._verified[key] = seconds, named
+            self._verified.keep(key, named, seconds)
         if not named.begins_at <= seconds < named.expires_at:
             raise CertificateRefused("a certificate outside its dates")
         return named

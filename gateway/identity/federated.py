@@ -18,6 +18,7 @@ from gateway.database.connections import Reading
 from gateway.errors import SessionEnded
 from gateway.identity.facts import ACCOUNT, local_day, session_of
 from gateway.identity.refusals import AgentSuspended
+from gateway.identity.sessions import is_held
 from gateway.identity.store import Store
 from gateway.identity.tables import account
 from gateway.identity.tokens import Named
@@ -60,6 +61,6 @@ def identify(store: Store, rules: Identity, named: Named, *, now: datetime) -> t
         raise SessionEnded(f"a {named.proof} for an account of another partner")
     if found.suspended:
         raise AgentSuspended(agent)
-    if agent.profile not in (agent.profiles or ("",)):
+    if not is_held(agent.profile, agent.profiles):
         raise SessionEnded(f"a {named.proof} for a profile that the account does not hold")
     return agent, reading

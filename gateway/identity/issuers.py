@@ -16,7 +16,7 @@ from gateway.errors import Misconfigured
 from gateway.identity import authorities, openid_providers
 from gateway.identity.authorities import Authority, authority_problems
 from gateway.identity.openid_providers import Provider, provider_problems
-from gateway.identity.vouchers import Naming, Text, Voucher, voucher_problems
+from gateway.identity.vouchers import Naming, Text, Voucher, partner_problems, voucher_problems
 from gateway.settings import read_table
 
 SETTING: Final = "identity.issuers"
@@ -168,7 +168,6 @@ def _entries(
 
 def _issuer_problems(issuer: Issuer) -> Iterator[str]:
     yield from voucher_problems(issuer, table="issuer")
-    if (issuer.partner is None) == (issuer.partner_claim is None):
-        yield "give partner or partner_claim, one of them."
+    yield from partner_problems(issuer)
     if issuer.ca is not None and not (issuer.jwks_url or "").startswith("https:"):
         yield "ca: goes with a jwks_url that begins with https."

@@ -11,7 +11,7 @@ import base64
 import hashlib
 import re
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -61,24 +61,40 @@ def is_token(text: str) -> bool:
     return text.count(".") == 2
 
 
+class Verified:
+    """Whom the proofs name that were verified a moment ago, for several threads: `REMEMBERED` of them."""
+
+    def __init__(self) -> None:
+        self._kept: FIFOCache[Hashable, tuple[float, int, Named]] = FIFOCache(REMEMBERED)
+        self._lock = threading.Lock()
+
+    def named_by(self, proof: Hashable, seconds: float) -> Named | None:
+        """Whom it names, None where it must be verified at this instant."""
+        with self._lock:
+            verified_at, lasting, named = self._kept.get(proof, (0.0, 0, None))
+        return named if 0 <= seconds - verified_at < lasting else None
+
+    def keep(self, proof: Hashable, named: Named, seconds: float, lasting: int = REMEMBERED_SECONDS) -> None:
+        """It was verified at this instant; that is believed for so many seconds."""
+        with self._lock:
+            self._kept[proof] = seconds, lasting, named
+
+
 class Tokens:
     """Verifies tokens of some issuers."""
 
     def __init__(self, issuers: Iterable[Issuer], keys: Callable[[Issuer], ProviderKeys]) -> None:
         self._issuers = {issuer.issuer: (issuer, keys(issuer)) for issuer in issuers}
-        self._verified: FIFOCache[bytes, tuple[float, int, Named]] = FIFOCache(REMEMBERED)
-        self._lock = threading.Lock()
+        self._verified = Verified()
 
     def named_by(self, token: str, *, now: datetime) -> Named:
         """Whom `token` names. Raises `SessionEnded`, whose `because` tells why and quotes nothing of it, or `Busy`."""
         seconds = now.timestamp()
         digest = hashlib.sha256(token.encode("utf-8", "replace")).digest()
-        with self._lock:
-            verified_at, remembered, named = self._verified.get(digest, (0.0, 0, None))
-        if named is None or not 0 <= seconds - verified_at < remembered:
+        named = self._verified.named_by(digest, seconds)
+        if named is None:
             named, keys_seconds = self._verify(token, seconds)
-            with self._lock:
-                self._verified[digest] = seconds, min(REMEMBERED_SECONDS, keys_seconds), named
+            self._verified.keep(digest, named, seconds, min(REMEMBERED_SECONDS, keys_seconds))
         because = named.why_not(seconds)
         if because:
             raise SessionEnded(because)

@@ -83,6 +83,12 @@ def naming_problems(naming: Naming, *, table: str) -> Iterator[str]:
             yield f"profiles: {value!r} must mean a profile, written {PROFILES[0]} to {PROFILES[-1]}."
 
 
+def partner_problems(naming: Naming) -> Iterator[str]:
+    """What is wrong where it is one partner's, or says in a claim whose it is."""
+    if (naming.partner is None) == (naming.partner_claim is None):
+        yield "give partner or partner_claim, one of them."
+
+
 def address_problems(key: str, url: str, *, fear: str) -> Iterator[str]:
     """What is wrong with an address that is asked, or sent to. `fear` is what whoever stands between could do."""
     try:

@@ -10,13 +10,13 @@ from itertools import count
 from typing import Any, ClassVar, NamedTuple
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from sqlalchemy import update
 
 from gateway.identity import directory
 from gateway.identity.tables import session
+from tests.story.machines import run_machine
 from tests.story.running import Answer, Client, Gateway, is_problem
 
 ADDRESS = "/-/sessions"
@@ -327,16 +327,4 @@ class Desk(RuleBasedStateMachine):
 
 def test_in_whatever_order_each_sees_its_own_sessions_and_what_is_ended_is_over_at_once(strict):
     clients = Client(strict.url), Client(strict.url)
-    machine: type[Desk] = type("RunningDesk", (Desk,), {"gateway": strict, "clients": clients, "__doc__": Desk.__doc__})
-    profile = settings(
-        max_examples=EXAMPLES,
-        stateful_step_count=20,
-        deadline=None,
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
-        print_blob=True,
-    )
-    try:
-        run_state_machine_as_test(machine, settings=profile)
-    finally:
-        for client in clients:
-            client.close()
+    run_machine(Desk, examples=EXAMPLES, steps=20, clients=clients, gateway=strict)

@@ -20,14 +20,14 @@ from itertools import count
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 from sqlalchemy import delete, insert, select, update
 
 from gateway.identity import directory, tables
 from gateway.identity.passwords import hash_password
 from tests.story.brochure import PROFILES, SLUGS
+from tests.story.machines import run_machine
 from tests.story.oracle import (
     DELAYS,
     LOCKED_AFTER,
@@ -494,18 +494,5 @@ def test_whatever_is_done_in_whatever_order_the_answers_and_the_record_are_what_
     clients = Client(gateway.url), Client(gateway.url)
     policy = gateway.policy()
     key = bytes.fromhex((gateway.folder / "record.key").read_text().strip())
-    parts = {"gateway": gateway, "clients": clients, "policy": policy, "key": key, "__doc__": Service.__doc__}
-    machine: type[Service] = type("RunningService", (Service,), parts)
-    profile = settings(
-        max_examples=EXAMPLES,
-        stateful_step_count=STEPS,
-        deadline=None,
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
-        print_blob=True,
-    )
-    try:
-        run_state_machine_as_test(machine, settings=profile)
-    finally:
-        for client in clients:
-            client.close()
+    run_machine(Service, examples=EXAMPLES, steps=STEPS, clients=clients, gateway=gateway, policy=policy, key=key)
     assert "CANARI" not in gateway.log()
