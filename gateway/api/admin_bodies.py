@@ -1,5 +1,5 @@
-"""What is sent to `/-/admin/`: the bodies of changes and the parameters of lists. Their attributes are the parameters
-of the directory's functions; outside they are called what the command line calls them.
+"""What changes that are sent to `/-/admin/` need. The attributes are the parameters of the directory's functions;
+outside they are called what the command line calls them.
 """
 
 from __future__ import annotations
@@ -10,12 +10,8 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, field
 
 from gateway.identity.entries import LONGEST_TEXT, MOST_AGENTS
-from gateway.identity.joining import STATES
 from gateway.identity.opaque import PUBLIC_DIGITS
-from gateway.identity.reviewing import FINDINGS
 from gateway.model import MANDATE_KINDS, PARTNER_KINDS
-
-LARGEST_PAGE = 200
 
 Text = Annotated[str, Meta(min_length=1, max_length=LONGEST_TEXT)]
 Why = Annotated[str, Meta(max_length=LONGEST_TEXT, description="Why, for whoever reads the changes.")]
@@ -30,7 +26,6 @@ SessionId = Annotated[str, Meta(pattern=f"^[0-9a-f]{{{PUBLIC_DIGITS}}}$")]
 Number = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Password = Annotated[str, Meta(min_length=1, max_length=512)]
 MaxAgents = Annotated[int, Meta(ge=1, le=MOST_AGENTS)]
-Limit = Annotated[int, Meta(ge=1, le=LARGEST_PAGE, description="How many at most.")]
 
 PartnerKind = Literal[PARTNER_KINDS]  # type: ignore[valid-type]  # the vocabulary itself
 MandateKind = Literal[MANDATE_KINDS]  # type: ignore[valid-type]
@@ -198,55 +193,3 @@ class RefusedRequest(Struct, forbid_unknown_fields=True, kw_only=True):
 
     request_id: Number = field(name="id")
     why: Because
-
-
-class Asked(Struct, forbid_unknown_fields=True, kw_only=True):
-    """What every list may be asked."""
-
-    limit: Limit = 50
-
-
-class AskedByName(Asked, kw_only=True):
-    after: Annotated[str, Meta(description="The `next` of the page before.")] | None = None
-
-
-class AskedById(Asked, kw_only=True):
-    after: Annotated[int, Meta(ge=0, le=2**53, description="The `next` of the page before.")] | None = None
-
-
-class AskedOfPartner(AskedByName, kw_only=True):
-    partner_name: str | None = field(name="partner", default=None)
-
-
-class AskedAccounts(AskedOfPartner, kw_only=True):
-    identifier: str | None = None
-
-
-class AskedReview(AskedByName, kw_only=True):
-    caisse: Caisse | None = None
-    finding: Literal[FINDINGS] | None = None  # type: ignore[valid-type]
-
-
-class AskedMandates(AskedById, kw_only=True):
-    dossier: str | None = None
-    partner_name: str | None = field(name="partner", default=None)
-
-
-class AskedObjections(AskedById, kw_only=True):
-    dossier: str | None = None
-
-
-class AskedRequests(AskedById, kw_only=True):
-    state: Literal[STATES] | None = None  # type: ignore[valid-type]
-    siret: str | None = None
-    request_id: Annotated[int, Meta(ge=0, le=2**53)] | None = field(name="id", default=None)
-
-
-class AskedSessions(AskedById, kw_only=True):
-    identifier: str | None = field(name="account", default=None)
-
-
-class AskedChanges(AskedById, kw_only=True):
-    subject: str | None = None
-    act: str | None = None
-    by: str | None = None

@@ -10,12 +10,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from functools import partial
 from typing import Any, Final
 
 import msgspec
 
+from gateway.api import admin_asked as asking
 from gateway.api import admin_bodies as bodies
 from gateway.errors import NotStaff
 from gateway.identity import directory, staff
@@ -70,7 +71,7 @@ class Operation:
     said: str
     does: Callable[..., Any]
     body: type[msgspec.Struct] | None = None
-    asked: type[msgspec.Struct] = bodies.Asked
+    asked: type[msgspec.Struct] = asking.Asked
     row: type[Any] | None = None
     key: Callable[[Any], str | int] | None = None
     """What the next page comes after. None: it comes after as many rows."""
@@ -181,6 +182,15 @@ def _on_account(act: str, said: str, does: Callable[..., Any], body: Any, *guard
     return _changes("account", act, said, does, body, guards=(_not_own, *guards), **more)
 
 
+def _of_today(does: Callable[..., Any]) -> Callable[..., Any]:
+    """A list of the directory's that takes a state and the day on which it is to be so."""
+
+    def of_today(store: Store, *, state: str | None, today: date, **asked: Any) -> Any:
+        return does(store, state=None if state is None else (state, today), **asked)
+
+    return of_today
+
+
 def _lists(group: str, said: str, does: Callable[..., Any], asked: Any, row: Any, **more: Any) -> Operation:
     return Operation(group=group, act="list", said=said, does=does, asked=asked, row=row, **more)
 
@@ -188,7 +198,7 @@ def _lists(group: str, said: str, does: Callable[..., Any], asked: Any, row: Any
 OPERATIONS: Final = (
     _changes("partner", "add", "Enter a partner", directory.add_partner, bodies.NewPartner),
     _changes("partner", "siret", "Give a partner its SIRET, or another", directory.set_siret, bodies.PartnerSiret),
-    _lists("partner", "The partners, by name", directory.partners, bodies.AskedByName, directory.Partner,
+    _lists("partner", "The partners, by name", directory.partners, asking.AskedPartners, directory.Partner,
            key=lambda row: row.name),
     _changes("convention", "add", "Enter a convention", directory.add_convention, bodies.NewConvention),
     _changes("convention", "suspend", "Close what a convention opens", directory.suspend_convention,
@@ -197,8 +207,8 @@ OPERATIONS: Final = (
              bodies.OneConvention),
     _changes("convention", "limit", "Allow a convention so many agents", directory.limit_convention,
              bodies.ConventionLimit),
-    _lists("convention", "The conventions, by partner and first day", directory.conventions, bodies.AskedOfPartner,
-           directory.Convention, key=lambda row: row.number),
+    _lists("convention", "The conventions, by partner and first day", _of_today(directory.conventions),
+           asking.AskedConventions, directory.Convention, key=lambda row: row.number),
     _on_account("add", "Enter an account; the link with which its agent chooses a password", directory.invite_new,
                 bodies.NewAccount, _no_new_staff, answer=Invited),
     _on_account("invite", "A fresh link, with which the agent chooses another password", directory.invite,
@@ -227,18 +237,18 @@ OPERATIONS: Final = (
     _on_account("close", "Close the account of an agent who leaves, for good", directory.close_account,
                 bodies.LeavingAccount, answer=directory.Left),
     Operation(group="account", act="review", said="Accounts to confirm or unused, conventions about to end",
-              does=directory.review, asked=bodies.AskedReview, row=directory.Finding,
+              does=directory.review, asked=asking.AskedReview, row=directory.Finding,
               key=lambda row: f"{row.finding} {row.subject}"),
-    _lists("account", "The accounts, closed ones too, by identifier", directory.accounts, bodies.AskedAccounts,
+    _lists("account", "The accounts, closed ones too, by identifier", directory.accounts, asking.AskedAccounts,
            directory.Account, key=lambda row: row.identifier),
     _changes("mandate", "add", "Entrust a dossier", directory.add_mandate, bodies.NewMandate, answer=Entered),
     _changes("mandate", "release", "Take a mandate back, for good", directory.release_mandate, bodies.OneMandate),
-    _lists("mandate", "The mandates, released ones too", directory.mandates, bodies.AskedMandates, directory.Mandate,
-           key=lambda row: row.id),
+    _lists("mandate", "The mandates, released ones too", _of_today(directory.mandates), asking.AskedMandates,
+           directory.Mandate, key=lambda row: row.id),
     _changes("objection", "raise", "Withhold a dossier from external partners", directory.raise_objection,
              bodies.NewObjection),
     _changes("objection", "lift", "End the objection on a dossier", directory.lift_objection, bodies.OneObjection),
-    _lists("objection", "The objections, lifted ones too", directory.objections, bodies.AskedObjections,
+    _lists("objection", "The objections, lifted ones too", directory.objections, asking.AskedObjections,
            directory.Objection, key=lambda row: row.id),
     _changes("request", "receive", "Note that the file of a request to join is back, complete",
              directory.receive_request, bodies.OneRequest),
@@ -248,12 +258,12 @@ OPERATIONS: Final = (
              directory.approve_request, bodies.ApprovedRequest, answer=Joined),
     _changes("request", "refuse", "Refuse a request to join; not by whoever received its file or signed",
              directory.refuse_request, bodies.RefusedRequest),
-    _lists("request", "The requests to join, decided ones too", directory.join_requests, bodies.AskedRequests,
+    _lists("request", "The requests to join, decided ones too", directory.join_requests, asking.AskedRequests,
            directory.JoinRequest, key=lambda row: row.id),
     _changes("session", "end", "End every session of an account, or one of them", directory.end_sessions,
              bodies.EndedSessions, answer=Ended),
     _lists("session", "The sessions that have not expired, the last used first", directory.open_sessions,
-           bodies.AskedSessions, directory.OpenSession),
+           asking.AskedSessions, directory.OpenSession),
     _lists("change", "Everything that was done to the directory, the first first", directory.changes,
-           bodies.AskedChanges, directory.Change, key=lambda row: row.id),
+           asking.AskedChanges, directory.Change, key=lambda row: row.id),
 )  # fmt: skip

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from gateway.api import admin_asked as asking
 from gateway.api import admin_bodies as bodies
 from gateway.api.admin_operations import Ended, Invited, Operation
 from gateway.identity import delegates, directory
@@ -61,7 +62,7 @@ def _on_agent(act: str, said: str, does: Any, body: Any, **more: Any) -> AgentOp
 
 AGENT_OPERATIONS: Final = (
     AgentOperation(group="agent", act="list", said="The agents, closed accounts too, by identifier",
-                   does=delegates.agents_of, asked=bodies.AskedByName, row=directory.Account,
+                   does=delegates.agents_of, asked=asking.AskedByName, row=directory.Account,
                    key=lambda row: row.identifier),
     _on_agent("add", "Enter an agent; the link with which it chooses a password", directory.invite_new, bodies.NewAgent,
               answer=Invited),

@@ -7,7 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Collection
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -512,12 +512,6 @@ def change() -> None:
 @click.option("--since", type=DAY, help="From this day on (UTC).")
 @click.option("--until", type=DAY, help="To this day, which counts (UTC).")
 @formatted
-def list_changes(store: Store, since: date | None, until: date | None, form: str, **asked: Any) -> None:
+def list_changes(store: Store, form: str, **asked: Any) -> None:
     """List the changes, the first first. None of them can be altered or removed."""
-    after = None if until is None or until == date.max else until + timedelta(days=1)
-    found = directory.changes(store, since=_midnight(since), until=_midnight(after), **asked)
-    print_rows(directory.Change, found, form=form)
-
-
-def _midnight(day: date | None) -> datetime | None:
-    return None if day is None else datetime(day.year, day.month, day.day, tzinfo=UTC)
+    print_rows(directory.Change, directory.changes(store, **asked), form=form)

@@ -6,7 +6,7 @@ import os
 import pwd
 import re
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
 from sqlalchemy import CompoundSelect, Connection, Select, insert, select, union_all
@@ -98,13 +98,13 @@ def changes(
     subject: str | None = None,
     act: str | None = None,
     by: str | None = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
+    since: date | None = None,
+    until: date | None = None,
     after: int | None = None,
     limit: int | None = None,
 ) -> list[Change]:
     """Every change that is all of what is given, the first first: those `after` the id of one, so many. `act` may be
-    its beginning, such as `account`; the instant `until` does not count.
+    its beginning, such as `account`; the days `since` and `until` both count, and are UTC's.
     """
     strange = [word for word in (subject, act, by) if word is not None and not is_text(word)]
     refuse([_UNPRINTABLE if strange else None])
@@ -116,10 +116,14 @@ def changes(
     if by is not None:
         query = query.where(change.c.by == by)
     if since is not None:
-        query = query.where(change.c.at >= seconds(since))
-    if until is not None:
-        query = query.where(change.c.at < seconds(until))
+        query = query.where(change.c.at >= _midnight(since))
+    if until is not None and until < date.max:
+        query = query.where(change.c.at < _midnight(until + timedelta(days=1)))
     if after is not None:
         query = query.where(change.c.id > after)
     with store.read() as connection:
         return [Change(row.id, instant(row.at), *row[2:]) for row in connection.execute(query)]
+
+
+def _midnight(day: date) -> int:
+    return seconds(datetime.combine(day, time(), UTC))
