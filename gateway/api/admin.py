@@ -16,10 +16,11 @@ from typing import Any, Final, get_args
 import msgspec
 from flask import Blueprint
 
-from gateway.api.admin_operations import OPERATIONS, Operation
+from gateway.api.admin_operations import OPERATIONS
 from gateway.api.agents import AGENT_OPERATIONS
 from gateway.api.answering import add_address, as_json
 from gateway.api.bodies import LARGEST_ENTRY, read_json
+from gateway.api.operations import Operation
 from gateway.errors import BadRequest, Misconfigured
 from gateway.identity.wrong import as_refusal
 from gateway.proxy.answers import Answer, Exit

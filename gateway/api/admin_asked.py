@@ -1,5 +1,5 @@
-"""What lists under `/-/admin/` may be asked. The attributes are the parameters of the directory's functions; outside
-they are called what the command line calls them.
+"""What may be asked under `/-/admin/` where nothing is changed. The attributes are the parameters of the directory's
+functions; outside they are called what the command line calls them.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct, field
 
-from gateway.api.admin_bodies import Caisse, PartnerKind
+from gateway.api.admin_bodies import Caisse, Identifier, Number, PartnerKind, Text
 from gateway.identity.directory import ACCOUNT_STATES, CONVENTION_STATES, MANDATE_STATES
 from gateway.identity.joining import STATES
 from gateway.identity.reviewing import FINDINGS
@@ -88,3 +88,26 @@ class AskedChanges(AskedById, kw_only=True):
     by: str | None = None
     since: Annotated[date, Meta(description="From this day on (UTC).")] | None = None
     until: Annotated[date, Meta(description="To this day, which counts (UTC).")] | None = None
+
+
+# Of one entry, whose changes are turned page by page.
+
+
+class ThisPartner(AskedById, kw_only=True):
+    name: Text
+
+
+class ThisConvention(AskedById, kw_only=True):
+    number: Text
+
+
+class ThisAccount(AskedById, kw_only=True):
+    identifier: Identifier
+
+
+class ThisMandate(AskedById, kw_only=True):
+    mandate_id: Number = field(name="id")
+
+
+class ThisRequest(AskedById, kw_only=True):
+    request_id: Number = field(name="id")

@@ -8,8 +8,9 @@ from typing import Any, Final
 import msgspec
 
 from gateway import errors
-from gateway.api.admin_operations import OPERATIONS, Operation
+from gateway.api.admin_operations import OPERATIONS
 from gateway.api.agents import AGENT_OPERATIONS
+from gateway.api.operations import Operation
 
 Json = dict[str, Any]
 
@@ -81,7 +82,7 @@ def _described(operation: Operation, identified: Refusals) -> Json:
         "security": CHANGES if changing else READS,
     }
     if operation.body:
-        schema = {"$ref": f"#/components/schemas/{operation.body.__name__}"}
+        schema = _referred(operation.body)
         described["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
     else:
         described["parameters"] = _parameters(operation.asked)
@@ -95,7 +96,11 @@ def _described(operation: Operation, identified: Refusals) -> Json:
 def _parameters(kind: type[msgspec.Struct]) -> list[Json]:
     _, components = msgspec.json.schema_components([kind])
     properties: Json = components[kind.__name__]["properties"]
-    return [{"name": name, "in": "query", "schema": _without_null(schema)} for name, schema in properties.items()]
+    needed = components[kind.__name__].get("required", ())
+    return [
+        {"name": name, "in": "query", "schema": _without_null(schema), **({"required": True} if name in needed else {})}
+        for name, schema in properties.items()
+    ]
 
 
 def _without_null(schema: Json) -> Json:
@@ -104,16 +109,22 @@ def _without_null(schema: Json) -> Json:
     return kept[0] if kept else {name: value for name, value in schema.items() if name != "default"}
 
 
+def _referred(kind: type[Any]) -> Json:
+    return {"$ref": f"#/components/schemas/{kind.__name__}"}
+
+
 def _answered(operation: Operation) -> Json:
     if operation.row:
-        rows = {"type": "array", "items": {"$ref": f"#/components/schemas/{operation.row.__name__}"}}
+        rows = {"type": "array", "items": _referred(operation.row)}
         after = {
             "type": ["string", "integer", "null"],
             "description": "The `after` of the next page; null on the last.",
         }
-        schema: Json = {"type": "object", "properties": {"rows": rows, "next": after}, "required": ["rows", "next"]}
+        page = {"rows": rows} if operation.entry is None else {"entry": _referred(operation.entry), "changes": rows}
+        properties = {**page, "next": after}
+        schema: Json = {"type": "object", "properties": properties, "required": list(properties)}
         return {"description": "A page.", "content": {"application/json": {"schema": schema}}}
     if operation.answer:
-        schema = {"$ref": f"#/components/schemas/{operation.answer.__name__}"}
+        schema = _referred(operation.answer)
         return {"description": "Done.", "content": {"application/json": {"schema": schema}}}
     return {"description": "Done."}

@@ -1,161 +1,20 @@
 """Everything that can be asked under `/-/admin/`, in one table: the addresses and their description are made from it,
 so that there is none that is not described.
 
-Each is a function of the directory's, called as the command line calls it. What is changed stands in the body, not in
-the path: the name of a partner and the number of a convention may hold anything.
+Each is a function of the directory's, called as the command line calls it (`operations.py`).
 """
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
-from functools import partial
+from collections.abc import Callable
+from datetime import date
 from typing import Any, Final
-
-import msgspec
 
 from gateway.api import admin_asked as asking
 from gateway.api import admin_bodies as bodies
-from gateway.errors import NotStaff
+from gateway.api.operations import Ended, Entered, Guard, Invited, Joined, Operation
 from gateway.identity import directory, staff
-from gateway.identity.facts import local_date
-from gateway.identity.store import Changing, Store
-from gateway.model import Agent
-from gateway.proxy.identify import Reception
-
-ROOT: Final = "/-/admin/"
-
-
-class Entered(msgspec.Struct):
-    """What was entered has this number from now on."""
-
-    id: int
-
-
-class Ended(msgspec.Struct):
-    """How many sessions were ended."""
-
-    sessions: int
-
-
-class Joined(msgspec.Struct):
-    """The partner and its convention, and the link with which its first account chooses a password, told once."""
-
-    partner: str
-    convention: str
-    link: str | None
-    expires_at: datetime | None
-
-
-class Invited(msgspec.Struct):
-    """The link with which the agent chooses a password, told once. It works once, until `expires_at`."""
-
-    link: str
-    expires_at: datetime | None
-
-
-Guard = Callable[[Store, str, Any], None]
-"""Given who asks and the body, raises what forbids it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operation:
-    """One address and method. `does` gets the body's or the parameters' attributes, `now` where it takes one, and
-    `signed` where it changes something. Either a list of `row`s comes of it, or `answer`, or nothing.
-    """
-
-    group: str
-    act: str
-    said: str
-    does: Callable[..., Any]
-    body: type[msgspec.Struct] | None = None
-    asked: type[msgspec.Struct] = asking.Asked
-    row: type[Any] | None = None
-    key: Callable[[Any], str | int] | None = None
-    """What the next page comes after. None: it comes after as many rows."""
-    answer: type[Any] | None = None
-    guards: Sequence[Guard] = ()
-
-    @property
-    def name(self) -> str:
-        """As the command line says it."""
-        return f"{self.group} {self.act}"
-
-    @property
-    def method(self) -> str:
-        return "GET" if self.body is None else "POST"
-
-    @property
-    def path(self) -> str:
-        """Of all of a kind, or of an act on one of them."""
-        return f"{ROOT}{self.group}s" + ("" if self.act in ("list", "add") else f"/{self.act}")
-
-    @property
-    def kind(self) -> str:
-        """Which refusals it has: a name of `admin_described.REFUSALS`."""
-        return "ChangingAccounts" if self.guards else "Changing" if self.body is not None else "Reading"
-
-    @property
-    def about(self) -> str:
-        """Who may, and what it is."""
-        return f"For the Caf's staff. What `cafpro {self.name}` does."
-
-    @property
-    def status(self) -> int:
-        if self.act == "add":
-            return 201
-        return 204 if self.row is None and self.answer is None else 200
-
-    def admit(self, agent: Agent) -> None:
-        """Raises `NotStaff`, before anything is looked at."""
-        if not staff.is_staff_agent(agent):
-            raise NotStaff("not of the Caf's staff")
-
-    def perform(self, reception: Reception, sent: msgspec.Struct, *, agent: Agent, now: datetime) -> Any:
-        """What is answered to this agent, None where nothing is.
-
-        Raises what its guards raise, `Misconfigured` with what is wrong, `StoreUnavailable`.
-        """
-        store = reception.store
-        for guard in self.guards:
-            guard(store, agent.identifier, sent)
-        given = msgspec.structs.asdict(sent)
-        if self.row is not None:
-            return self.page({**given, **self._taken(reception, now)}, partial(self.does, store))
-        return self.answered(reception, store, given, by=agent.identifier, now=now)
-
-    def answered(self, reception: Reception, store: Changing, given: dict[str, Any], *, by: str, now: datetime) -> Any:
-        """What comes of `does` on this store, None where nothing is answered."""
-        if self.body is not None:
-            given["signed"] = directory.Signature(by, given.pop("why"))
-        done = self.does(store, **given, **self._taken(reception, now))
-        if isinstance(done, directory.Approved):
-            made = done.invitation
-            link = made.link(reception.door.origin) if made else None
-            return Joined(done.partner, done.convention, link, made.expires_at if made else None)
-        if isinstance(done, directory.Invitation):
-            return Invited(done.link(reception.door.origin), done.expires_at)
-        return self.answer(done) if self.answer in (Entered, Ended) else done
-
-    def _taken(self, reception: Reception, now: datetime) -> dict[str, Any]:
-        """What `does` takes besides what was sent."""
-        known = {
-            "now": now,
-            "today": local_date(reception.rules, now),
-            "hours": reception.rules.activation_hours,
-        }
-        return {name: known[name] for name in inspect.signature(self.does).parameters if name in known}
-
-    def page(self, given: dict[str, Any], does: Callable[..., Any]) -> Mapping[str, Any]:
-        """A page of what `does` lists."""
-        limit = given["limit"]
-        found = does(**{**given, "limit": limit + 1})
-        page, more = found[:limit], len(found) > limit
-        if not more:
-            return {"rows": page, "next": None}
-        return {"rows": page, "next": self.key(page[-1]) if self.key else (given["after"] or 0) + limit}
+from gateway.identity.store import Store
 
 
 def _not_own(_: Store, by: str, sent: Any) -> None:
@@ -195,11 +54,26 @@ def _lists(group: str, said: str, does: Callable[..., Any], asked: Any, row: Any
     return Operation(group=group, act="list", said=said, does=does, asked=asked, row=row, **more)
 
 
+def _shows(group: str, said: str, does: Callable[..., Any], asked: Any, entry: Any) -> Operation:
+    return Operation(
+        group=group,
+        act="show",
+        said=said,
+        does=does,
+        asked=asked,
+        entry=entry,
+        row=directory.Change,
+        key=lambda row: row.id,
+    )
+
+
 OPERATIONS: Final = (
     _changes("partner", "add", "Enter a partner", directory.add_partner, bodies.NewPartner),
     _changes("partner", "siret", "Give a partner its SIRET, or another", directory.set_siret, bodies.PartnerSiret),
     _lists("partner", "The partners, by name", directory.partners, asking.AskedPartners, directory.Partner,
            key=lambda row: row.name),
+    _shows("partner", "A partner, and what was done to it", directory.show_partner, asking.ThisPartner,
+           directory.Partner),
     _changes("convention", "add", "Enter a convention", directory.add_convention, bodies.NewConvention),
     _changes("convention", "suspend", "Close what a convention opens", directory.suspend_convention,
              bodies.OneConvention),
@@ -209,6 +83,8 @@ OPERATIONS: Final = (
              bodies.ConventionLimit),
     _lists("convention", "The conventions, by partner and first day", _of_today(directory.conventions),
            asking.AskedConventions, directory.Convention, key=lambda row: row.number),
+    _shows("convention", "A convention, and what was done to it", directory.show_convention, asking.ThisConvention,
+           directory.Convention),
     _on_account("add", "Enter an account; the link with which its agent chooses a password", directory.invite_new,
                 bodies.NewAccount, _no_new_staff, answer=Invited),
     _on_account("invite", "A fresh link, with which the agent chooses another password", directory.invite,
@@ -241,10 +117,14 @@ OPERATIONS: Final = (
               key=lambda row: f"{row.finding} {row.subject}"),
     _lists("account", "The accounts, closed ones too, by identifier", directory.accounts, asking.AskedAccounts,
            directory.Account, key=lambda row: row.identifier),
+    _shows("account", "An account, and what was done to it", directory.show_account, asking.ThisAccount,
+           directory.Account),
     _changes("mandate", "add", "Entrust a dossier", directory.add_mandate, bodies.NewMandate, answer=Entered),
     _changes("mandate", "release", "Take a mandate back, for good", directory.release_mandate, bodies.OneMandate),
     _lists("mandate", "The mandates, released ones too", _of_today(directory.mandates), asking.AskedMandates,
            directory.Mandate, key=lambda row: row.id),
+    _shows("mandate", "A mandate, and what was done to it", directory.show_mandate, asking.ThisMandate,
+           directory.Mandate),
     _changes("objection", "raise", "Withhold a dossier from external partners", directory.raise_objection,
              bodies.NewObjection),
     _changes("objection", "lift", "End the objection on a dossier", directory.lift_objection, bodies.OneObjection),
@@ -260,6 +140,8 @@ OPERATIONS: Final = (
              directory.refuse_request, bodies.RefusedRequest),
     _lists("request", "The requests to join, decided ones too", directory.join_requests, asking.AskedRequests,
            directory.JoinRequest, key=lambda row: row.id),
+    _shows("request", "A request to join, and what was done to it", directory.show_request, asking.ThisRequest,
+           directory.JoinRequest),
     _changes("session", "end", "End every session of an account, or one of them", directory.end_sessions,
              bodies.EndedSessions, answer=Ended),
     _lists("session", "The sessions that have not expired, the last used first", directory.open_sessions,

@@ -10,7 +10,7 @@ import msgspec
 
 from gateway.api import admin_asked as asking
 from gateway.api import admin_bodies as bodies
-from gateway.api.admin_operations import Ended, Invited, Operation
+from gateway.api.operations import Ended, Invited, Operation
 from gateway.identity import delegates, directory
 from gateway.identity.delegates import Delegated
 from gateway.model import Agent

@@ -137,6 +137,13 @@ def read_password() -> str:
         raise click.UsageError("the password on standard input is not UTF-8.") from None
 
 
+def print_shown(shown: directory.Shown[Any], *, form: str) -> None:
+    """One entry in the form that was asked for. A table is followed by what was done to it."""
+    print_rows(type(shown.entry), [shown.entry], form=form)
+    if form == "table":
+        print_rows(directory.Change, shown.changes, form=form)
+
+
 formatted = click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
 of_partner = click.option("--partner", "partner_name", metavar="NAME", help="Only this partner's.")
 

@@ -21,6 +21,7 @@ from gateway.cli.directory import (
     command,
     formatted,
     max_agents_option,
+    print_shown,
     profile_option,
     read_password,
     why_needed,
@@ -78,9 +79,7 @@ def list_requests(store: Store, state: str | None, siret: str | None, form: str)
 @formatted
 def show_request(store: Store, request_id: int, form: str) -> None:
     """Show the request ID, and everything that was done to it with --format table."""
-    print_rows(directory.JoinRequest, directory.join_requests(store, request_id=request_id), form=form)
-    if form == "table":
-        print_rows(directory.Change, directory.changes(store, act="request", subject=str(request_id)), form=form)
+    print_shown(directory.show_request(store, request_id=request_id), form=form)
 
 
 @change_command(

@@ -54,6 +54,7 @@ from gateway.identity.partners import (
     suspend_convention,
 )
 from gateway.identity.reviewing import Finding, confirm_account, review
+from gateway.identity.showing import Shown, show_account, show_convention, show_mandate, show_partner, show_request
 
 __all__ = [
     "ACCOUNT_STATES",
@@ -71,6 +72,7 @@ __all__ = [
     "Objection",
     "OpenSession",
     "Partner",
+    "Shown",
     "Signature",
     "accounts",
     "add_account",
@@ -106,6 +108,11 @@ __all__ = [
     "set_password",
     "set_profiles",
     "set_siret",
+    "show_account",
+    "show_convention",
+    "show_mandate",
+    "show_partner",
+    "show_request",
     "sign_engagement",
     "sign_request",
     "suspend_account",

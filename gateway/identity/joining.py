@@ -82,11 +82,15 @@ def held_for(connection: Connection, request_id: int, step: str) -> JoinRequest:
     query = select(join_request).where(join_request.c.id == request_id).with_for_update()
     found = connection.execute(query).one_or_none()
     if found is None:
-        raise Misconfigured([absent(f"There is no request {request_id}.", "Aucune demande ne porte ce numéro.")])
+        raise Misconfigured([no_request(request_id)])
     request = _read(found)
     if request.state not in STEPS[step]:
         raise Misconfigured([_out_of_turn(request)])
     return request
+
+
+def no_request(request_id: int) -> str:
+    return absent(f"There is no request {request_id}.", "Aucune demande ne porte ce numéro.")
 
 
 def _out_of_turn(request: JoinRequest) -> str:

@@ -98,7 +98,7 @@ def release_mandate(store: Store, *, mandate_id: int, now: datetime, signed: Sig
         found = connection.execute(query).one_or_none()
         refuse(
             [
-                _no_mandate(mandate_id) if found is None else None,
+                no_mandate(mandate_id) if found is None else None,
                 _released(mandate_id) if found and found[0] is not None else None,
             ]
         )
@@ -121,14 +121,15 @@ MANDATE_STATES: Final[Mapping[str, Callable[[date], ColumnElement[bool]]]] = {
 def mandates(
     store: Store,
     *,
+    mandate_id: int | None = None,
     dossier: str | None = None,
     partner_name: str | None = None,
     state: tuple[str, date] | None = None,
     after: int | None = None,
     limit: int | None = None,
 ) -> list[Mandate]:
-    """Every mandate, released ones too, of a dossier, of a partner and in one of `MANDATE_STATES` on a day where given,
-    in the order of entry: those `after` the id of one, so many.
+    """Every mandate, released ones too, of this id, of a dossier, of a partner and in one of `MANDATE_STATES` on a day
+    where given, in the order of entry: those `after` the id of one, so many.
     """
     query = (
         select(
@@ -149,6 +150,8 @@ def mandates(
     )
     if after is not None:
         query = query.where(mandate.c.id > after)
+    if mandate_id is not None:
+        query = query.where(mandate.c.id == mandate_id)
     if state is not None:
         named, day = state
         query = query.where(MANDATE_STATES[named](day))
@@ -169,7 +172,7 @@ def not_theirs(identifier: str | None, partner_name: str) -> str:
     )
 
 
-def _no_mandate(mandate_id: int) -> str:
+def no_mandate(mandate_id: int) -> str:
     return absent(f"There is no mandate {mandate_id}.", "Aucun mandat ne porte ce numéro.")
 
 

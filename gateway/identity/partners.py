@@ -90,15 +90,24 @@ def set_siret(store: Store, *, name: str, siret: str, signed: Signature | None =
 
 
 def partners(
-    store: Store, *, kind: str | None = None, after: str | None = None, limit: int | None = None
+    store: Store,
+    *,
+    name: str | None = None,
+    kind: str | None = None,
+    after: str | None = None,
+    limit: int | None = None,
 ) -> list[Partner]:
-    """Every partner, or those of a kind, by name: those `after` one, so many."""
+    """Every partner, or the one of this name, or those of a kind, by name: those `after` one, so many."""
     query = select(partner.c.name, partner.c.kind, partner.c.siret).order_by(partner.c.name).limit(limit)
     if after is not None:
         query = query.where(partner.c.name > after)
     if kind is not None:
         query = query.where(partner.c.kind == kind)
     with store.read() as connection:
+        if name is not None:
+            partner_id, unknown = find_partner(connection, name)
+            refuse([unknown])
+            query = query.where(partner.c.id == partner_id)
         return [Partner(*row) for row in connection.execute(query)]
 
 
@@ -215,13 +224,14 @@ def _runs(day: date) -> ColumnElement[bool]:
 def conventions(
     store: Store,
     *,
+    number: str | None = None,
     partner_name: str | None = None,
     state: tuple[str, date] | None = None,
     after: str | None = None,
     limit: int | None = None,
 ) -> list[Convention]:
-    """Every convention, or one partner's, or those in one of `CONVENTION_STATES` on a day, by partner and first day:
-    those `after` the number of one, so many."""
+    """Every convention, or the one of this number, or one partner's, or those in one of `CONVENTION_STATES` on a day,
+    by partner and first day: those `after` the number of one, so many."""
     place = (partner.c.name, convention.c.starts_on, convention.c.number)
     query = (
         select(
@@ -243,6 +253,9 @@ def conventions(
             partner_id, unknown = find_partner(connection, partner_name)
             refuse([unknown])
             query = query.where(partner.c.id == partner_id)
+        if number is not None:
+            refuse([None if is_text(number) else no_convention(number)])
+            query = query.where(convention.c.number == number)
         if state is not None:
             named, day = state
             query = query.where(CONVENTION_STATES[named](day))

@@ -1,4 +1,4 @@
-"""Lists over HTTP, narrowed as the commands narrow them."""
+"""Lists over HTTP, narrowed as the commands narrow them, and one entry with what was done to it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from gateway.identity import directory
-from tests.api.test_admin_api import office, rows, staff
+from gateway.identity.functions import load_functions
+from gateway.policy_files.folder import shipped
+from tests.api.test_admin_api import office, post, refused, rows, staff
 from tests.story.running import is_problem
 
 __all__ = ["office", "staff"]
@@ -83,6 +85,75 @@ def test_a_page_of_a_narrowed_list_goes_on_behind_the_one_before(listed, staff):
 )
 def test_what_no_list_can_be_narrowed_by_is_refused(office, staff, asked):
     is_problem(office.ask(f"/-/admin/{asked}", staff), 400, "GW201")
+
+
+@pytest.mark.parametrize(
+    ("path", "column", "acts"),
+    [
+        ("partners/show?name=Filtr%C3%A9e", "name", ["partner add"]),
+        ("conventions/show?number=F-now", "number", ["convention add"]),
+        ("accounts/show?identifier=f.suspendu", "identifier", ["account add", "account suspend"]),
+    ],
+)
+def test_one_entry_is_shown_with_what_was_done_to_it(listed, staff, path, column, acts):
+    answer = listed.ask(f"/-/admin/{path}", staff)
+    assert answer.status == 200, answer
+    shown = answer.json()
+    [like] = [row for row in rows(listed, staff, f"{path.partition('/')[0]}?limit=200")
+              if row[column] == shown["entry"][column]]  # fmt: skip
+    assert shown["entry"] == like
+    assert [change["act"] for change in shown["changes"]] == acts
+    assert shown["next"] is None
+    assert listed.recorded(answer)["route"].endswith(" show")
+
+
+def test_a_mandate_and_a_request_of_one_number_are_not_mixed_up(listed, staff):
+    table = load_functions(shipped() / "functions.toml")
+    asked = directory.ask_to_join(
+        listed.store, table, organisation="Udaf 26", siret="73282932000074", function="tuteur", profiles=["T9"],
+        contact="x", now=datetime.now(UTC),
+    )  # fmt: skip
+    assert post(listed, staff, "requests/receive", id=asked).status == 204
+    shown = listed.ask(f"/-/admin/requests/show?id={asked}", staff).json()
+    assert (shown["entry"]["organisation"], shown["entry"]["state"]) == ("Udaf 26", "received")
+    assert [change["act"] for change in shown["changes"]] == ["request add", "request receive"]
+    shown = listed.ask(f"/-/admin/mandates/show?id={asked}", staff).json()
+    assert shown["entry"]["id"] == asked
+    assert [change["act"] for change in shown["changes"]] == ["mandate add"]
+
+
+def test_the_changes_of_one_entry_are_turned_page_by_page(listed, staff):
+    first = listed.ask("/-/admin/accounts/show?identifier=f.parti&limit=1", staff).json()
+    path = f"/-/admin/accounts/show?identifier=f.parti&limit=1&after={first['next']}"
+    second = listed.ask(path, staff).json()
+    assert second["entry"] == first["entry"]
+    told = [change["act"] for page in (first, second) for change in page["changes"]]
+    assert (told, second["next"]) == (["account add", "account close"], None)
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("partners/show?name=Personne", "Aucun partenaire ne porte ce nom."),
+        ("conventions/show?number=C-aucune", "Aucune convention ne porte ce numéro."),
+        ("accounts/show?identifier=personne", "Aucun compte ne porte cet identifiant."),
+        ("mandates/show?id=2147483647", "Aucun mandat ne porte ce numéro."),
+        ("requests/show?id=2147483647", "Aucune demande ne porte ce numéro."),
+    ],
+)
+def test_what_is_not_there_is_not_shown(office, staff, path, said):
+    assert refused(office.ask(f"/-/admin/{path}", staff), 404, "GW222") == said
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("partners/show", "partners/show?name=", "conventions/show", "accounts/show", "accounts/show?identifier=A"),
+        *("mandates/show", "mandates/show?id=0", "mandates/show?id=2147483648", "requests/show?id=x"),
+    ],
+)
+def test_nothing_is_shown_to_whoever_does_not_say_what(office, staff, path):
+    is_problem(office.ask(f"/-/admin/{path}", staff), 400, "GW201")
 
 
 def test_the_description_names_the_words_and_the_days(office):

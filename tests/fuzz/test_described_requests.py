@@ -18,10 +18,11 @@ from hypothesis import settings
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 from sqlalchemy import select
 
-from gateway.api.admin_operations import OPERATIONS, ROOT
+from gateway.api.admin_operations import OPERATIONS
 from gateway.api.agents import ADDRESS as AGENTS
 from gateway.api.agents import AGENT_OPERATIONS
 from gateway.api.openapi import description
+from gateway.api.operations import ROOT
 from gateway.api.own_sessions import ADDRESS as SESSIONS
 from gateway.api.second_factor import ADDRESS as SECOND_FACTOR
 from gateway.identity import directory, enrolling
@@ -179,6 +180,8 @@ SENT = {
     },
 }
 """A body for each of the staff's addresses that take one, in their order: each does what the next one needs."""
+SHOWN = {"partners": {"name": "Udaf"}, "conventions": {"number": "C-1"}, "accounts": {"identifier": "m.martin"}}
+"""Which of these `show` is asked for."""
 GOOD = {
     "POST /-/session": 201,
     "GET /-/session": 200,
@@ -252,6 +255,19 @@ def good(gateway: Gateway, operation) -> tuple[dict[str, object] | None, dict[st
     return SENT.get(operation.label), proof(gateway, operation)
 
 
+def asked(gateway: Gateway, operation) -> dict[str, object]:
+    """The parameters without which this address says nothing."""
+    if not operation.label.endswith("/show"):
+        return {}
+    match operation.label.removeprefix(f"GET {ROOT}").removesuffix("/show"):
+        case "mandates":
+            return {"id": gateway.entrust("t1", "9990001", "judgment")}
+        case "requests":
+            return {"id": in_turn(gateway, "receive")}
+        case kind:
+            return SHOWN[kind]
+
+
 def own_session(gateway: Gateway, headers: dict[str, str] | None) -> str:
     """What the session of these headers is called, where they are one's."""
     shown = gateway.ask(SESSIONS, headers)
@@ -275,12 +291,20 @@ def in_turn(gateway: Gateway, step: str) -> int:
 
 def test_whoever_sends_what_is_described_is_answered_well(served):
     answered = {}
-    # The confirmation at last: after it, t1 needs a code.
-    operations = sorted((found.ok() for found in api.get_all_operations()), key=lambda one: "confirmation" in one.label)
+    # What is shown was entered before; the confirmation at last: after it, t1 needs a code.
+    places = ("/show", "confirmation")
+    operations = sorted(
+        (found.ok() for found in api.get_all_operations()),
+        key=lambda one: next((number for number, end in enumerate(places, 1) if one.label.endswith(end)), 0),
+    )
     for operation in operations:
         body, headers = good(served, operation)
         named = {"provider": "idp", "session": own_session(served, headers)}
         where = {"path_parameters": {name: named[name] for name in named if f"{{{name}}}" in operation.path}}
-        case = operation.Case(**where, **({"body": body, "media_type": "application/json"} if body else {}))
+        case = operation.Case(
+            query=asked(served, operation),
+            **where,
+            **({"body": body, "media_type": "application/json"} if body else {}),
+        )
         answered[operation.label] = is_as_described(served, case, headers)
     assert answered == GOOD

@@ -39,6 +39,7 @@ def test_an_organisation_joins_by_two_people(office):
     assert (request["signed_by"], request["decided_by"], request["profiles"]) == ("c.petit", "b.roux", ["T9"])
     shown = cafpro("request", "show", "1")
     assert "request approve" in shown and "complete" in shown
+    assert cafpro("request", "show", "7", status=2) == "There is no request 7.\n"
     assert "does not come now" in signed("refuse", "b.roux", "--why", "late", status=2)
 
 
