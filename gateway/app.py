@@ -18,7 +18,7 @@ from gateway.api.health import Health
 from gateway.api.joining import JoiningApi
 from gateway.api.metrics import Metrics, scrape_token
 from gateway.api.openapi import OpenApi
-from gateway.api.openid import CALLBACK, OpenIdApi
+from gateway.api.openid import CALLBACK, LOGGED_OUT, OpenIdApi
 from gateway.api.own_sessions import OwnSessionsApi
 from gateway.api.second_factor import SecondFactorApi
 from gateway.api.session import SessionApi
@@ -89,7 +89,9 @@ def create_app(
     vouchers = load_vouchers(issuers) if issuers else Vouchers((), (), ())
     tokens = tokens_of(vouchers.issuers) if issuers else None
     certificates = Certificates(vouchers.authorities) if vouchers.authorities else None
-    clients = clients_of(vouchers.providers, callback=f"{door.origin}{CALLBACK}")
+    clients = clients_of(
+        vouchers.providers, callback=f"{door.origin}{CALLBACK}", logged_out=f"{door.origin}{LOGGED_OUT}"
+    )
     key = record_key(settings.record.key_file)
     reception = Reception(
         door,
@@ -120,7 +122,8 @@ def create_app(
     # A traceback can quote a password or a dossier; faults are logged at the exit, without their texts.
     app.logger.disabled = True
     seal = seal_of(settings)
-    session = SessionApi(reception=reception, policies=in_force, exit=way_out, seal=seal)
+    log_outs = {name: client.log_outs for name, client in clients.items() if client.log_outs}
+    session = SessionApi(reception=reception, policies=in_force, exit=way_out, seal=seal, log_outs=log_outs)
     app.register_blueprint(session.blueprint())
     app.register_blueprint(OwnSessionsApi(reception, way_out).blueprint())
     app.register_blueprint(ActivationApi(reception, way_out).blueprint())

@@ -278,6 +278,16 @@ class ProviderAway(Refusal):
     proxy_error = "destination_unavailable"
 
 
+class LogOutNotBegun(Refusal):
+    """Someone comes back from the end of a session at an OpenID provider who was not sent there from this browser, or
+    not lately, or has come back already: nobody is told to be logged out who may not be."""
+
+    code = "GW143"
+    status = 400
+    title = "Déconnexion non reconnue"
+    said = "Cette déconnexion n'a pas été demandée dans ce navigateur, ou elle est trop ancienne. Recommencez-la."
+
+
 class SecondFactorMissing(Refusal):
     """Agents of this kind of partner do nothing with a password alone, but take up a second factor."""
 

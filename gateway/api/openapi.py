@@ -20,7 +20,7 @@ from gateway.api import engagement, joining
 from gateway.api.activation import Activate
 from gateway.api.admin_described import CHANGES, READS, admin_paths, admin_responses, admin_schemas
 from gateway.api.bodies import LARGEST
-from gateway.api.openid import ADDRESS, ARRIVED, CALLBACK
+from gateway.api.openid import ADDRESS, ARRIVED, CALLBACK, LOGGED_OUT
 from gateway.api.own_sessions import ADDRESS as OWN_SESSIONS
 from gateway.api.own_sessions import ONE as OWN_SESSION
 from gateway.api.second_factor import ADDRESS as SECOND_FACTOR
@@ -81,6 +81,10 @@ COME_BACK_REFUSALS: Final = (
     *(errors.ProviderAway, errors.ProfileNotHeld, errors.NoPlaceLeft, errors.TooManyAttempts),
     *(errors.TooManyRequests, errors.StoreUnavailable, *ANYWHERE),
 )
+LOGGED_OUT_REFUSALS: Final = (
+    *(errors.BadRequest, errors.UndeclaredParameter, errors.NoSuchRoute, errors.LogOutNotBegun),
+    *(errors.TooManyRequests, errors.StoreUnavailable, *ANYWHERE),
+)
 ARRIVED_REFUSALS: Final = (errors.BadRequest, errors.UndeclaredParameter, errors.TooManyRequests, *ANYWHERE)
 FACTOR_REFUSALS: Final = (*WHO_REFUSALS, errors.HeldElsewhere)
 FACTOR_CHANGE_REFUSALS: Final = (
@@ -138,7 +142,7 @@ def description(door: Door, *, metrics: bool, providers: Sequence[str] = ()) -> 
     """The whole OpenAPI document, for the cookie and the origin of `door`; agents log in at the OpenID `providers` of
     these names."""
     paths: Json = {
-        "/-/session": {"post": _log_in(), "get": _who(), "delete": _log_out()},
+        "/-/session": {"post": _log_in(), "get": _who(), "delete": _log_out(providers)},
         OWN_SESSIONS: {"get": _sessions()},
         OWN_SESSION: {"delete": _end_session()},
         links.ADDRESS: {"post": _activate()},
@@ -176,7 +180,7 @@ def description(door: Door, *, metrics: bool, providers: Sequence[str] = ()) -> 
     }
     if providers:
         paths[ADDRESS], paths[CALLBACK] = {"get": _begin(providers)}, {"get": _come_back(providers)}
-        paths[ARRIVED] = {"get": _arrived()}
+        paths[ARRIVED], paths[LOGGED_OUT] = {"get": _arrived()}, {"get": _logged_out(providers)}
     if metrics:
         paths["/-/metrics"] = {"get": _metrics()}
         schemes["scrape"] = {"type": "http", "scheme": "bearer", "description": "The scrape token."}
@@ -222,14 +226,23 @@ def _who() -> Json:
     }
 
 
-def _log_out() -> Json:
+def _log_out(providers: Sequence[str]) -> Json:
+    over: Json = {"204": {"description": "The session is over."}}
+    if providers:
+        headers = {"Set-Cookie": {"schema": _TEXT, "description": "What the browser keeps until it comes back."}}
+        address = {**_TEXT, "description": "Where the agent's browser goes next. It bears the ID token of the log-in."}
+        over["200"] = {
+            "description": "The session is over, and the OpenID provider where it began can end its own.",
+            "content": {"application/json": {"schema": _object(end_session_url=address)}},
+            "headers": headers,
+        }
     return {
         "operationId": "logOut",
         "summary": "Log out",
         "description": "The token is worth nothing from now on. One of an identity provider stays good until its end, "
         "and is refused here.",
         "security": CHANGES,
-        "responses": {"204": {"description": "The session is over."}, **_problems(LOG_OUT_REFUSALS)},
+        "responses": {**over, **_problems(LOG_OUT_REFUSALS)},
     }
 
 
@@ -346,6 +359,19 @@ def _arrived() -> Json:
         "summary": "A page that leads a browser on to its new session",
         "security": [],
         "responses": {"200": {"description": "In French.", "content": page}, **_problems(ARRIVED_REFUSALS)},
+    }
+
+
+def _logged_out(providers: Sequence[str]) -> Json:
+    page = {"text/html; charset=utf-8": {"schema": _TEXT}}
+    return {
+        "operationId": "loggedOut",
+        "summary": "Come back from the end of a session at an OpenID provider",
+        "description": "Where the provider sends the browser after a log-out. What it sends is good once, and in the "
+        "browser that was sent there.",
+        "security": [],
+        "parameters": [_provider(providers), _parameter("state", _TEXT)],
+        "responses": {"200": {"description": "In French.", "content": page}, **_problems(LOGGED_OUT_REFUSALS)},
     }
 
 

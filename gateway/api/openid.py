@@ -1,4 +1,5 @@
-"""`/-/openid/{provider}`: an agent is sent to an OpenID provider, and comes back to `…/callback` with a session.
+"""`/-/openid/{provider}`: an agent is sent to an OpenID provider, and comes back to `…/callback` with a session; to
+`…/logged-out` from the end of the provider's.
 
 Each provider has an address of its own to come back to, so that what one of them sends is never taken for another's
 (RFC 9700, 4.4), beside `iss` where it is announced.
@@ -13,12 +14,14 @@ from typing import Any, Final
 from flask import Blueprint
 
 from gateway.api.answering import add_address
-from gateway.errors import LogInNotBegun, NoSuchRoute, NotVouchedFor, ProfileNotHeld, ProviderAway
+from gateway.errors import LogInNotBegun, LogOutNotBegun, NoSuchRoute, NotVouchedFor, ProfileNotHeld, ProviderAway
 from gateway.identity.entries import PROFILES
-from gateway.identity.openid import BEGUN_SECONDS, LONGEST_CODE, RETURNED
+from gateway.identity.errands import BEGUN_SECONDS
+from gateway.identity.openid import LONGEST_CODE, RETURNED
 from gateway.identity.openid_sessions import open_vouched, spend
 from gateway.identity.refusals import ProfileRefused, SessionsFull, VouchingRefused
 from gateway.proxy.answers import Answer, Exit
+from gateway.proxy.credentials import LOG_OUT
 from gateway.proxy.identify import Reception
 from gateway.proxy.openid import Client
 from gateway.proxy.parse import parameters
@@ -26,6 +29,7 @@ from gateway.record.entry import Entry
 
 ADDRESS: Final = "/-/openid/{provider}"
 CALLBACK: Final = f"{ADDRESS}/callback"
+LOGGED_OUT: Final = f"{ADDRESS}/logged-out"
 ARRIVED: Final = "/-/openid"
 """Where an agent is sent at the end, whatever anyone asks for. A browser that another site has sent sends no `Strict`
 cookie along, redirects or not: only what a page of ours leads to has the session, and so this one leads on."""
@@ -45,11 +49,27 @@ PAGE: Final = """\
 </body>
 </html>
 """
+LOGGED_OUT_PAGE: Final = """\
+<!doctype html>
+<html lang="fr">
+<head>
+<meta charset="utf-8">
+<title>Déconnexion de Cafpro</title>
+</head>
+<body>
+<main>
+<h1>Déconnexion de Cafpro</h1>
+<p>Votre session Cafpro est terminée, et votre organisme vous a déconnecté.</p>
+</main>
+</body>
+</html>
+"""
+_HTML: Final = ("Content-Type", "text/html; charset=utf-8")
 
 
 @dataclass(frozen=True, slots=True)
 class OpenIdApi:
-    """What the two addresses need. `clients` are by the provider's name."""
+    """What the addresses need. `clients` are by the provider's name."""
 
     reception: Reception
     clients: Mapping[str, Client]
@@ -58,7 +78,10 @@ class OpenIdApi:
     def blueprint(self) -> Blueprint:
         """The Flask routes."""
         routes = Blueprint("openid", __name__)
-        for address, work in ((ADDRESS, self.begin), (CALLBACK, self.come_back), (ARRIVED, self.arrived)):
+        for address, work in (
+            *((ADDRESS, self.begin), (CALLBACK, self.come_back), (ARRIVED, self.arrived)),
+            (LOGGED_OUT, self.logged_out),
+        ):
             add_address(routes, self.exit, "GET", address.replace("{provider}", "<provider>"), work)
         return routes
 
@@ -87,7 +110,8 @@ class OpenIdApi:
         forget = door.set_errand("", 0)
         try:
             begun = client.log_ins.again(door.errand(environ), returned.get("state", ""), now=entry.at)
-            spend(self.reception.store, begun, now=entry.at)
+            if not spend(self.reception.store, begun.state, expires_at=begun.expires_at, now=entry.at):
+                raise LogInNotBegun("a log-in that has come back already")
             vouched = client.vouched(begun, client.log_ins.code_of(returned), now=entry.at)
             opened = open_vouched(
                 self.reception.store, self.reception.rules, vouched, profile=begun.profile, now=entry.at
@@ -118,7 +142,22 @@ class OpenIdApi:
         self.reception.limits.admit_address(entry.address)
         self.reception.door.check_host(environ)
         parameters(environ, ())
-        return Answer(200, PAGE.encode(), (("Content-Type", "text/html; charset=utf-8"),))
+        return Answer(200, PAGE.encode(), (_HTML,))
+
+    def logged_out(self, environ: Mapping[str, Any], entry: Entry, *, provider: str) -> Answer:
+        """200 with a page that says so, once and to whoever logged out in this browser."""
+        entry.act = "logged_out"
+        self.reception.limits.admit_address(entry.address)
+        door = self.reception.door
+        door.check_host(environ)
+        log_outs = self._client(provider).log_outs
+        if log_outs is None:
+            raise NoSuchRoute("agents are not logged out at this OpenID provider")
+        state = parameters(environ, ("state",)).get("state", "")
+        errand = log_outs.again(door.errand(environ, LOG_OUT), state, now=entry.at)
+        if not spend(self.reception.store, errand.state, expires_at=errand.expires_at, now=entry.at):
+            raise LogOutNotBegun("a log-out that has come back already")
+        return Answer(200, LOGGED_OUT_PAGE.encode(), (_HTML, door.set_errand("", 0, LOG_OUT)))
 
     def _client(self, name: str) -> Client:
         client = self.clients.get(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -14,12 +14,15 @@ from gateway.api.answering import add_address, as_json, hold_refusal, instant
 from gateway.api.bodies import read_json
 from gateway.errors import HeldElsewhere
 from gateway.identity import sessions
+from gateway.identity.errands import BEGUN_SECONDS
+from gateway.identity.openid_hints import hint_of
+from gateway.identity.openid_log_outs import LogOuts
 from gateway.identity.refusals import GuessNotNoted, LogInRefused, ProfileRefused, SessionsFull
 from gateway.identity.sealing import Seal
 from gateway.policy.matrix import column
 from gateway.policy_files.folder import InForce
 from gateway.proxy.answers import Answer, Exit
-from gateway.proxy.credentials import csrf_token
+from gateway.proxy.credentials import LOG_OUT, csrf_token
 from gateway.proxy.identify import Reception, is_federated
 from gateway.proxy.parse import query
 from gateway.record.entry import Entry
@@ -36,12 +39,14 @@ class LogIn(msgspec.Struct, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class SessionApi:
-    """What the three methods of `/-/session` need."""
+    """What the three methods of `/-/session` need. `log_outs` are by the names of those OpenID providers that end their
+    sessions, too."""
 
     reception: Reception
     policies: Callable[[], InForce]
     exit: Exit
     seal: Seal | None = None
+    log_outs: Mapping[str, LogOuts] = field(default_factory=dict)
 
     def blueprint(self) -> Blueprint:
         """The Flask routes."""
@@ -126,7 +131,9 @@ class SessionApi:
         return as_json(200, shown)
 
     def log_out(self, environ: Mapping[str, Any], entry: Entry) -> Answer:
-        """204; the token is worth nothing from now on. 409 for a token of an identity provider, which stays good."""
+        """204; the token is worth nothing from now on. 200 where the OpenID provider at which the agent logged in ends
+        its own session, too: with the address to which the agent's browser goes next. 409 for a token of an identity
+        provider, which stays good."""
         entry.act = "log_out"
         credentials = self.reception.identify(environ, entry, with_password_alone=True).credentials
         self.reception.door.check_host(environ)
@@ -134,5 +141,13 @@ class SessionApi:
         query(environ)
         if is_federated(credentials):
             raise HeldElsewhere("a token of an identity provider has no session here")
+        hint = hint_of(self.reception.store, credentials.token) if self.log_outs else None
+        # Whatever becomes of the provider's session, ours is over.
         sessions.sign_out(self.reception.store, credentials.token)
-        return Answer(204, b"", (self.reception.door.set_cookie("", 0),))
+        forget = self.reception.door.set_cookie("", 0)
+        log_outs = self.log_outs.get(hint.provider) if hint else None
+        if hint is None or log_outs is None:
+            return Answer(204, b"", (forget,))
+        leaving = log_outs.begin(hint.id_token, now=entry.at)
+        kept = self.reception.door.set_errand(leaving.kept, BEGUN_SECONDS, LOG_OUT)
+        return as_json(200, {"end_session_url": leaving.address}, forget, kept)

@@ -1,34 +1,28 @@
 """OpenID Connect, from the side of the client: what a log-in is sent out with, and what of its return is believed.
 
-Authorization code with PKCE (RFC 7636, S256) and a nonce, as OpenID Connect Core 1.0 and RFC 9700 have it. Everything
-that is secret of a log-in under way is made of one random text that its browser keeps, under a key of ours: nothing of
-it is stored, so that strangers who begin log-ins fill nothing, and any worker of any machine takes it up again.
+Authorization code with PKCE (RFC 7636, S256) and a nonce, as OpenID Connect Core 1.0 and RFC 9700 have it. State, nonce
+and verifier are made of what the browser keeps of its errand: nothing of a log-in under way is stored.
 """
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 import re
-import secrets
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
 
 from gateway.errors import LogInNotBegun, NotVouchedFor
+from gateway.identity.errands import Errand, Errands, written
+from gateway.identity.openid_hints import Hint
 from gateway.identity.openid_providers import Provider
 from gateway.identity.tokens import account_of, check_audience, partner_of, profile_of, times_of, why_not
 
-BEGUN_SECONDS: Final = 600
-"""How long an agent may stay at the provider."""
-CLOCKS_APART: Final = 300
-"""Seconds that two machines' clocks may differ: one begins a log-in, another takes it up."""
 LONGEST_CODE: Final = 2048
 RETURNED: Final = ("code", "state", "iss", "error", "error_description", "error_uri", "session_state")
 """What a provider may send back (RFC 6749, RFC 9207, OpenID Connect Session Management)."""
-_KEPT: Final = re.compile(r"([0-9]{10,12})\.(T[0-9]{1,2})?\.([A-Za-z0-9_-]{43})")
 _CODE: Final = re.compile(r"[ -~]+")
 _ERRORS: Final = (
     *("invalid_request", "unauthorized_client", "access_denied", "unsupported_response_type", "invalid_scope"),
@@ -56,26 +50,16 @@ class LogIns:
         """`secret` is the client's, `callback` the address that agents come back to."""
         self.provider = provider
         self.callback = callback
-        self._key = hmac.digest(secret.encode(), f"cafpro openid {provider.name}".encode(), "sha256")
+        key = hmac.digest(secret.encode(), f"cafpro openid {provider.name}".encode(), "sha256")
+        self._errands = Errands(key, noun="log-in", refusal=LogInNotBegun)
 
     def begin(self, profile: str | None, *, now: datetime) -> Begun:
         """A log-in that nobody has begun before."""
-        expires_at = int(now.timestamp()) + BEGUN_SECONDS
-        return self._made(f"{expires_at}.{profile or ''}.{secrets.token_urlsafe(32)}", expires_at, profile)
+        return self._begun(self._errands.begin(profile, now=now))
 
     def again(self, kept: str, state: str, *, now: datetime) -> Begun:
         """The log-in that `kept` was given for, where `state` is its state. Raises `LogInNotBegun`."""
-        found = _KEPT.fullmatch(kept)
-        if found is None:
-            raise LogInNotBegun("this browser has begun no log-in")
-        begun = self._made(kept, int(found[1]), found[2])
-        # The key stands behind the time, too: first whether it is ours at all.
-        if not hmac.compare_digest(begun.state.encode(), state.encode("utf-8", "replace")):
-            raise LogInNotBegun("the state is not that of this browser's log-in")
-        seconds = now.timestamp()
-        if not begun.expires_at - BEGUN_SECONDS - CLOCKS_APART <= seconds < begun.expires_at:
-            raise LogInNotBegun("the log-in was begun too long ago")
-        return begun
+        return self._begun(self._errands.again(kept, state, now=now))
 
     def sent_to(self, begun: Begun) -> str:
         """The address at the provider to which the browser is sent."""
@@ -87,7 +71,7 @@ class LogIns:
             "scope": " ".join(provider.scopes),
             "state": begun.state,
             "nonce": begun.nonce,
-            "code_challenge": _written(hashlib.sha256(begun.verifier.encode()).digest()),
+            "code_challenge": written(hashlib.sha256(begun.verifier.encode()).digest()),
             "code_challenge_method": "S256",
         }
         if provider.acr_values:
@@ -106,21 +90,20 @@ class LogIns:
             raise NotVouchedFor("no code")
         return code
 
-    def _made(self, kept: str, expires_at: int, profile: str | None) -> Begun:
-        state, nonce, verifier = (
-            _written(hmac.digest(self._key, f"{what}:{kept}".encode(), "sha256"))
-            for what in ("state", "nonce", "verifier")
-        )
-        return Begun(kept, expires_at, profile, state, nonce, verifier)
+    def _begun(self, errand: Errand) -> Begun:
+        nonce, verifier = (self._errands.secret(what, errand.kept) for what in ("nonce", "verifier"))
+        return Begun(*errand, nonce, verifier)
 
 
 class Vouched(NamedTuple):
-    """Whom a provider vouches for. The partner is named by `partner` or by `siret`."""
+    """Whom a provider vouches for. The partner is named by `partner` or by `siret`; `hint` is what the provider is to
+    be shown when the agent logs out, None where it is told nothing."""
 
     identifier: str
     partner: str | None
     siret: str | None
     profile: str | None
+    hint: Hint | None
 
 
 def subject_of(claims: Mapping[str, Any], provider: Provider, *, nonce: str, seconds: float) -> str:
@@ -166,16 +149,13 @@ def check_userinfo(claims: Mapping[str, Any], provider: Provider, *, subject: st
             raise NotVouchedFor(because)
 
 
-def vouched_by(claims: Mapping[str, Any], provider: Provider) -> Vouched:
-    """Whom the claims of an ID token, and of the userinfo, name. Raises `SessionEnded` or `NotVouchedFor`."""
+def vouched_by(claims: Mapping[str, Any], provider: Provider, *, id_token: str) -> Vouched:
+    """Whom the claims of this ID token, and of the userinfo, name. Raises `SessionEnded` or `NotVouchedFor`."""
     siret = None
     if provider.siret_claim is not None:
         siret = claims.get(provider.siret_claim)
         if not isinstance(siret, str) or not siret:
             raise NotVouchedFor("no SIRET is said")
     partner = None if provider.siret_claim is not None else partner_of(claims, provider)
-    return Vouched(account_of(claims, provider), partner, siret, profile_of(claims, provider))
-
-
-def _written(random: bytes) -> str:
-    return base64.urlsafe_b64encode(random).rstrip(b"=").decode("ascii")
+    hint = None if provider.end_session_url is None else Hint(provider.name, id_token)
+    return Vouched(account_of(claims, provider), partner, siret, profile_of(claims, provider), hint)

@@ -36,6 +36,9 @@ TEMPLATE: Final = """\
 # userinfo_url = "https://auth.agentconnect.gouv.fr/api/v2/userinfo"   # without it, the ID token must say everything
 # userinfo = "jwt"                             # signed as the ID token is; or "json"
 # jwks_url = "https://auth.agentconnect.gouv.fr/api/v2/jwks"           # or jwks_file, as above
+# end_session_url = "https://auth.agentconnect.gouv.fr/api/v2/session/end"   # its end_session_endpoint: who logs out
+                                               # here is sent there, too, and comes back to an address that it must be
+                                               # told: PUBLIC_URL/-/openid/NAME/logged-out. Without it, it goes on
 # keys_seconds = 300                           # as above
 # ca = "proconnect-ca.pem"                     # whom to trust for all of these; otherwise the public authorities
 # algorithms = ["ES256"]                       # as above
@@ -66,6 +69,7 @@ class Provider(Voucher, frozen=True, kw_only=True):
     authorization_url: Text
     token_url: Text
     userinfo_url: Text | None = None
+    end_session_url: Text | None = None
     userinfo: Literal["jwt", "json"] = "jwt"
     scopes: Annotated[list[Annotated[str, Meta(pattern=r"^[!#-\[\]-~]+$")]], Meta(min_length=1)] = field(
         default_factory=lambda: ["openid"]
@@ -86,6 +90,10 @@ def provider_problems(provider: Provider) -> Iterator[str]:
     yield from address_problems("token_url", provider.token_url, fear="would read client_secret_file")
     if provider.userinfo_url is not None:
         yield from address_problems("userinfo_url", provider.userinfo_url, fear="could answer for it")
+    if provider.end_session_url is not None:
+        yield from address_problems("end_session_url", provider.end_session_url, fear="would read who logs out")
+        if "?" in provider.end_session_url:
+            yield "end_session_url: must not contain a query."
     if provider.ca is not None and not any(
         (url or "").startswith("https:") for url in (provider.jwks_url, provider.token_url, provider.userinfo_url)
     ):

@@ -9,9 +9,9 @@ from typing import Final
 from sqlalchemy import bindparam, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from gateway.errors import LogInNotBegun
 from gateway.identity.federated import ASSURANCE
-from gateway.identity.openid import Begun, Vouched
+from gateway.identity.openid import Vouched
+from gateway.identity.openid_hints import keep_hint
 from gateway.identity.proving import PATIENCE_MS
 from gateway.identity.refusals import (
     ACCOUNT_CLOSED,
@@ -34,19 +34,20 @@ _HELD: Final = (
 )
 
 
-def spend(store: Store, begun: Begun, *, now: datetime) -> None:
-    """This log-in has come back, and no other will with its state and nonce, on any machine that shares the store.
-
-    Raises `LogInNotBegun` where it had come back before, `StoreUnavailable`.
+def spend(store: Store, state: str, *, expires_at: int, now: datetime) -> bool:
+    """The errand with this state has come back, and will not again, on any machine that shares the store. False where
+    it had come back before. Raises `StoreUnavailable`.
     """
-    state_hash = hashlib.sha256(begun.state.encode()).hexdigest()
+    state_hash = hashlib.sha256(state.encode()).hexdigest()
     over = select(spent_state.c.state_hash).where(spent_state.c.expires_at <= int(now.timestamp()))
     with store.change(wait_ms=PATIENCE_MS) as connection:
         connection.execute(delete(spent_state).where(spent_state.c.state_hash.in_(over.limit(_SWEPT_AT_ONCE))))
         try:
-            connection.execute(insert(spent_state).values(state_hash=state_hash, expires_at=begun.expires_at))
+            with connection.begin_nested():
+                connection.execute(insert(spent_state).values(state_hash=state_hash, expires_at=expires_at))
         except IntegrityError:
-            raise LogInNotBegun("a log-in that has come back already") from None
+            return False
+    return True
 
 
 def open_vouched(store: Store, rules: Identity, vouched: Vouched, *, profile: str | None, now: datetime) -> SignedIn:
@@ -76,6 +77,8 @@ def open_vouched(store: Store, rules: Identity, vouched: Vouched, *, profile: st
         if vouched.profile not in (None, chosen):
             raise VouchingRefused("a profile that the provider does not name", identifier=identifier)
         token = open_session(connection, rules, account_id=account_id, profile=chosen, assurance=ASSURANCE, now=now)
+        if token is not None and vouched.hint is not None:
+            keep_hint(connection, token, vouched.hint)
     if token is None:
         raise SessionsFull(identifier)
     agent, _ = identify(store, rules, token, now=now)

@@ -165,6 +165,17 @@ session: Final = Table(
     info=PASSING,
 )
 
+id_token: Final = Table(
+    "id_token",
+    METADATA,
+    Column("token_hash", ForeignKey(session.c.token_hash, ondelete="CASCADE"), primary_key=True),
+    Column("provider", Text, nullable=False),
+    Column("sealed", Text),
+    info=PASSING,
+)
+"""Of the sessions whose provider is to be told of their end. Sealed with what only the session's bearer has:
+`openid_hints.py`."""
+
 activation: Final = Table(
     "activation",
     METADATA,
@@ -219,7 +230,7 @@ spent_state: Final = Table(
     sqlite_with_rowid=False,
     info=PASSING,
 )
-"""Log-ins at an OpenID provider that have come back, until they could not any more: each comes back once."""
+"""Browsers that have come back from an OpenID provider, until they could not any more: each comes back once."""
 
 change: Final = Table(
     "change",

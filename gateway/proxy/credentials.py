@@ -23,6 +23,12 @@ PEER: Final = "cafpro.peer"
 """Where the doorway keeps the address that a connection came from, whatever proxies said of the client's."""
 
 
+Errand = Literal["openid", "openid-log-out"]
+LOG_IN: Final = "openid"
+LOG_OUT: Final = "openid-log-out"
+"""What a browser that is sent to an OpenID provider goes there for: each is kept beside the other."""
+
+
 class Credentials(NamedTuple):
     """A claimed token, or a certificate as it was handed over, and how it came."""
 
@@ -44,7 +50,6 @@ class Door:
         netloc = parts.netloc.lower().removesuffix(":443" if self.secure else ":80")
         self.origin = f"{parts.scheme}://{netloc}"
         self.cookie_name = "__Host-cafpro" if self.secure else "cafpro"
-        self._errand_name = f"{self.cookie_name}-openid"
         self._hosts = frozenset(host.lower() for host in (netloc, parts.netloc, *hosts))
 
     def check_host(self, environ: Mapping[str, Any]) -> None:
@@ -83,9 +88,9 @@ class Door:
             raise TwoProofs("two session cookies")
         return values[0] if values else None
 
-    def errand(self, environ: Mapping[str, Any]) -> str:
-        """What the browser keeps of a log-in under way; empty where it keeps nothing, or several."""
-        values = _cookies(str(environ.get("HTTP_COOKIE", "")), self._errand_name)
+    def errand(self, environ: Mapping[str, Any], name: Errand = LOG_IN) -> str:
+        """What the browser keeps of an errand under way; empty where it keeps nothing, or several."""
+        values = _cookies(str(environ.get("HTTP_COOKIE", "")), f"{self.cookie_name}-{name}")
         return values[0] if len(values) == 1 else ""
 
     def check_change(self, environ: Mapping[str, Any], credentials: Credentials) -> None:
@@ -109,10 +114,10 @@ class Door:
         """The header that gives a browser its session, or ends it when `seconds` is 0."""
         return self._set(self.cookie_name, token, seconds, "Strict")
 
-    def set_errand(self, kept: str, seconds: int) -> tuple[str, str]:
-        """The header that has a browser keep a log-in under way, or forget it when `seconds` is 0. It is sent along
+    def set_errand(self, kept: str, seconds: int, name: Errand = LOG_IN) -> tuple[str, str]:
+        """The header that has a browser keep an errand under way, or forget it when `seconds` is 0. It is sent along
         when another site sends the browser back to us (`Lax`), and proves nothing by itself."""
-        return self._set(self._errand_name, kept, seconds, "Lax")
+        return self._set(f"{self.cookie_name}-{name}", kept, seconds, "Lax")
 
     def _set(self, name: str, value: str, seconds: int, same_site: str) -> tuple[str, str]:
         flags = "; Secure" if self.secure else ""

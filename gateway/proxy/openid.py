@@ -20,6 +20,7 @@ from gateway.errors import Busy, NotVouchedFor, ProviderAway, SessionEnded
 from gateway.identity.jwks import LARGEST_SET, KeysAway
 from gateway.identity.objects import read_object
 from gateway.identity.openid import Begun, LogIns, Vouched, check_userinfo, subject_of, vouched_by
+from gateway.identity.openid_log_outs import LogOuts
 from gateway.identity.openid_providers import Provider, client_secret
 from gateway.identity.tokens import check_signature, read_token
 from gateway.proxy.providers import answered, keys_of
@@ -36,24 +37,30 @@ _REFUSED: Final = ("invalid_grant", "invalid_request", "invalid_client", "unauth
 _FORM: Final = "application/x-www-form-urlencoded"
 
 
-def clients_of(providers: Iterable[Provider], *, callback: str) -> dict[str, Client]:
-    """We, as each of these providers knows us, by its name: for one process. `callback` is where agents come back to,
-    with `{provider}` for the name. Raises `Misconfigured` where a secret cannot be read."""
+def clients_of(providers: Iterable[Provider], *, callback: str, logged_out: str) -> dict[str, Client]:
+    """We, as each of these providers knows us, by its name: for one process. `callback` is where agents come back to
+    from a log-in, `logged_out` from a log-out, with `{provider}` for the name. Raises `Misconfigured` where a secret
+    cannot be read."""
     places = threading.BoundedSemaphore(AT_ONCE)
-    return {
-        provider.name: Client(provider, callback=callback.format(provider=provider.name), places=places)
-        for provider in providers
-    }
+    clients = {}
+    for provider in providers:
+        back, out = (address.format(provider=provider.name) for address in (callback, logged_out))
+        clients[provider.name] = Client(provider, callback=back, logged_out=out, places=places)
+    return clients
 
 
 class Client:
     """We, as one provider knows us."""
 
-    def __init__(self, provider: Provider, *, callback: str, places: threading.BoundedSemaphore) -> None:
+    def __init__(
+        self, provider: Provider, *, callback: str, logged_out: str, places: threading.BoundedSemaphore
+    ) -> None:
         """Raises `Misconfigured` where there is no secret. `places` are shared by all providers of a process."""
         self._secret = client_secret(provider)
         self._provider = provider
         self.log_ins = LogIns(provider, self._secret, callback)
+        ends = provider.end_session_url
+        self.log_outs = None if ends is None else LogOuts(provider, ends, self._secret, logged_out)
         # Whoever asks for them is in a thread already.
         self._keys = keys_of(provider, lambda work: work())
         self._adapter = CurlAdapter(
@@ -84,7 +91,7 @@ class Client:
             check_userinfo(told, self._provider, subject=subject, seconds=seconds)
             # What is signed for this log-in counts before what is told of the person.
             claims = {**told, **claims}
-        return vouched_by(claims, self._provider)
+        return vouched_by(claims, self._provider, id_token=id_token)
 
     def _exchanged(self, code: str, verifier: str) -> tuple[str, str]:
         """The ID token and the access token for a code (RFC 6749, 4.1.3; RFC 7636, 4.5)."""

@@ -26,10 +26,11 @@ class Entry:
     """What will be recorded of one request. Texts are empty where nothing is known."""
 
     act: str = "request"
-    """`log_in`, `log_in_begun` (on the way to an OpenID provider), `log_out`, `session`, `sessions` (read),
-    `session_end` (one of the agent's own), `activate`, `join`, `engagement` (read), `engage`, `second_factor`, `admin`
-    (`route` says what), an action of the vocabulary, or `request` where it was refused before one; `read` where the
-    record itself was read, by whom `agent` says (`command line: ` and a user of the machine)."""
+    """`log_in`, `log_in_begun` (on the way to an OpenID provider), `log_out`, `logged_out` (back from there),
+    `session`, `sessions` (read), `session_end` (one of the agent's own), `activate`, `join`, `engagement` (read),
+    `engage`, `second_factor`, `admin` (`route` says what), an action of the vocabulary, or `request` where it was
+    refused before one; `read` where the record itself was read, by whom `agent` says (`command line: ` and a user of
+    the machine)."""
     agent: str = ""
     partner: str = ""
     profile: str = ""

@@ -160,6 +160,12 @@ WRONG = {
             ),
             ("is asked in clear", ("https://idp.example/t", "http://idp.example/t"), ["token_url: must begin with"]),
             ("tells in clear", 'userinfo_url = "http://idp.example/me"\n', ["userinfo_url: must begin with https"]),
+            ("is told in clear", 'end_session_url = "http://idp.example/e"\n', ["end_session_url: must begin with"]),
+            (
+                "a query where sessions end",
+                'end_session_url = "https://idp.example/e?x=1"\n',
+                ["end_session_url: must not contain a query."],
+            ),
             (
                 "a query in its address",
                 ("/authorize", "/authorize?x=1"),

@@ -12,8 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.errors import LogInNotBegun
-from gateway.identity.openid import BEGUN_SECONDS, CLOCKS_APART, LogIns
+from gateway.errors import LogInNotBegun, LogOutNotBegun
+from gateway.identity.errands import BEGUN_SECONDS, CLOCKS_APART
+from gateway.identity.openid import LogIns
+from gateway.identity.openid_log_outs import LogOuts
 from gateway.identity.openid_providers import Provider
 from gateway.proxy.credentials import Door
 
@@ -96,6 +98,35 @@ def test_no_character_of_what_a_browser_keeps_can_be_another(at, length, text):
 def test_whatever_is_sent_for_a_state_is_refused(state):
     with pytest.raises(LogInNotBegun):
         LOG_INS.again(BEGUN.kept, state, now=NOON)
+
+
+LOG_OUTS = LogOuts(provider(), "https://idp.example/end", SECRET, "https://cafpro.example/-/openid/idp/logged-out")
+
+
+@pytest.mark.attack(16)
+def test_a_log_out_is_known_again_in_time_by_whoever_has_the_same_secret_and_is_no_log_in():
+    leaving = LOG_OUTS.begin("a.b.c", now=NOON)
+    state = parse_qs(urlsplit(leaving.address).query)["state"][0]
+    elsewhere = LogOuts(provider(), "https://idp.example/end", SECRET, "")
+    assert elsewhere.again(leaving.kept, state, now=NOON).state == state
+    with pytest.raises(LogOutNotBegun, match="too long ago"):
+        LOG_OUTS.again(leaving.kept, state, now=NOON + timedelta(seconds=BEGUN_SECONDS))
+    for other in (
+        LogOuts(provider("autre"), "https://idp.example/end", SECRET, ""),
+        LogOuts(provider(), "https://idp.example/end", f"{SECRET}x", ""),
+    ):
+        with pytest.raises(LogOutNotBegun):
+            other.again(leaving.kept, state, now=NOON)
+    with pytest.raises(LogInNotBegun):
+        LOG_INS.again(leaving.kept, state, now=NOON)
+    with pytest.raises(LogOutNotBegun):
+        LOG_OUTS.again(BEGUN.kept, BEGUN.state, now=NOON)
+
+
+def test_without_an_id_token_the_provider_knows_us_by_our_name():
+    asked = parse_qs(urlsplit(LOG_OUTS.begin(None, now=NOON).address).query)
+    assert "id_token_hint" not in asked
+    assert asked["client_id"] == ["cafpro"]
 
 
 def test_over_https_what_a_browser_keeps_is_this_hosts_alone():

@@ -56,8 +56,11 @@ class House(NamedTuple):
         directory.sign_engagement(self.gateway.store, identifier=identifier, version=ENGAGEMENT, now=datetime.now(UTC))
 
     def sessions(self) -> int:
+        return self.rows("session")
+
+    def rows(self, table: str) -> int:
         with closing(sqlite3.connect(self.gateway.folder / "cafpro.db")) as connection:
-            return connection.execute("SELECT count(*) FROM session").fetchone()[0]
+            return connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
 
 
 HABITS: dict[str, tuple[dict[str, object], list[str], dict[str, str]]] = {
@@ -68,7 +71,7 @@ HABITS: dict[str, tuple[dict[str, object], list[str], dict[str, str]]] = {
     "eidas": ({}, ['acr_values = ["eidas2", "eidas3"]'], {}),
     **{
         name: (
-            {"userinfo": userinfo, "algorithm": algorithm, "auth": auth, "announce": False},
+            {"userinfo": userinfo, "algorithm": algorithm, "auth": auth, "announce": False, "ends": userinfo != ""},
             ["[provider.accounts]", '"dupont@vendee.example" = "t4"'],
             {"account_claim": "email"},
         )

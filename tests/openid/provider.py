@@ -1,6 +1,6 @@
 """A real OpenID provider for the tests: Authlib's authorization server on Flask, in a process of its own, with PKCE
-demanded, RFC 9207, signed userinfo as ProConnect sends it, users with passwords, and a side entrance where a test tells
-it to lie.
+demanded, RFC 9207, signed userinfo as ProConnect sends it, log-outs (RP-Initiated Logout), users with passwords, and a
+side entrance where a test tells it to lie.
 
 python -m tests.openid.provider --port 9400 --client cafpro --secret …
 """
@@ -23,6 +23,7 @@ from authlib.oauth2.rfc6750 import BearerTokenValidator
 from authlib.oauth2.rfc7636 import CodeChallenge
 from authlib.oauth2.rfc9207 import IssuerParameter
 from authlib.oidc.core import OpenIDCode, UserInfo, UserInfoEndpoint
+from authlib.oidc.rpinitiated import EndSessionEndpoint, EndSessionRequest
 from flask import Flask, Response, request
 from joserfc.jwk import ECKey, Key, KeySet, RSAKey
 from werkzeug.serving import make_server
@@ -53,14 +54,16 @@ class Client:
     auth_method: str
     algorithm: str
     userinfo: str
+    logged_out: list[str] = field(default_factory=list)
 
     @property
     def id_token_signed_response_alg(self) -> str:
         return self.algorithm
 
     @property
-    def client_metadata(self) -> dict[str, str]:
-        return {"userinfo_signed_response_alg": self.algorithm} if self.userinfo == "jwt" else {}
+    def client_metadata(self) -> dict[str, Any]:
+        signed = {"userinfo_signed_response_alg": self.algorithm} if self.userinfo == "jwt" else {}
+        return {"post_logout_redirect_uris": self.logged_out, **signed}
 
     def get_client_id(self) -> str:
         return self.client_id
@@ -152,6 +155,7 @@ class Provider:
         self.codes: dict[str, Code] = {}
         self.tokens: dict[str, Token] = {}
         self.asked: list[str] = []
+        self.ended: list[str] = []
         self.bent: dict[str, Any] = {}
         self.released = threading.Event()
         self.serial = 0
@@ -168,6 +172,7 @@ class Provider:
         self.signing = make(size, parameters)
         self.kid = kid
         self.keys = [(kid, self.signing)] if publish else []
+        self.signed_with = KeySet([*getattr(self, "signed_with", KeySet([])).keys, self.signing])
 
     def published(self) -> dict[str, Any]:
         return {"keys": [public(key, kid) for kid, key in self.keys]}
@@ -287,6 +292,13 @@ def app_of(provider: Provider) -> Flask:
             told = {**user.claims, **provider.bent.get("userinfo_claims", {})}
             return UserInfo(**{name: value for name, value in told.items() if value is not None})
 
+    class EndSession(EndSessionEndpoint):
+        def get_server_jwks(self) -> KeySet:
+            return provider.signed_with
+
+        def end_session(self, asked: EndSessionRequest) -> None:
+            provider.ended.append(asked.id_token_claims["sub"])
+
     protector = ResourceProtector()
     protector.register_token_validator(Validator())
     server.register_grant(CodeGrant, [IdToken(require_nonce=True), CodeChallenge(required=True)])
@@ -316,6 +328,21 @@ def app_of(provider: Provider) -> Flask:
     def userinfo() -> Any:
         return provider.instead("userinfo") or server.create_endpoint_response("userinfo")
 
+    server.register_endpoint(EndSession)
+
+    @app.get("/session/end")
+    def end_session() -> Any:
+        lie = provider.instead("end")
+        if lie:
+            return lie
+        try:
+            asked = server.validate_endpoint_request("end_session")
+        except OAuth2Error as error:
+            return server.handle_error_response(None, error)
+        if asked.needs_confirmation:
+            return "<p>Voulez-vous vous déconnecter ?</p>"
+        return server.create_endpoint_response("end_session", asked) or "<p>Vous êtes déconnecté.</p>"
+
     @app.get("/jwks")
     def jwks() -> Any:
         return provider.instead("jwks") or Response(json.dumps(provider.published()), content_type="application/json")
@@ -334,7 +361,9 @@ def app_of(provider: Provider) -> Flask:
 
     @app.post("/tests/callbacks")
     def callbacks() -> str:
-        provider.client.callbacks.append(request.get_json())
+        came, left = request.get_json()
+        provider.client.callbacks.append(came)
+        provider.client.logged_out.append(left)
         return ""
 
     @app.post("/tests/bend")
@@ -353,6 +382,10 @@ def app_of(provider: Provider) -> Flask:
     @app.get("/tests/asked")
     def asked() -> list[str]:
         return provider.asked
+
+    @app.get("/tests/ended")
+    def ended() -> list[str]:
+        return provider.ended
 
     @app.post("/tests/sign")
     def sign() -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
+from gateway.proxy.credentials import csrf_token
 from tests.story.running import Answer, Client, Gateway, Process, free_port
 
 SECRET = "un-secret-de-client-de-quarante-caracteres"
@@ -30,9 +31,11 @@ class Provider:
         algorithm: str = "ES256",
         auth: str = "post",
         announce: bool = True,
+        ends: bool = True,
         host: str = "127.0.0.1",
     ) -> None:
         self.name, self.userinfo, self.algorithm, self.auth, self.announce = name, userinfo, algorithm, auth, announce
+        self.ends = ends
         self.port = free_port()
         self.url = f"http://{host}:{self.port}"
         self.folder = folder
@@ -65,6 +68,7 @@ class Provider:
             "siret_claim": "siret",
             "account_claim": "uid",
             **({"userinfo_url": f"{self.url}/userinfo", "userinfo": self.userinfo} if self.userinfo else {}),
+            **({"end_session_url": f"{self.url}/session/end"} if self.ends else {}),
             **changed,
         }
         entries = [f'{key} = "{value}"' for key, value in written.items() if key not in without]
@@ -73,7 +77,8 @@ class Provider:
 
     def serves(self, gateway: Gateway) -> None:
         """This gateway is its client: agents may be sent back there."""
-        self._post("/tests/callbacks", f"{gateway.url}/-/openid/{self.name}/callback")
+        own = f"{gateway.url}/-/openid/{self.name}"
+        self._post("/tests/callbacks", [f"{own}/callback", f"{own}/logged-out"])
 
     def knows(self, login: str, **claims: Any) -> None:
         """Someone who can log in there with the password `mot-de-passe`, and what it says of them."""
@@ -100,6 +105,17 @@ class Provider:
         """What it was asked for, in order."""
         with closing(Client(self.url)) as client:
             return list(client.ask("/tests/asked").json())
+
+    def ended(self) -> list[str]:
+        """Whose sessions it has ended, in order."""
+        with closing(Client(self.url)) as client:
+            return list(client.ask("/tests/ended").json())
+
+    def end_session(self, address: str) -> Answer:
+        """What it answers a browser that is sent there to log out."""
+        parts = urlsplit(address)
+        with closing(Client(f"{parts.scheme}://{parts.netloc}")) as client:
+            return client.ask(f"{parts.path}?{parts.query}")
 
     def authenticate(self, address: str, login: str, password: str = "mot-de-passe", **form: str) -> str:
         """Someone logs in at the page to which they were sent; where they are sent then."""
@@ -133,10 +149,18 @@ class Browser:
 
     def get(self, address: str) -> Answer:
         """The answer to a path, or to a whole address of the gateway's."""
+        return self._ask(address, {}, "GET")
+
+    def log_out(self) -> Answer:
+        """The answer to a log-out, as a page of ours asks for it."""
+        proof = {"Origin": self.gateway.url, "X-CSRF-Token": csrf_token(self.cookies["cafpro"])}
+        return self._ask("/-/session", proof, "DELETE")
+
+    def _ask(self, address: str, headers: Mapping[str, str], method: str) -> Answer:
         path = address.removeprefix(self.gateway.url)
         assert path.startswith("/"), address
         kept = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-        answer = self.gateway.ask(path, {"Cookie": kept} if kept else {})
+        answer = self.gateway.ask(path, {"Cookie": kept, **headers} if kept else headers, method=method)
         for line in answer.all("Set-Cookie"):
             (name, _, value), *flags = line.partition(";")[0].partition("="), *line.split("; ")[1:]
             if "Max-Age=0" in flags:

@@ -47,4 +47,12 @@ def test_a_browser_is_sent_out_comes_back_and_stays_logged_in(gateway, chromium,
     page.goto("about:blank")
     page.set_content(text)
     assert obstacles(page) == []
+    # And out again, as a page of ours does it, by way of the provider.
+    proof = page.request.get(f"{gateway.url}/-/session").json()["csrf_token"]
+    headers = {"X-CSRF-Token": proof, "Origin": gateway.url}
+    page.goto(page.request.delete(f"{gateway.url}/-/session", headers=headers).json()["end_session_url"])
+    assert page.url.startswith(f"{gateway.url}/-/openid/idp/logged-out?state=")
+    assert page.inner_text("h1") == "Déconnexion de Cafpro"
+    assert obstacles(page) == []
+    assert context.cookies() == []
     context.close()

@@ -48,6 +48,8 @@ def test_a_new_key_is_believed_and_a_withdrawn_one_no_longer_within_the_time_tha
     def status(headers: dict[str, str]) -> int:
         return gateway.ask("/dossiers/9990001", headers).status
 
+    leaving = Browser(gateway)
+    assert leaving.log_in(provider, "t4").status == 303
     before = bearer()
     assert status(before) == 200
     provider.rotate()
@@ -61,5 +63,8 @@ def test_a_new_key_is_believed_and_a_withdrawn_one_no_longer_within_the_time_tha
     assert status(after) == 200
     # And whoever logs in there comes in with the new one.
     assert Browser(gateway).log_in(provider, "t4").status == 303
+    # Whoever came in with the one before goes out with it, too: the provider knows its own.
+    gone = provider.end_session(leaving.log_out().json()["end_session_url"])
+    assert leaving.get(gone.one("Location")).status == 200
     provider.rotate(publish=False)
     until(lambda: Browser(gateway).log_in(provider, "t4").status == 401, "a key that is not published opens nothing")
