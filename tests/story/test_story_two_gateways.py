@@ -2,6 +2,7 @@
 beside one of them is refused by both within two seconds.
 
 Both gateways, and the commands beside them, come to the server as a user who may append to the record and not alter it.
+Both believe one identity provider, whose agents come with a token and no session.
 
 Each act is one command. Every worker is asked, on fresh connections, until all of them refuse. What counts is when a
 question was asked that was still answered: that depends on no machine's speed.
@@ -10,6 +11,7 @@ question was asked that was still answered: that depends on no machine's speed.
 from __future__ import annotations
 
 import contextlib
+import json
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -29,7 +31,8 @@ from gateway.identity.failures import LOCKED_AFTER, count_failure
 from gateway.identity.tables import account
 from tests.database.conftest import server
 from tests.story.brochure import OPEN, kept_dossier
-from tests.story.running import PATIENCE, Answer, Gateway, exchange, is_problem
+from tests.story.providers import Provider, issuers_file
+from tests.story.running import PATIENCE, Answer, Gateway, exchange, is_problem, until
 from upstream_stub.dossiers import dossier_text
 
 __all__ = ["server"]
@@ -40,6 +43,9 @@ FRESH = 4
 """Connections at once to each gateway, so that both of its workers are asked."""
 SERIAL = count(1)
 NUMBERS = count(1_200_001)
+ISSUED = "porteur"
+"""The agent whose partner's identity provider both gateways believe."""
+PAGM = {"REFERENT-RSA": "T4", "TUTEUR": "T9", "ADMINISTRATIF": "T1"}
 
 
 class Pair(NamedTuple):
@@ -52,7 +58,13 @@ class Pair(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def pair(server, stub_url, tmp_path_factory) -> Iterator[Pair]:
+def provider() -> Iterator[Provider]:
+    with contextlib.closing(Provider()) as provider:
+        yield provider
+
+
+@pytest.fixture(scope="module")
+def pair(server, stub_url, provider, tmp_path_factory) -> Iterator[Pair]:
     owned = server.empty_database()
     url = owned.replace("postgres@", "cafpro_pair@")
 
@@ -64,9 +76,12 @@ def pair(server, stub_url, tmp_path_factory) -> Iterator[Pair]:
     with contextlib.ExitStack() as stack:
         role = stack.enter_context(server.role("cafpro_pair"))
         stack.callback(server.remove, owned)
-        granted(tmp_path_factory.mktemp("owner"), owned, role)
+        owner = tmp_path_factory.mktemp("owner")
+        granted(owner, owned, role)
+        issuers = issuers_file(owner, provider.entry(f"Partenaire {ISSUED}", profiles=PAGM))
         first, second = (
-            stack.enter_context(started(tmp_path_factory.mktemp(name), stub_url, url)) for name in ("lyon", "paris")
+            stack.enter_context(started(tmp_path_factory.mktemp(name), stub_url, url, issuers))
+            for name in ("lyon", "paris")
         )
         yield Pair(first, second, url, rows)
 
@@ -80,8 +95,8 @@ def granted(folder: Path, url: str, role: str) -> None:
 
 
 @contextlib.contextmanager
-def started(folder: Path, upstream: str, url: str) -> Iterator[Gateway]:
-    shared = {"store.url": url, "record.url": url, "server.workers": "2"}
+def started(folder: Path, upstream: str, url: str, issuers: Path) -> Iterator[Gateway]:
+    shared = {"store.url": url, "record.url": url, "server.workers": "2", "identity.issuers": str(issuers)}
     gateway = Gateway(folder, upstream=upstream, settings=shared, policies=None)
     try:
         yield gateway
@@ -171,6 +186,55 @@ def test_what_is_withdrawn_beside_one_gateway_is_refused_by_both_within_two_seco
         is_problem(answer, status, code)
         [row] = pair.rows(request_id=answer.one("X-Request-Id"))
         assert (row["status"], row["code"], row["rubrics"]) == (status, kept or code, "[]")
+
+
+@pytest.fixture(scope="module")
+def bearer(pair, provider) -> Callable[..., Agent]:
+    """The provider's agent, who holds T1 and T9 and is entrusted with a dossier, with a token that says these PAGM."""
+    dossier = str(next(NUMBERS))
+    pair.lyon.enter(ISSUED, "T1", "T9")
+    mandate = pair.lyon.entrust(ISSUED, dossier, "judgment")
+
+    def bring(*pagm: str) -> Agent:
+        return Agent(ISSUED, PAGM[pagm[0]], dossier, provider.bearer(ISSUED, pagm=pagm), mandate)
+
+    return bring
+
+
+def test_a_token_of_the_organisations_provider_is_read_with_at_both_and_recorded(pair, bearer, provider):
+    for pagm in ("TUTEUR", "ADMINISTRATIF"):
+        agent = bearer(pagm)
+        for gateway in (pair.lyon, pair.paris):
+            answer = asked(gateway, agent)
+            assert (answer.status, answer.body) == (200, agent.whole()), answer
+            [row] = pair.rows(request_id=answer.one("X-Request-Id"))
+            told = (row["act"], row["agent"], row["partner"], row["profile"], row["status"])
+            assert told == ("consult", ISSUED, f"Partenaire {ISSUED}", agent.profile, 200)
+            assert json.loads(row["facts"])["assurance"] == "federated"
+    for pagm, because in (
+        (("REFERENT-RSA",), "a profile that the account does not hold"),
+        (("TUTEUR", "ADMINISTRATIF"), "does not name one profile"),
+    ):
+        answer = asked(pair.paris, bearer(*pagm))
+        is_problem(answer, 401, "GW102")
+        [row] = pair.rows(request_id=answer.one("X-Request-Id"))
+        assert (row["agent"], row["rubrics"], because in row["because"]) == ("", "[]", True), row
+    # Once for each process, whichever token it was.
+    assert 1 <= provider.asked <= 4
+
+
+@pytest.mark.attack(15)
+def test_a_token_is_worth_nothing_at_either_two_seconds_after_its_account_is_suspended(pair, bearer):
+    agent = bearer("TUTEUR")
+    for gateway in (pair.lyon, pair.paris):
+        assert {asked(gateway, agent).status for _ in range(FRESH)} == {200}
+    pair.paris.cafpro("account", "suspend", ISSUED)
+    for answer in refused_everywhere(pair, agent, done_at=time.monotonic()):
+        is_problem(answer, 403, "GW110")
+        [row] = pair.rows(request_id=answer.one("X-Request-Id"))
+        assert (row["agent"], row["code"], row["rubrics"]) == (ISSUED, "GW110", "[]")
+    pair.lyon.cafpro("account", "resume", ISSUED)
+    until(lambda: asked(pair.paris, agent).status == 200, "the same token is good again")
 
 
 @pytest.mark.attack(15)
