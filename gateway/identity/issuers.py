@@ -55,8 +55,8 @@ TEMPLATE: Final = (
 # "3f9c2a" = "m.martin"
 
 # Each value of profile_claim and the profile that it means. For InterOPS: the PAGM (profil applicatif générique métier)
-# of the assertion, and the T-profile of the convention. Any other value is refused, and so are several at once, known or
-# not; so is a profile that the account does not hold, and one that no convention of its partner's opens sees nothing.
+# of the assertion, and the T-profile of the convention. Any other value is refused, and so are several at once, known
+# or not; so is a profile that the account does not hold; one that no convention of its partner's opens sees nothing.
 # [issuer.profiles]
 # "AGENT-INSTRUCTEUR" = "T4"
 """

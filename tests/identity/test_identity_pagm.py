@@ -1,4 +1,4 @@
-"""The table from PAGM to T-profile, as gateway/README.md gives it for InterOPS: its example is the one that is tried."""
+"""The table from PAGM to T-profile, as gateway/README.md gives it for InterOPS: its example is what is tried."""
 
 from __future__ import annotations
 
