@@ -7,7 +7,7 @@ Codes are a contract: they are never reused. The hundreds tell the family: 1 ide
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 
@@ -21,6 +21,8 @@ class Refusal(Exception):
     said: str
     proxy_error: ClassVar[str] = "http_request_error"
     """The word of RFC 9209 for this kind of refusal."""
+    more: Mapping[str, object] = {}
+    """What goes out besides what every problem says (RFC 9457, 3.2)."""
     recorded: bool = True
     """Whether the record keeps a row of it. Of a flood from one address it keeps some."""
 
@@ -437,6 +439,22 @@ class EntryConflicts(DirectoryRefused):
     status = 409
     title = "Incompatible avec l'annuaire"
     said = "L'état actuel de l'annuaire ne permet pas ce changement."
+
+
+class FileRefused(DirectoryRefused):
+    """A file of entries with something wrong on some of its lines: nothing of it is entered."""
+
+    code = "GW224"
+    status = 422
+    title = "Fichier refusé"
+    said = "Le fichier contient des problèmes : rien n'est enregistré."
+
+    def __init__(self, problems: int, more: Mapping[str, object], *, listed: int) -> None:
+        """How many `problems` there are, and how many of them `more` lists."""
+        count = "un problème" if problems == 1 else f"{problems} problèmes"
+        cut = f" Les {listed} premiers sont listés." if listed < problems else ""
+        super().__init__([f"Le fichier contient {count} : rien n'est enregistré.{cut}"])
+        self.more = more
 
 
 class NotOpen(Refusal):

@@ -38,6 +38,10 @@ REFUSALS: Final[dict[str, Refusals]] = {
     "Reading": _READING,
     "Changing": _CHANGING,
     "ChangingAccounts": (*_CHANGING, errors.OwnAccount, errors.StaffAccount),
+    "Importing": (
+        *(errors.BadRequest, errors.UndeclaredParameter, errors.NotStaff, errors.ForeignOrigin, errors.BodyLate),
+        *(errors.BodyTooLarge, errors.UnsupportedBody, errors.EntryRefused, errors.FileRefused),
+    ),
     "ReadingAgents": _of_agents(_READING),
     "ChangingAgents": (*_of_agents(_CHANGING), errors.OwnAccount, errors.DelegatesAccount),
 }
@@ -74,17 +78,17 @@ def admin_schemas() -> Json:
 
 
 def _described(operation: Operation, identified: Refusals) -> Json:
-    changing = operation.body is not None
+    changing = operation.method == "POST"
     described: Json = {
         "operationId": f"{operation.group}{operation.act.capitalize()}",
         "summary": operation.said,
         "description": operation.about,
         "security": CHANGES if changing else READS,
     }
-    if operation.body:
-        schema = _referred(operation.body)
-        described["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
-    else:
+    if operation.sent_type:
+        schema = _referred(operation.body) if operation.body else {"type": "string"}
+        described["requestBody"] = {"required": True, "content": {operation.sent_type: {"schema": schema}}}
+    if not operation.body:
         described["parameters"] = _parameters(operation.asked)
     kind = operation.kind
     statuses = sorted({refused.status for refused in (*REFUSALS[kind], *identified)})

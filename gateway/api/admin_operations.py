@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from gateway.api import admin_asked as asking
 from gateway.api import admin_bodies as bodies
+from gateway.api.admin_imports import IMPORTS
 from gateway.api.operations import Ended, Entered, Guard, Invited, Joined, Operation
 from gateway.identity import directory, staff
 from gateway.identity.store import Store
@@ -148,4 +149,5 @@ OPERATIONS: Final = (
            asking.AskedSessions, directory.OpenSession),
     _lists("change", "Everything that was done to the directory, the first first", directory.changes,
            asking.AskedChanges, directory.Change, key=lambda row: row.id),
+    *IMPORTS,
 )  # fmt: skip

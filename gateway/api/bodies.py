@@ -15,6 +15,9 @@ LARGEST_ENTRY: Final = 16_384
 """Of what is to be entered into the directory: texts of 200 characters, were all of them written as escapes, have room
 in it."""
 
+LARGEST_FILE: Final = 65_536
+"""Of a file of entries: as much as the server keeps of a body while it arrives (`LARGEST_BODY`)."""
+
 T = TypeVar("T", bound=msgspec.Struct)
 
 
@@ -24,12 +27,24 @@ def read_json(environ: Mapping[str, Any], kind: type[T], *, limit: int = LARGEST
     Raises `UnsupportedBody` where it is not announced as JSON, `BadRequest` where it is not a `kind`, and what
     `read_body` raises.
     """
-    if str(environ.get("CONTENT_TYPE", "")).partition(";")[0].strip().lower() != "application/json":
+    if _announced_type(environ)[0] != "application/json":
         raise UnsupportedBody("a body that is not JSON")
     try:
         return msgspec.json.decode(read_body(environ, limit=limit), type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise BadRequest("a body that is not understood") from None
+
+
+def read_csv(environ: Mapping[str, Any]) -> bytes:
+    """A file of entries, as it was sent.
+
+    Raises `UnsupportedBody` where it is not announced as CSV, or in another alphabet than UTF-8, and what `read_body`
+    raises.
+    """
+    kind, more = _announced_type(environ)
+    if kind != "text/csv" or more.get("charset", "utf-8") != "utf-8":
+        raise UnsupportedBody("a body that is not CSV in UTF-8")
+    return read_body(environ, limit=LARGEST_FILE)
 
 
 def read_body(environ: Mapping[str, Any], *, limit: int) -> bytes:
@@ -51,6 +66,13 @@ def read_body(environ: Mapping[str, Any], *, limit: int) -> bytes:
     if announced is not None and len(body) != announced:
         raise BadRequest("the body broke off")
     return body
+
+
+def _announced_type(environ: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
+    """The media type, and what follows it (RFC 9110, 8.3.1)."""
+    kind, *more = str(environ.get("CONTENT_TYPE", "")).lower().split(";")
+    pairs = (each.partition("=") for each in more)
+    return kind.strip(), {name.strip(): value.strip().strip('"') for name, _, value in pairs}
 
 
 def _announced(environ: Mapping[str, Any]) -> int | None:

@@ -604,6 +604,7 @@ def _problem_schema(kinds: Sequence[type[Refusal]]) -> Json:
             detail=_TEXT,
             code={"enum": [kind.code for kind in kinds]},
             request_id={"type": "string", "pattern": "^[0-9a-f]{24}$"},
+            optional={"file": {**_ref("FileReport"), "description": f"Of `{errors.FileRefused.code}` alone."}},
         ),
         "description": f"RFC 9457. Codes are stable; an agent may be shown `title` and `detail`.\n\n{listed}",
     }

@@ -16,12 +16,15 @@ from typing import Any, Final
 import msgspec
 
 from gateway.api.admin_asked import Asked
+from gateway.api.bodies import LARGEST_ENTRY, read_json
+from gateway.api.parameters import read_parameters
 from gateway.errors import NotStaff
 from gateway.identity import directory, staff
 from gateway.identity.facts import local_date
 from gateway.identity.store import Changing, Store
 from gateway.model import Agent
 from gateway.proxy.identify import Reception
+from gateway.proxy.parse import query
 
 ROOT: Final = "/-/admin/"
 
@@ -98,6 +101,11 @@ class Operation:
         return "ChangingAccounts" if self.guards else "Changing" if self.body is not None else "Reading"
 
     @property
+    def sent_type(self) -> str | None:
+        """The media type of the body, where it takes one."""
+        return None if self.body is None else "application/json"
+
+    @property
     def about(self) -> str:
         """Who may, and what it is."""
         return f"For the Caf's staff. What `cafpro {self.name}` does."
@@ -112,6 +120,13 @@ class Operation:
         """Raises `NotStaff`, before anything is looked at."""
         if not staff.is_staff_agent(agent):
             raise NotStaff("not of the Caf's staff")
+
+    def received(self, environ: Mapping[str, Any]) -> msgspec.Struct:
+        """What is sent to it: the body, or the parameters. Raises what `read_json` and `read_parameters` raise."""
+        if self.body is None:
+            return read_parameters(environ, self.asked)
+        query(environ)
+        return read_json(environ, self.body, limit=LARGEST_ENTRY)
 
     def perform(self, reception: Reception, sent: msgspec.Struct, *, agent: Agent, now: datetime) -> Any:
         """What is answered to this agent, None where nothing is.

@@ -21,9 +21,11 @@ from sqlalchemy import Connection
 from gateway.identity.changes import Signature, write_change
 from gateway.identity.entries import refuse, text_problem
 from gateway.identity.imports_file import CsvFile, Unreadable
-from gateway.identity.imports_kinds import KINDS, Kind, Row
+from gateway.identity.imports_kinds import KINDS
+from gateway.identity.imports_rows import Kind, Row
 from gateway.identity.imports_staging import Staging
 from gateway.identity.store import Store
+from gateway.identity.wrong import conflicting, unacceptable
 
 _AT_ONCE: Final = 2_000
 """Rows that are checked together."""
@@ -53,16 +55,18 @@ def import_file(
     say: Say,
     tell: Tell = lambda *_: None,
     only_check: bool = False,
+    staff_too: bool = True,
     signed: Signature | None = None,
     now: datetime | None = None,
 ) -> Imported:
     """Enter every row of a CSV file as a `noun` of `KINDS`, unless something is wrong with one, or `only_check`.
 
-    `name` is the file's, for whoever reads the changes. Raises `StoreUnavailable`, then nothing is entered.
+    `name` is the file's, for whoever reads the changes. Without `staff_too` an account of the Caf's staff is a problem.
+    Raises `Misconfigured` for such a name, or `StoreUnavailable`: then nothing is entered.
     """
     refuse([text_problem("file's name", name)])
     moment = now or datetime.now(UTC)
-    kind = KINDS[noun](moment.date())
+    kind = KINDS[noun](moment.date(), staff_too=staff_too)
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
     rows = problems = 0
@@ -99,7 +103,11 @@ def _batches(source: CsvFile) -> Iterator[list[Row]]:
     def row(line: int, cells: list[str]) -> Row:
         if len(cells) == width:
             return Row(line, dict(zip(header, cells, strict=True)))
-        return Row(line, {}, [f"The row has {len(cells)} cells, the first line names {width} columns."])
+        problem = unacceptable(
+            f"The row has {len(cells)} cells, the first line names {width} columns.",
+            f"La ligne a {len(cells)} cellules, la première nomme {width} colonnes.",
+        )
+        return Row(line, {}, [problem])
 
     every = iter(source)
     while True:
@@ -139,7 +147,9 @@ def _check(store: Store, kind: Kind, staging: Staging, batch: Sequence[Row]) -> 
 
 
 def _twice(key: str, line: int) -> str:
-    return f"{key.partition(chr(0))[0]} stands on line {line} already."
+    return conflicting(
+        f"{key.partition(chr(0))[0]} stands on line {line} already.", f"La ligne {line} entre déjà la même chose."
+    )
 
 
 def _write(connection: Connection, kind: Kind, staging: Staging, change_id: int, told: Callable[[int], None]) -> None:

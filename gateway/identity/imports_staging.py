@@ -1,14 +1,13 @@
-"""Where the rows of an import wait until all of them are known to be right: in a file of its own, not in memory and not
-in the directory, whose writers would wait."""
+"""Where the rows of an import wait until all of them are known to be right: not in the directory, whose writers would
+wait, and not in memory, where they are many. Of a file without a name, so that nothing of them outlives the process.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import sqlite3
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final
 
 _AT_ONCE: Final = 5_000
@@ -23,9 +22,9 @@ class Staging:
         self._insert = f"INSERT INTO entry VALUES ({', '.join('?' * columns)})"  # noqa: S608 - our own text
 
     def __enter__(self) -> Staging:
-        self._folder = tempfile.TemporaryDirectory(prefix="cafpro-import-")
-        # Nothing here need survive anything.
-        self._kept = sqlite3.connect(Path(self._folder.name) / "rows.db", isolation_level=None)
+        # A database without a name is SQLite's own, written to the disk where the memory given to it is full. Nothing
+        # here need survive anything.
+        self._kept = sqlite3.connect("", isolation_level=None)
         self._kept.executescript(
             "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -65536;"
             "CREATE TABLE known (key TEXT PRIMARY KEY, line INTEGER) WITHOUT ROWID;"
@@ -35,7 +34,6 @@ class Staging:
 
     def __exit__(self, *_: object) -> None:
         self._kept.close()
-        self._folder.cleanup()
 
     def lines_of(self, keys: Mapping[str, int]) -> dict[str, int]:
         """Of the keys that came before, the line on which each did; the others are known from now on, by theirs."""

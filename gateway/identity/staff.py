@@ -96,6 +96,9 @@ def prove_staff(store: Store, *, identifier: str, password: str, now: datetime) 
         raise Misconfigured([_NOT_PROVED]) from None
 
 
+STAFF_ELSEWHERE: Final = conflicting(
+    "It would be an account of the Caf's staff, which is entered by `cafpro account` only.", StaffAccount.said
+)
 _NOT_STAFF: Final = conflicting(
     "Only the Caf's staff do this: an account of a Caf without a profile, neither suspended nor closed.",
     "Seule une personne de la Caf qui gère Cafpro peut faire cela.",

@@ -89,6 +89,7 @@ def problem(refusal: Refusal, request_id: str) -> Answer:
             "detail": refusal.said,
             "code": refusal.shown,
             "request_id": request_id,
+            **refusal.more,
         }
     )
     headers = (

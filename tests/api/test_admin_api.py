@@ -150,23 +150,25 @@ def test_a_stranger_is_asked_to_log_in(office, operation):
 
 @EVERY
 def test_what_is_not_understood_is_refused(office, staff, operation):
-    if operation.body is None:
+    if operation.method == "GET":
         is_problem(office.ask(f"{operation.path}?limit=1&limit=2", staff), 400, "GW201")
         is_problem(office.ask(f"{operation.path}?limit=0", staff), 400, "GW201")
         is_problem(office.ask(f"{operation.path}?limit=%C2%B2", staff), 400, "GW201")
         is_problem(office.ask(f"{operation.path}?page=2", staff), 400, "GW202")
         return
     path = operation.path.removeprefix("/-/admin/")
-    is_problem(post(office, staff, path), 400, "GW201")
     is_problem(post(office, staff, f"{path}?now=1"), 400, "GW202")
     is_problem(office.ask(operation.path, staff, method="POST", body=b"{}"), 415, "GW206")
-    long = {**staff, "Content-Type": "application/json"}
-    is_problem(office.ask(operation.path, long, method="POST", body=b" " * 20_000), 413, "GW205")
+    long = {**staff, "Content-Type": operation.sent_type}
+    is_problem(office.ask(operation.path, long, method="POST", body=b" " * 70_000), 413, "GW205")
+    if operation.body is not None:
+        is_problem(post(office, staff, path), 400, "GW201")
+        is_problem(office.ask(operation.path, long, method="POST", body=b" " * 20_000), 413, "GW205")
 
 
 @pytest.mark.parametrize("act", [operation.act for operation in OPERATIONS if operation.group == "account"])
 def test_nobody_changes_their_own_account(office, staff, act):
-    if act in ("list", "show", "review"):
+    if act in ("list", "show", "review", "import"):
         return
     more = {
         "add": {"partner": "Udaf"},

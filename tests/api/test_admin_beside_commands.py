@@ -11,6 +11,7 @@ import pytest
 
 from gateway.api.admin_operations import OPERATIONS
 from gateway.cli.main import main
+from gateway.identity.imports_kinds import KINDS
 
 GROUPS = ("partner", "convention", "account", "mandate", "objection", "request", "session", "change")
 BESIDE = {operation.name: operation for operation in OPERATIONS}
@@ -31,6 +32,7 @@ OF_ONE = {
     ("account add", "--generate"): "an agent alone knows the password: the answer is always a link",
     ("account add", "--invite"): "as above",
     ("account password", "--generate"): "whoever asks makes it",
+    **{(f"{noun} import", "file"): "the body" for noun in KINDS},
 }
 """Options without a parameter, and why."""
 CALLED = {"--profile": "profiles"}
@@ -41,9 +43,7 @@ def commands():
     for group in GROUPS:
         found = main.get_command(click.Context(main), group)
         for act, command in found.commands.items():
-            # Not there yet.
-            if act != "import":
-                yield pytest.param(f"{group} {act}", command, id=f"{group} {act}")
+            yield pytest.param(f"{group} {act}", command, id=f"{group} {act}")
 
 
 EVERY = pytest.mark.parametrize(("name", "command"), list(commands()))

@@ -40,6 +40,13 @@ STAFF_EXAMPLES = max(1, EXAMPLES // 10)
 """There are many of these addresses, made from one table."""
 TOKEN = "un-jeton-de-lecture-de-32-caracteres"
 
+
+@schemathesis.serializer("text/csv")
+def as_it_is(context, value):
+    """What was made up for a file is no table, and is sent all the same."""
+    return value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogatepass")
+
+
 api = schemathesis.openapi.from_dict(description(Door("http://127.0.0.1", []), metrics=True, providers=["idp"]))
 
 
@@ -180,6 +187,13 @@ SENT = {
     },
 }
 """A body for each of the staff's addresses that take one, in their order: each does what the next one needs."""
+FILES = {
+    "partners": "name\nCcas de la liste\n",
+    "conventions": "number,partner,caisse,starts_on,ends_on,profiles\nL-1,Udaf,851,2026-01-01,2026-12-31,T9\n",
+    "accounts": "identifier,partner\nl.un,Udaf\n",
+    "mandates": "dossier,kind,partner,starts_on,reference\n9990001,masp,Udaf,2026-01-01,liste\n",
+}
+"""A file of each kind."""
 SHOWN = {"partners": {"name": "Udaf"}, "conventions": {"number": "C-1"}, "accounts": {"identifier": "m.martin"}}
 """Which of these `show` is asked for."""
 GOOD = {
@@ -218,7 +232,7 @@ def enrolled(gateway: Gateway, identifier: str) -> tuple[str, ...]:
     return enrolling.confirm_factor(gateway.store, seal, agent, code=pyotp.TOTP(begun.secret).at(now), now=now)
 
 
-def good(gateway: Gateway, operation) -> tuple[dict[str, object] | None, dict[str, str] | None]:
+def good(gateway: Gateway, operation) -> tuple[dict[str, object] | str | None, dict[str, str] | None]:
     """What whoever has the right to it sends to this address: the body, if any, and the proof."""
     match operation.label:
         case "POST /-/session":
@@ -252,6 +266,8 @@ def good(gateway: Gateway, operation) -> tuple[dict[str, object] | None, dict[st
     if operation.label.startswith(f"POST {ROOT}requests/"):
         step = operation.label.rpartition("/")[2]
         return {**SENT.get(operation.label, {"why": "x"}), "id": in_turn(gateway, step)}, gateway.staff
+    if operation.label.endswith("/import"):
+        return FILES[operation.label.split("/")[-2]], gateway.staff
     return SENT.get(operation.label), proof(gateway, operation)
 
 
@@ -266,6 +282,11 @@ def asked(gateway: Gateway, operation) -> dict[str, object]:
             return {"id": in_turn(gateway, "receive")}
         case kind:
             return SHOWN[kind]
+
+
+def media_type(operation) -> str:
+    [only] = operation.definition.raw["requestBody"]["content"]
+    return only
 
 
 def own_session(gateway: Gateway, headers: dict[str, str] | None) -> str:
@@ -291,8 +312,8 @@ def in_turn(gateway: Gateway, step: str) -> int:
 
 def test_whoever_sends_what_is_described_is_answered_well(served):
     answered = {}
-    # What is shown was entered before; the confirmation at last: after it, t1 needs a code.
-    places = ("/show", "confirmation")
+    # What is shown or named in a file was entered before; the confirmation at last: after it, t1 needs a code.
+    places = ("/show", "/import", "confirmation")
     operations = sorted(
         (found.ok() for found in api.get_all_operations()),
         key=lambda one: next((number for number, end in enumerate(places, 1) if one.label.endswith(end)), 0),
@@ -304,7 +325,7 @@ def test_whoever_sends_what_is_described_is_answered_well(served):
         case = operation.Case(
             query=asked(served, operation),
             **where,
-            **({"body": body, "media_type": "application/json"} if body else {}),
+            **({"body": body, "media_type": media_type(operation)} if body else {}),
         )
         answered[operation.label] = is_as_described(served, case, headers)
     assert answered == GOOD

@@ -23,6 +23,7 @@ from gateway.identity.refusals import LogInRefused
 from gateway.identity.sessions import sign_in
 from gateway.identity.store import open_store
 from gateway.identity.tables import METADATA, account, change, convention, mandate, partner
+from gateway.identity.wrong import Wrong
 from gateway.settings import Identity
 
 NOON = datetime(2026, 6, 15, 10, 0, tzinfo=UTC)
@@ -43,11 +44,13 @@ def store(anywhere):
 def imported(store, noun, text, **more):
     """What came of a file with this text, and its problems."""
     problems = []
+
+    def say(line, sentence):
+        assert isinstance(sentence, Wrong), f"has no French: {sentence}"
+        problems.append((line, sentence))
+
     raw = text if isinstance(text, bytes) else text.encode()
-    done = import_file(
-        store, noun, io.BytesIO(raw), name="liste.csv", signed=HAND, now=NOON,
-        say=lambda line, sentence: problems.append((line, sentence)), **more,
-    )  # fmt: skip
+    done = import_file(store, noun, io.BytesIO(raw), name="liste.csv", signed=HAND, now=NOON, say=say, **more)
     assert done.problems == len(problems)
     return done, problems
 
@@ -234,6 +237,15 @@ def test_a_convention_has_room_for_those_before_and_not_for_those_after(store):
     assert "The convention 'C-1' allows 3 agents" in problems[0][1]
     assert entered(store, "account", "\n".join(["identifier,partner,profiles", *rows[:3], rows[4]])).rows == 4
     assert [line for line, _ in imported(store, "account", f"identifier,partner,profiles\nb,{LYON},T9\n")[1]] == [2]
+
+
+def test_accounts_of_the_staff_are_problems_where_they_may_not_be_among_them(store):
+    directory.add_partner(store, name="Caf", kind="caf")
+    text = f"identifier,partner,profiles\na.un,Caf,\na.deux,Caf,T1\na.trois,{LYON},\na.quatre,Caf, \n"
+    _, problems = imported(store, "account", text, staff_too=False)
+    said = "It would be an account of the Caf's staff, which is entered by `cafpro account` only."
+    assert problems == [(2, said), (5, said)]
+    assert entered(store, "account", text).rows == 4
 
 
 def test_a_closed_accounts_mandate_is_refused(store):
