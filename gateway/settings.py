@@ -117,8 +117,8 @@ class Metrics(Struct, frozen=True, kw_only=True):
 
 class Identity(Struct, frozen=True, kw_only=True):
     """`[identity]`: whose agents these are, how long their sessions last, how many an agent has and what becomes of one
-    more, how long their activation links work, who else vouches for agents, and who must log in with more than a
-    password."""
+    more, how long their activation links work and the contacts of those who joined are kept, who else vouches for
+    agents, and who must log in with more than a password."""
 
     caisse: Annotated[str, Meta(pattern=r"^[0-9]{3}$")]
     engagement_version: Text = "2012-07"
@@ -129,6 +129,7 @@ class Identity(Struct, frozen=True, kw_only=True):
     sessions_at_once: Positive = 20
     sessions_full: Literal["end_oldest", "refuse_newcomer"] = "end_oldest"
     activation_hours: Annotated[int, Meta(ge=1, le=720)] = 72
+    contact_days: Annotated[int, Meta(ge=1, le=1826)] = 180
     issuers: Path | None = None
     second_factor_key_file: Path | None = None
     second_factor_required: list[Literal["caf", "external"]] = []

@@ -104,6 +104,7 @@ engagement_text = "{engagement}"  # that wording, which they read and accept at 
 # sessions_full = "end_oldest"     # at one more, the one that was used longest ago ends; or "refuse_newcomer": nobody
                                    # logs in with the account until one of them is ended or over
 # activation_hours = 72            # how long the link works with which an agent chooses a password
+# contact_days = 180               # after a request to join was decided, the contact that it gave is erased; 1 to 1826
 # issuers = "issuers.toml"         # organisations whose identity provider says who their agents are, by bearer token
 second_factor_key_file = "second-factor.key"   # seals the secrets of second factors in the store: the same file on all
                                    # machines; without it, nobody can take one up and codes of applications are wrong

@@ -1,5 +1,5 @@
 """What keeps the policies of a gateway that serves, joined by hand: the board before the fork, and the process beside
-the workers."""
+the workers, which erases what has served its time, too."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gateway.app import load_approved, policies_folder
+from gateway.cli.erasing import begin_erasing
 from gateway.cli.log import SINK, Stream, write_log
 from gateway.errors import Misconfigured
 from gateway.metrics.counts import Row
@@ -49,6 +50,7 @@ def keep(
     """The life of the process beside the workers."""
     sys.stderr = Stream(SINK)
     write_log()
+    begin_erasing(settings)
     drafted = settings.policies.draft
     draft = None
     if drafted and teller:

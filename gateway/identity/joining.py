@@ -1,7 +1,7 @@
 """Requests to join, as they are kept: who asks for what, how far it is, and who of the Caf did what to it.
 
 The states are closed, and lead one way: asked → received (the file was sent and is back) → signed → approved, or
-refused from received or signed. Nothing is deleted.
+refused from received or signed. Nothing is deleted but the contact, once it has served: `retention.py`.
 """
 
 from __future__ import annotations
@@ -27,12 +27,15 @@ STEPS: Final = {
     "refuse": ("received", "signed"),
 }
 """From which states each step leads."""
+ERASED: Final = ""
+"""What is kept instead of a contact that was erased: no contact is empty."""
 
 
 @dataclass(frozen=True, slots=True)
 class JoinRequest:
     """An organisation that asks to join. `received_by`, `signed_by` and `decided_by` are accounts of the Caf's staff,
-    the last another than the first two. `number` to `max_agents` are the convention's, once it is signed.
+    the last another than the first two. `number` to `max_agents` are the convention's, once it is signed. `contact` is
+    None once it was erased.
     """
 
     id: int
@@ -40,7 +43,7 @@ class JoinRequest:
     siret: str
     function: str
     profiles: tuple[str, ...]
-    contact: str
+    contact: str | None
     state: str
     asked_at: datetime | None
     received_by: str | None
@@ -109,6 +112,7 @@ def _out_of_turn(request: JoinRequest) -> str:
 
 def _read(row: Any) -> JoinRequest:
     kept = dict(row._mapping)
+    kept["contact"] = kept["contact"] or None
     kept["profiles"] = tuple(kept["profiles"].split())
     kept["asked_at"], kept["decided_at"] = instant(kept["asked_at"]), instant(kept["decided_at"])
     return JoinRequest(**kept)

@@ -220,7 +220,7 @@ join_request: Final = Table(
     sqlite_autoincrement=True,
 )
 """Organisations that ask to join, and the convention that is signed with them. `…_by` are identifiers of accounts,
-which are never another's."""
+which are never another's. `contact` is emptied some time after the decision: `retention.py`."""
 
 spent_state: Final = Table(
     "spent_state",

@@ -24,11 +24,13 @@ import pytest
 from click.testing import CliRunner
 from psycopg.errors import InsufficientPrivilege
 from psycopg.rows import dict_row
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from gateway.cli.main import main
+from gateway.identity import directory
 from gateway.identity.failures import LOCKED_AFTER, count_failure
-from gateway.identity.tables import account
+from gateway.identity.store import open_store
+from gateway.identity.tables import account, join_request
 from tests.database.conftest import server
 from tests.story.brochure import OPEN, kept_dossier
 from tests.story.providers import Provider, issuers_file
@@ -78,6 +80,7 @@ def pair(server, stub_url, provider, tmp_path_factory) -> Iterator[Pair]:
         stack.callback(server.remove, owned)
         owner = tmp_path_factory.mktemp("owner")
         granted(owner, owned, role)
+        decided_long_ago(owned)
         issuers = issuers_file(owner, provider.entry(f"Partenaire {ISSUED}", profiles=PAGM))
         first, second = (
             stack.enter_context(started(tmp_path_factory.mktemp(name), stub_url, url, issuers))
@@ -92,6 +95,17 @@ def granted(folder: Path, url: str, role: str) -> None:
     for words in (["init", str(folder / "caf")], ["store", "grant", role, "-c", str(folder / "caf" / "gateway.toml")]):
         done = runner.invoke(main, words)
         assert done.exit_code == 0, done.output
+
+
+def decided_long_ago(url: str) -> None:
+    """A request to join that was refused in another year, before either gateway started; and one that waits."""
+    entry = {"organisation": "Udaf", "siret": "73282932000074", "function": "tuteur", "profiles": "T9"}
+    times = (
+        {"state": "refused", "asked_at": 1, "decided_at": 2},
+        {"state": "asked", "asked_at": 1, "decided_at": None},
+    )
+    with contextlib.closing(open_store(url)) as store, store.change() as connection:
+        connection.execute(insert(join_request), [{**entry, **each, "contact": "a@udaf.example"} for each in times])
 
 
 @contextlib.contextmanager
@@ -262,6 +276,14 @@ def failed_elsewhere(pair: Pair, agent: Agent) -> None:
     with pair.paris.store.read() as connection:
         known = connection.execute(select(account.c.id).where(account.c.identifier == agent.identifier)).scalar_one()
     count_failure(pair.paris.store, known, now=datetime.now(UTC))
+
+
+def test_one_of_them_erases_the_contact_of_a_request_that_was_decided_long_ago(pair):
+    until(lambda: directory.changes(pair.lyon.store, act="request erase"), "what is due is erased")
+    [change] = directory.changes(pair.lyon.store, act="request erase")
+    refused, asked = directory.join_requests(pair.lyon.store)
+    assert (change.subject, change.by) == (str(refused.id), "retention")
+    assert (refused.state, refused.contact, asked.contact) == ("refused", None, "a@udaf.example")
 
 
 def test_the_user_as_whom_they_did_all_this_can_alter_neither_the_record_nor_the_changes(pair):

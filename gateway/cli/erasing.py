@@ -1,0 +1,46 @@
+"""What a gateway that serves erases by itself, beside its workers."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import closing
+from datetime import UTC, datetime
+from typing import Final
+
+import structlog
+
+from gateway.errors import Misconfigured, StoreUnavailable
+from gateway.identity.retention import erase_contacts
+from gateway.identity.store import open_store
+from gateway.settings import Settings
+
+EVERY_SECONDS: Final = 3600.0
+AGAIN_SECONDS: Final = 60.0
+"""Where the store could not be asked."""
+_log = structlog.get_logger()
+
+
+def begin_erasing(settings: Settings) -> None:
+    """Erase what is due, now and every hour, in a thread that ends with the process: a store that hangs keeps the
+    policies from nothing."""
+    threading.Thread(target=_erase, args=(settings,), name="erasing", daemon=True).start()
+
+
+def _erase(settings: Settings) -> None:
+    while True:
+        time.sleep(EVERY_SECONDS if erase_once(settings, now=datetime.now(UTC)) else AGAIN_SECONDS)
+
+
+def erase_once(settings: Settings, *, now: datetime) -> bool:
+    """Erase what is due at this instant; whether that could be done. What could not is said in the log."""
+    try:
+        with closing(open_store(settings.store.url)) as store:
+            erased = erase_contacts(store, days=settings.identity.contact_days, now=now)
+    except (Misconfigured, StoreUnavailable) as error:
+        because = error.because if isinstance(error, StoreUnavailable) else " ".join(error.problems)
+        _log.error("contacts of requests to join are not erased, though some may be due", because=because)
+        return False
+    if erased:
+        _log.info("contacts of requests to join erased", requests=erased, days=settings.identity.contact_days)
+    return True
