@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, select
 
 from gateway.identity.tables import account, convention, partner
 from gateway.identity.wrong import conflicting
+
+_AT_ONCE: Final = 2_000
+"""Partners that are held together."""
 
 
 class _Signed(NamedTuple):
@@ -62,7 +65,8 @@ class Room:
                     return conflicting(
                         f"The convention {full.number!r} allows {full.max_agents} agents, and the partner has as many "
                         "with a profile that it opens: close an account, or sign for more.",
-                        "La convention n'a plus de place pour un agent : fermez un compte ou signez pour davantage.",
+                        f"La convention autorise {full.max_agents} agents et n'a plus de place : fermez un compte ou "
+                        "signez pour davantage.",
                     )
         return None
 
@@ -79,3 +83,23 @@ def crowding_problem(
     """
     connection.execute(select(partner.c.id).where(partner.c.id == partner_id).with_for_update())
     return Room(connection, partner_id, today=today, besides=besides).problem(profiles)
+
+
+def held_rooms(connection: Connection, partner_ids: Iterable[int], *, today: date) -> dict[int, Room]:
+    """What is left at those of these partners where it is limited, by their ids.
+
+    All of the partners stay held as by `crowding_problem`: in one order, so that no two who hold many wait for each
+    other.
+    """
+    ids = sorted(partner_ids)
+    rooms: dict[int, Room] = {}
+    for first in range(0, len(ids), _AT_ONCE):
+        some = ids[first : first + _AT_ONCE]
+        named = select(partner.c.id).where(partner.c.id.in_(some)).order_by(partner.c.id)
+        connection.execute(named.with_for_update())
+        limited = select(convention.c.partner_id).where(
+            convention.c.partner_id.in_(some), convention.c.max_agents.is_not(None), convention.c.ends_on >= today
+        )
+        for number in connection.execute(limited.distinct()).scalars().all():
+            rooms[number] = Room(connection, number, today=today)
+    return rooms

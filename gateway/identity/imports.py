@@ -1,8 +1,9 @@
 """Many entries at once, from a file: all of them, in one transaction, or none.
 
 The file is read once and checked whole before anything is written, with the directory open to everyone meanwhile: its
-rows wait in a file of their own (`imports_staging.py`). Then they are written. On SQLite, which has one writer at a
-time, log-ins and changes wait for that part, and give up after some seconds.
+rows wait aside (`imports_staging.py`). Then the places that others may have taken meanwhile are counted again, and the
+rows are written. On SQLite, which has one writer at a time, log-ins and changes wait for that part, and give up after
+some seconds.
 
 An import is one change, whose id each of its rows keeps: so who entered it, when and why can be told of every one.
 """
@@ -70,7 +71,7 @@ def import_file(
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
     rows = problems = 0
-    with Staging(len(kind.stored)) as staging:
+    with Staging(1 + len(kind.stored)) as staging:
         source: CsvFile | None = None
         try:
             source = CsvFile(file, kind.columns)
@@ -82,7 +83,7 @@ def import_file(
                 rows += len(batch)
                 problems += sum(len(row.problems) for row in batch)
                 if not problems:
-                    staging.add([row.values for row in batch])
+                    staging.add([(row.line, *row.values) for row in batch])
                 tell("Checking", source.bytes_read, size)
         except Unreadable as error:
             say(error.line, error.sentence)
@@ -90,6 +91,11 @@ def import_file(
         if problems or only_check or source is None or not rows:
             return Imported(rows, problems, None)
         with store.change() as connection:
+            for line, sentence in kind.crowded(connection, staging.rows()):
+                say(line, sentence)
+                problems += 1
+            if problems:
+                return Imported(rows, problems, None)
             detail = f"{rows} {noun}s from {name}, SHA-256 {source.digest}"
             change_id = write_change(connection, signed, act=f"{noun} import", subject=name, detail=detail, now=moment)
             _write(connection, kind, staging, change_id, lambda done: tell("Writing", done, rows))
@@ -159,12 +165,12 @@ def _write(connection: Connection, kind: Kind, staging: Staging, change_id: int,
         cursor = connection.connection.cursor()
         with cursor.copy(f'COPY "{kind.table.name}" ({", ".join(columns)}) FROM STDIN') as copy:
             for some in staging.rows():
-                for row in some:
+                for _, *row in some:
                     copy.write_row((*row, change_id))
                 told(done := done + len(some))
     else:
         places = ", ".join("?" * len(columns))
         statement = f"INSERT INTO {kind.table.name} ({', '.join(columns)}) VALUES ({places})"  # noqa: S608 - ours
         for some in staging.rows():
-            connection.exec_driver_sql(statement, [(*row, change_id) for row in some])
+            connection.exec_driver_sql(statement, [(*row, change_id) for _, *row in some])
             told(done := done + len(some))

@@ -1,18 +1,20 @@
-"""Accounts of a file: each is counted against the room that its partner's conventions leave."""
+"""Accounts of a file: each is counted against the room that its partner's conventions leave, when it is checked and
+once more when it is written."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
-from typing import ClassVar
+from itertools import chain
+from typing import Any, ClassVar
 
 from sqlalchemy import Connection
 
 from gateway.identity.accounts import identifier_problem, known_account
 from gateway.identity.activation import NO_PASSWORD
 from gateway.identity.entries import profiles_problem, text_problem, written
-from gateway.identity.headcount import Room
-from gateway.identity.imports_rows import Kind, Row, look_up
+from gateway.identity.headcount import Room, held_rooms
+from gateway.identity.imports_rows import Kind, Problem, Row, look_up
 from gateway.identity.staff import STAFF_ELSEWHERE, is_staff
 from gateway.identity.tables import account
 
@@ -50,15 +52,28 @@ class Accounts(Kind):
             kept = (identifier, NO_PASSWORD, self._partner_id(row), written(profiles), False, function)
             row.values = (*kept, self.today.isoformat())
 
+    def crowded(self, connection: Connection, staged: Iterator[Sequence[tuple[Any, ...]]]) -> Iterator[Problem]:
+        """Those for whom there was room, and is none any more: others have been entered meanwhile."""
+        rooms = held_rooms(connection, (employer.id for employer in self._partners.values()), today=self.today)
+        partner_id, profiles = 1 + self.stored.index("partner_id"), 1 + self.stored.index("profiles")
+        for row in chain.from_iterable(staged) if rooms else ():
+            room = rooms.get(row[partner_id])
+            problem = None if room is None else _taken(room, row[profiles].split())
+            if problem:
+                yield row[0], problem
+
     def _crowding(self, connection: Connection, employer: int, profiles: Sequence[str]) -> str | None:
         """What forbids this agent, who is counted from now on where nothing does."""
         if employer not in self._rooms:
             room = Room(connection, employer, today=self.today)
             self._rooms[employer] = room if room.is_limited else None
         room_left = self._rooms[employer]
-        if room_left is None:
-            return None
-        problem = room_left.problem(profiles)
-        if problem is None:
-            room_left.take(profiles)
-        return problem
+        return None if room_left is None else _taken(room_left, profiles)
+
+
+def _taken(room: Room, profiles: Sequence[str]) -> str | None:
+    """What forbids one more agent with these profiles, who takes a place where nothing does."""
+    problem = room.problem(profiles)
+    if problem is None:
+        room.take(profiles)
+    return problem

@@ -59,6 +59,10 @@ def _day(text: str) -> date | None:
         return None
 
 
+Problem = tuple[int, str]
+"""The line of a row, and what is wrong with it."""
+
+
 class _Employer(NamedTuple):
     id: int
     kind: str
@@ -84,6 +88,12 @@ class Kind(ABC):
     @abstractmethod
     def check(self, connection: Connection, rows: Sequence[Row]) -> None:
         """Say what is wrong with each, and fill its values in. Rows come in the file's order, each once."""
+
+    def crowded(self, connection: Connection, staged: Iterator[Sequence[tuple[Any, ...]]]) -> Iterator[Problem]:
+        """What has come in the way since the rows were checked, told in the transaction that would write them and that
+        keeps it from coming from now on. `staged` are the rows' lines and values, some at a time.
+        """
+        yield from ()
 
     def _find_partners(self, connection: Connection, rows: Sequence[Row]) -> None:
         """Look up those that are not known yet; say which do not exist."""

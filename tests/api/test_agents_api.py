@@ -146,7 +146,7 @@ def test_nothing_goes_beyond_the_convention(office, session):
     assert refused_as_conflict(post(office, session, "", identifier="trop", profiles=["T1", "T9"])) == beyond
     for number in range(ROOM - 2):
         entered(office, session, f"place-{number}", "T1")
-    full = "La convention n'a plus de place pour un agent : fermez un compte ou signez pour davantage."
+    full = f"La convention autorise {ROOM} agents et n'a plus de place : fermez un compte ou signez pour davantage."
     assert refused_as_conflict(post(office, session, "", identifier="trop", profiles=["T1"])) == full
     entered(office, session, "sans.profil")
     assert refused_as_conflict(post(office, session, "/profiles", identifier="sans.profil", profiles=["T1"])) == full

@@ -6,7 +6,9 @@ import contextlib
 import csv
 import io
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
+from threading import Barrier
 
 import pytest
 from click.testing import CliRunner
@@ -246,6 +248,79 @@ def test_accounts_of_the_staff_are_problems_where_they_may_not_be_among_them(sto
     said = "It would be an account of the Caf's staff, which is entered by `cafpro account` only."
     assert problems == [(2, said), (5, said)]
     assert entered(store, "account", text).rows == 4
+
+
+def places(store, number, most):
+    """A convention of Lyon's with room for so many."""
+    directory.add_convention(
+        store, partner_name=LYON, number=number, caisse="691", starts_on=date(2026, 1, 1), ends_on=date(2026, 12, 31),
+        profiles=["T9"], max_agents=most,
+    )  # fmt: skip
+
+
+def by_hand(store, identifier):
+    directory.add_account(
+        store, identifier=identifier, password="Correct-horse-26", partner_name=LYON, profiles=["T9"], now=NOON
+    )
+
+
+THREE = "identifier,partner,profiles\n\n" + "".join(f"a.{number},{LYON},T9\n" for number in range(3))
+FULL = (
+    "The convention 'C-1' allows 3 agents, and the partner has as many with a profile that it opens: close an account, "
+    "or sign for more."
+)
+
+
+@pytest.mark.parametrize("what", ["a place is taken", "fewer are allowed"])
+def test_room_that_is_gone_between_the_check_and_the_writing_refuses_the_file(store, what):
+    places(store, "C-1", 3 if what == "a place is taken" else None)
+    before = []
+
+    def meanwhile(part, done, whole):
+        assert part == "Checking", "nothing is written"
+        if done == whole:
+            by_hand(store, "plus.vite")
+            if what == "fewer are allowed":
+                directory.limit_convention(store, number="C-1", max_agents=3)
+            before.append(everything(store))
+
+    done, problems = imported(store, "account", THREE, tell=meanwhile)
+    assert problems == [(5, FULL)]
+    assert (done.rows, done.change_id) == (3, None)
+    assert before == [everything(store)]
+    directory.limit_convention(store, number="C-1", max_agents=4)
+    assert entered(store, "account", THREE).rows == 3
+
+
+def test_of_two_files_for_the_last_places_one_is_entered(store):
+    places(store, "C-1", 3)
+    together = Barrier(2)
+
+    def enter(letter):
+        text = THREE.replace("a.", f"{letter}.")
+        return imported(store, "account", text, tell=lambda part, done, whole: part == "Checking" and together.wait(10))
+
+    with ThreadPoolExecutor(2) as pool:
+        outcomes = list(pool.map(enter, "bc"))
+    assert sorted([line for line, _ in problems] for _, problems in outcomes) == [[], [3, 4, 5]]
+    assert {sentence for _, problems in outcomes for _, sentence in problems} == {FULL}
+    assert len(directory.accounts(store, partner_name=LYON)) == 1 + 3
+
+
+def test_whoever_is_entered_by_hand_while_a_file_is_written_waits_and_is_refused(store):
+    places(store, "C-1", 3)
+    late = []
+    with ThreadPoolExecutor(1) as pool:
+
+        def meanwhile(part, done, whole):
+            if part == "Writing" and done == whole:
+                late.append(pool.submit(by_hand, store, "trop.tard"))
+                with pytest.raises(TimeoutError):
+                    late[0].result(0.3)
+
+        assert imported(store, "account", THREE, tell=meanwhile)[1] == []
+        with pytest.raises(Misconfigured, match="allows 3 agents"):
+            late[0].result(10)
 
 
 def test_a_closed_accounts_mandate_is_refused(store):
