@@ -44,20 +44,19 @@ class ActivationApi:
         address, and is answered when a refused log-in would be."""
         entry.act = "activate"
         begun = time.monotonic()
-        limits = self.reception.limits
-        limits.admit_address(entry.address)
+        self.reception.limits.admit_address(entry.address)
         self.reception.door.check_host(environ)
         self.reception.door.check_origin(environ)
         query(environ)
         asked = read_json(environ, Activate)
-        limits.admit_attempt(address=entry.address)
+        self.reception.admit_attempt(entry)
         try:
             entry.agent = activation.activate(
                 self.reception.store, token=asked.token, password=asked.password, now=entry.at
             )
         except LinkRefused as refusal:
-            limits.attempt_failed(address=entry.address)
-            hold_refusal(environ, begun)
             entry.agent = refusal.identifier
+            self.reception.attempt_failed(entry)
+            hold_refusal(environ, begun)
             raise
         return Answer(204, b"")

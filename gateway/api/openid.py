@@ -101,12 +101,12 @@ class OpenIdApi:
     def come_back(self, environ: Mapping[str, Any], entry: Entry, *, provider: str) -> Answer:
         """303 to a fixed address of ours, with the session's cookie."""
         entry.act = "log_in"
-        limits, door = self.reception.limits, self.reception.door
-        limits.admit_address(entry.address)
+        self.reception.limits.admit_address(entry.address)
+        door = self.reception.door
         door.check_host(environ)
         client = self._client(provider)
         returned = parameters(environ, RETURNED, longest=LONGEST_CODE)
-        limits.admit_attempt(address=entry.address)
+        self.reception.admit_attempt(entry)
         forget = door.set_errand("", 0)
         try:
             begun = client.log_ins.again(door.errand(environ), returned.get("state", ""), now=entry.at)
@@ -118,12 +118,12 @@ class OpenIdApi:
             )
         except LogInNotBegun:
             # Its browser may have another on its way, which whoever sent it here shall not end.
-            limits.attempt_failed(address=entry.address)
+            self.reception.attempt_failed(entry)
             raise
         except (VouchingRefused, ProfileRefused) as refusal:
             entry.agent = refusal.identifier
             refusal.headers = (*refusal.headers, forget)
-            limits.attempt_failed(address=entry.address)
+            self.reception.attempt_failed(entry)
             raise
         except SessionsFull as refusal:
             entry.agent = refusal.identifier
@@ -131,7 +131,7 @@ class OpenIdApi:
             raise
         except (NotVouchedFor, ProviderAway) as refusal:
             refusal.headers = (*refusal.headers, forget)
-            limits.attempt_failed(address=entry.address)
+            self.reception.attempt_failed(entry)
             raise
         entry.known(opened.agent)
         seconds = max(0, opened.expires_at - int(entry.at.timestamp()))

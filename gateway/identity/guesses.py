@@ -1,5 +1,5 @@
-"""Log-ins that failed, kept in the store: what makes an identifier and an address wait after a restart too, and on
-every machine that shares the store. `limits` says the same sooner, of one machine since its start.
+"""Log-ins that failed, and what counts as one, kept in the store: what makes an identifier and an address wait after a
+restart too, and on every machine that shares the store. `limits` says the same sooner, of one machine since its start.
 
 Nobody is named: an identifier as it was typed, which may be a password, and an address are a keyed hash, under a key
 that is not in the store. A row has its place by that hash, in a table of `PLACES` for each kind, so that no flood makes
@@ -51,12 +51,13 @@ class Guesses:
         self._apart = -(-60_000 // per_minute)
         self._patience = burst * self._apart
 
-    def attempt(self, *, identifier: str, address: str) -> Attempt:
-        """A log-in with this identifier, as it was typed, from this address."""
+    def attempt(self, *, identifier: str | None, address: str) -> Attempt:
+        """A log-in with this identifier, as it was typed, from this address; None for what counts as one and names no
+        identifier."""
         line = line_of(address)
         return Attempt(
-            self._row(0, identifier),
-            self._row(1, f"{line} {identifier}"),
+            None if identifier is None else self._row(0, identifier),
+            None if identifier is None else self._row(1, f"{line} {identifier}"),
             self._row(2, line),
             self._apart,
             self._patience,
@@ -69,11 +70,11 @@ class Guesses:
 
 
 class Attempt(NamedTuple):
-    """One log-in. Its identifier fails in a row, from anywhere and from this address; the address has a bucket of
-    failures, of which `at` says when it is full again."""
+    """One log-in, or what counts as one. Its identifier, if it has one, fails in a row, from anywhere and from this
+    address; the address has a bucket of failures, of which `at` says when it is full again."""
 
-    identifier: Row
-    together: Row
+    identifier: Row | None
+    together: Row | None
     address: Row
     apart: int
     patience: int
@@ -81,7 +82,8 @@ class Attempt(NamedTuple):
     def admit(self, store: Store, *, now: datetime) -> None:
         """Raises `TooManyAttempts` where too many have failed, `StoreUnavailable`. Nothing is written."""
         moment = _milliseconds(now)
-        rows = store.ask(_ASKED, identifier=self.identifier.place, address=self.address.place)
+        named = self.identifier or self.address
+        rows = store.ask(_ASKED, identifier=named.place, address=self.address.place)
         for_identifier = for_address = 0
         for place, tag, failures, at in rows:
             if (place, tag) == self.identifier and moment - _FORGOTTEN_MS < at <= moment + _TO_COME_MS:
@@ -98,7 +100,7 @@ class Attempt(NamedTuple):
         """It failed. In the order of their places, so that two transactions never wait for each other."""
         moment = _milliseconds(now)
         insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-        for row in (self.identifier, self.together):
+        for row in filter(None, (self.identifier, self.together)):
             new = insert(guess).values(place=row.place, tag=row.tag, failures=1, at=moment)
             lately = guess.c.at.between(moment - _FORGOTTEN_MS + 1, moment + _TO_COME_MS)
             again = and_(guess.c.tag == row.tag, lately)
@@ -136,6 +138,8 @@ class Attempt(NamedTuple):
 
     def forgive(self, connection: Connection, *, now: datetime) -> None:
         """It succeeded: this identifier's failures from this address are forgotten, and no others."""
+        if self.identifier is None or self.together is None:
+            return
         found = connection.execute(select(guess.c.failures, guess.c.at).where(*_is(self.together))).one_or_none()
         if found is None:
             return

@@ -48,7 +48,8 @@ class VouchingRefused(NotVouchedFor):
 
 
 class GuessNotNoted(StoreUnavailable):
-    """The password was wrong, and the store could not note it. Outwardly as if the store had failed before."""
+    """The password, the link or what a provider sent was wrong, and the store could not note it. Outwardly as if the
+    store had failed before."""
 
 
 class ProfileRefused(ProfileNotHeld):

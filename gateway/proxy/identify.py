@@ -14,13 +14,16 @@ from gateway.errors import (
     Refusal,
     SecondFactorMissing,
     SessionEnded,
+    StoreUnavailable,
     TooManyRequests,
     TwoProofs,
 )
 from gateway.identity import facts, federated, sessions
 from gateway.identity.certificates import Certificates
+from gateway.identity.failures import NOBODY, count_failure
 from gateway.identity.guesses import Attempt, Guesses
-from gateway.identity.refusals import AgentSuspended
+from gateway.identity.proving import PATIENCE_MS
+from gateway.identity.refusals import AgentSuspended, GuessNotNoted
 from gateway.identity.store import Store
 from gateway.identity.tokens import Named, Tokens, is_token
 from gateway.limits.limits import Limits
@@ -54,9 +57,28 @@ class Reception:
     guesses: Guesses | None = None
     """Failed log-ins, as the store keeps them."""
 
-    def attempt(self, entry: Entry, identifier: str) -> Attempt | None:
+    def attempt(self, entry: Entry, identifier: str | None) -> Attempt | None:
         """A log-in with this identifier, as it was typed."""
         return self.guesses.attempt(identifier=identifier, address=entry.address) if self.guesses else None
+
+    def admit_attempt(self, entry: Entry) -> None:
+        """Raises `TooManyAttempts` where too much has failed from this address, here or as the store keeps it:
+        log-ins, or what counts as one and names no identifier; `StoreUnavailable`."""
+        self.limits.admit_attempt(address=entry.address)
+        attempt = self.attempt(entry, None)
+        if attempt is not None:
+            attempt.admit(self.store, now=entry.at)
+
+    def attempt_failed(self, entry: Entry) -> None:
+        """Something was tried that counts as a failed log-in of this address. Raises `GuessNotNoted`: whoever guesses
+        while nothing can be noted is told nothing."""
+        self.limits.attempt_failed(address=entry.address)
+        attempt = self.attempt(entry, None)
+        if attempt is not None:
+            try:
+                count_failure(self.store, NOBODY, now=entry.at, attempt=attempt, wait_ms=PATIENCE_MS)
+            except StoreUnavailable as error:
+                raise GuessNotNoted(error.because) from None
 
     def identify(self, environ: Mapping[str, Any], entry: Entry, *, with_password_alone: bool = False) -> Caller:
         """The agent, noted in the record's entry, and what proved it.

@@ -1,17 +1,24 @@
 """What makes log-ins wait is in the store: after a start, for every process, for names that nobody has, in bounds."""
 
+import io
+import json
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import insert, select
 
+from gateway.api.activation import ActivationApi
 from gateway.errors import StoreUnavailable, TooManyAttempts
-from gateway.identity import guesses
+from gateway.identity import directory, guesses
 from gateway.identity.guesses import PLACES, Guesses
-from gateway.identity.refusals import LogInRefused
+from gateway.identity.refusals import GuessNotNoted, LinkRefused, LogInRefused
 from gateway.identity.sessions import sign_in
 from gateway.identity.store import open_store
 from gateway.identity.tables import guess
+from gateway.limits.limits import Limits, Rate
+from gateway.proxy.credentials import Door as FrontDoor
+from gateway.proxy.identify import Reception
+from gateway.record.entry import Entry
 
 KEY = bytes(32)
 HERE, THERE = "198.51.100.1", "198.51.100.2"
@@ -45,6 +52,35 @@ class Door:
 @pytest.fixture
 def door(twin):
     return Door(twin)
+
+
+class Links:
+    """Activation links at one gateway that was just started: what it has in memory is its own."""
+
+    def __init__(self, town, *, store=None):
+        self.town = town
+        plenty = Rate(60_000, 60_000)
+        limits = Limits(agent=plenty, address=plenty, failures=Rate(10, BURST), log_ins=plenty)
+        door = FrontDoor("http://cafpro.example", [])
+        guesses = Guesses(KEY, per_minute=10, burst=BURST)
+        reception = Reception(door, store or town.store, town.rules, limits, guesses=guesses)
+        self.reception = reception
+        self.api = ActivationApi(reception, exit=None)
+
+    def try_one(self, token="A" * 43, *, address=HERE, after=0.0):
+        """The answer's status, the refusal, or for how many seconds nothing is tried."""
+        body = json.dumps({"token": token, "password": "Chemin-vert-1998"}).encode()
+        environ = {
+            **{"HTTP_HOST": "cafpro.example", "QUERY_STRING": "", "CONTENT_TYPE": "application/json"},
+            **{"CONTENT_LENGTH": str(len(body)), "wsgi.input": io.BytesIO(body)},
+        }
+        entry = Entry("0" * 24, self.town.noon + timedelta(seconds=after), address)
+        try:
+            return self.api.activate(environ, entry).status
+        except TooManyAttempts as refusal:
+            return int(dict(refusal.headers)["Retry-After"])
+        except (LinkRefused, StoreUnavailable) as refusal:
+            return type(refusal)
 
 
 def rows(town):
@@ -87,6 +123,53 @@ def test_a_success_is_forgiven_what_failed_at_its_address_and_no_more(door, twin
     assert door.knock(twin.password, after=1.1) is True
     assert door.knock(address=THERE, after=1.1) is False
     assert door.knock(twin.password, after=1.1) == 1
+
+
+def test_links_that_are_tried_make_an_address_wait_after_a_start_and_at_every_gateway(twin, door):
+    link = directory.invite(twin.store, identifier=twin.agent, hours=1, now=twin.noon).token
+    first = Links(twin)
+    assert [first.try_one() for _ in range(BURST)] == [LinkRefused] * BURST
+    beside = open_store(twin.url)
+    try:
+        for other in (first, Links(twin), Links(twin, store=beside)):
+            assert 1 <= other.try_one(link) <= 6
+    finally:
+        beside.close()
+    # As a log-in there does; and nobody else, and no name.
+    assert 1 <= door.knock(twin.password) <= 6
+    assert door.knock(twin.password, address=THERE) is True
+    assert [row.failures for row in rows(twin)] == [0]
+    # What was not tried has used nothing up.
+    assert Links(twin).try_one(link, address=THERE) == 204
+    assert Links(twin).try_one(link, after=6.1) == LinkRefused
+
+
+def test_log_ins_that_failed_are_counted_with_links_that_did(twin, door):
+    for number in range(BURST - 1):
+        assert door.knock(identifier=f"inconnu-{number}") is False
+    assert Links(twin).try_one() == LinkRefused
+    assert 1 <= Links(twin).try_one() <= 6
+    assert 1 <= door.knock(identifier="encore") <= 6
+
+
+def test_a_link_that_is_good_writes_no_failure(twin):
+    link = directory.invite(twin.store, identifier=twin.agent, hours=1, now=twin.noon).token
+    assert Links(twin).try_one(link) == 204
+    assert rows(twin) == []
+
+
+def test_whose_wrong_link_cannot_be_noted_is_told_nothing(twin, monkeypatch):
+    links = Links(twin)
+
+    def away(**_):
+        raise StoreUnavailable("away")
+
+    monkeypatch.setattr(twin.store, "change", away)
+    assert links.try_one() == GuessNotNoted
+    # In memory it counts all the same.
+    for _ in range(BURST - 1):
+        links.try_one()
+    assert 1 <= links.try_one() <= 6
 
 
 def test_an_hour_without_failures_forgets_and_the_rows_go(door, twin):

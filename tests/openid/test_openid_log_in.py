@@ -7,8 +7,10 @@ import sqlite3
 from contextlib import closing
 
 import pytest
+from sqlalchemy import select
 
 from gateway.identity import partners
+from gateway.identity.tables import guess
 from tests.openid.conftest import House
 from tests.openid.running import OTHER_SIRET, PARTNER, SIRET, Browser, Provider, parameters, with_parameters
 from tests.story.providers import issuers_file
@@ -247,3 +249,6 @@ def test_failures_of_an_address_are_counted_with_those_of_passwords(stub_url, st
     is_problem(answer, 429, "GW105")
     assert int(answer.one("Retry-After")) > 0
     is_problem(gateway.sign_in("t4"), 429, "GW105")
+    # In the store, too, for after a start and for the machine beside it: one row, of the address, that names nobody.
+    with gateway.store.read() as connection:
+        assert list(connection.execute(select(guess.c.failures)).scalars()) == [0]

@@ -1,5 +1,5 @@
-"""Failed log-ins make an identifier and an address wait at a gateway that was started since, and at the one beside it,
-before one PostgreSQL server."""
+"""Failed log-ins, and links that nobody made, make an identifier and an address wait at a gateway that was started
+since, and at the one beside it, before one PostgreSQL server."""
 
 from __future__ import annotations
 
@@ -55,6 +55,13 @@ def attempt(gateway: Gateway, identifier: str, password: str = WRONG, *, address
     return gateway.ask("/-/session", headers, method="POST", body=body)
 
 
+def link(gateway: Gateway, *, address: str) -> Answer:
+    """The answer to an activation link that nobody made."""
+    headers = {"Content-Type": "application/json", "X-Forwarded-For": address}
+    body = json.dumps({"token": "A" * 43, "password": PASSWORD}).encode()
+    return gateway.ask("/-/activation", headers, method="POST", body=body)
+
+
 @pytest.mark.attack(17)
 def test_waits_outlive_a_start_and_hold_on_every_machine(machines):
     first = machines()
@@ -66,6 +73,9 @@ def test_waits_outlive_a_start_and_hold_on_every_machine(machines):
     guesser = new_address()
     for number in range(BURST):
         is_problem(attempt(first, f"inconnu-{number}", address=guesser), 401, "GW103")
+    finder = new_address()
+    for _ in range(BURST):
+        is_problem(link(first, address=finder), 403, "GW114")
     with first.store.change() as connection:
         assert sorted(connection.execute(select(guess.c.failures)).scalars())[-2:] == [3, 3]
         # As those of a patient guesser, so that no wait is over before it is looked at.
@@ -76,5 +86,8 @@ def test_waits_outlive_a_start_and_hold_on_every_machine(machines):
         is_problem(refused, 429, "GW105")
         assert 1 <= int(refused.one("Retry-After")) <= 120
     is_problem(attempt(other, "autre", PASSWORD, address=guesser), 429, "GW105")
+    for refused in (link(other, address=finder), attempt(other, "autre", PASSWORD, address=finder)):
+        is_problem(refused, 429, "GW105")
+    is_problem(link(other, address=new_address()), 403, "GW114")
     assert attempt(other, "autre", PASSWORD).status == 201
     assert attempt(first, "autre", PASSWORD).status == 201
