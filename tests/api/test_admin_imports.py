@@ -11,6 +11,7 @@ from gateway.api.bodies import LARGEST_FILE
 from gateway.identity import directory
 from gateway.proxy.credentials import csrf_token
 from gateway.server.connection import LARGEST_BODY
+from tests.api.conftest import on_a_file
 from tests.api.test_admin_api import office, refused, rows, staff
 from tests.story.running import is_problem
 
@@ -111,6 +112,7 @@ def test_of_many_problems_the_first_are_listed_and_all_are_counted(office, staff
     assert one.json()["file"]["cut"] is False
 
 
+@on_a_file
 @pytest.mark.parametrize(
     ("text", "line", "said"),
     [
@@ -161,6 +163,7 @@ def test_a_convention_without_room_says_so_on_the_line_of_who_is_too_many(office
     assert said.startswith("La convention autorise 2 agents et n'a plus de place")
 
 
+@on_a_file
 @EVERY
 def test_what_is_no_file_is_refused(office, staff, operation):
     noun = operation.group
@@ -173,6 +176,7 @@ def test_what_is_no_file_is_refused(office, staff, operation):
     assert send(office, staff, noun, "name\n", name=" x ").json()["code"] == "GW221"
 
 
+@on_a_file
 def test_the_largest_file_that_is_taken_is_as_large_as_the_server_keeps(office, staff):
     assert LARGEST_FILE == LARGEST_BODY
     text = "name\n" + "x" * 150 + "\n"
@@ -187,6 +191,7 @@ def test_the_largest_file_that_is_taken_is_as_large_as_the_server_keeps(office, 
     assert list(described["requestBody"]["content"]) == ["text/csv"]
 
 
+@on_a_file
 def test_a_browser_must_show_that_the_file_is_its_own(office):
     token = office.sign_in("chef").json()["token"]
     cookie = {"Cookie": f"cafpro={token}"}

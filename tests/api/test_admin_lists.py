@@ -10,6 +10,7 @@ import pytest
 from gateway.identity import directory
 from gateway.identity.functions import load_functions
 from gateway.policy_files.folder import shipped
+from tests.api.conftest import on_a_file
 from tests.api.test_admin_api import office, post, refused, rows, staff
 from tests.story.running import is_problem
 
@@ -75,6 +76,7 @@ def test_a_page_of_a_narrowed_list_goes_on_behind_the_one_before(listed, staff):
     assert last["reference"] == "F-soon"
 
 
+@on_a_file
 @pytest.mark.parametrize(
     "asked",
     [
@@ -145,6 +147,7 @@ def test_what_is_not_there_is_not_shown(office, staff, path, said):
     assert refused(office.ask(f"/-/admin/{path}", staff), 404, "GW222") == said
 
 
+@on_a_file
 @pytest.mark.parametrize(
     "path",
     [
@@ -156,6 +159,7 @@ def test_nothing_is_shown_to_whoever_does_not_say_what(office, staff, path):
     is_problem(office.ask(f"/-/admin/{path}", staff), 400, "GW201")
 
 
+@on_a_file
 def test_the_description_names_the_words_and_the_days(office):
     paths = json.loads(office.ask("/-/openapi.json").body)["paths"]
     named = {one["name"]: one["schema"] for one in paths["/-/admin/conventions"]["get"]["parameters"]}

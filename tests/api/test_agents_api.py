@@ -27,9 +27,9 @@ ROOM = 4
 
 
 @pytest.fixture(scope="module")
-def office(start_gateway, stub_url):
+def office(start_gateway, stub_url, stored):
     """`cheffe` and `autre.cheffe` are administrators of one partner, `voisin` and `voisine` agents of another."""
-    gateway = start_gateway(stub_url)
+    gateway = start_gateway(stub_url, **stored)
     gateway.enter("cheffe", "T1")
     directory.limit_convention(gateway.store, number="C-cheffe", max_agents=ROOM)
     gateway.enter("voisin", "T9")
