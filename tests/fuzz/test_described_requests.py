@@ -219,6 +219,7 @@ GOOD = {
     "GET /-/openid/{provider}": 303,
     # Nobody comes back who was not sent.
     "GET /-/openid/{provider}/callback": 401,
+    "GET /-/openid/{provider}/logged-out": 400,
 }
 
 

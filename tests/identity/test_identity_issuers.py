@@ -160,10 +160,10 @@ WRONG = {
             ),
             ("is asked in clear", ("https://idp.example/t", "http://idp.example/t"), ["token_url: must begin with"]),
             ("tells in clear", 'userinfo_url = "http://idp.example/me"\n', ["userinfo_url: must begin with https"]),
-            ("is told in clear", 'end_session_url = "http://idp.example/e"\n', ["end_session_url: must begin with"]),
+            ("is told in clear", ("https://idp.example/e", "http://idp.example/e"), ["end_session_url: must begin"]),
             (
                 "a query where sessions end",
-                'end_session_url = "https://idp.example/e?x=1"\n',
+                ("/end", "/end?x=1"),
                 ["end_session_url: must not contain a query."],
             ),
             (

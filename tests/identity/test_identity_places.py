@@ -153,7 +153,7 @@ def test_of_many_newcomers_at_once_one_takes_the_last_place_on_whichever_machine
 
 
 def test_whoever_a_provider_vouches_for_finds_no_other_place(full):
-    vouched = Vouched(identifier=full.agent, partner=full.partner, siret=None, profile=None)
+    vouched = Vouched(identifier=full.agent, partner=full.partner, siret=None, profile=None, hint=None)
     with pytest.raises(SessionsFull) as refusal:
         open_vouched(full.store, full.rules, vouched, profile=None, now=full.noon)
     assert refusal.value.identifier == full.agent

@@ -12,6 +12,7 @@ client_secret_file = "idp.secret"
 authorization_url = "{at}/authorize"
 token_url = "{at}/token"
 jwks_url = "{at}/jwks"
+end_session_url = "{at}/end"
 algorithms = ["ES256"]
 siret_claim = "siret"
 """
