@@ -449,12 +449,10 @@ class FileRefused(DirectoryRefused):
     title = "Fichier refusé"
     said = "Le fichier contient des problèmes : rien n'est enregistré."
 
-    def __init__(self, problems: int, more: Mapping[str, object], *, listed: int) -> None:
-        """How many `problems` there are, and how many of them `more` lists."""
-        count = "un problème" if problems == 1 else f"{problems} problèmes"
-        cut = f" Les {listed} premiers sont listés." if listed < problems else ""
-        super().__init__([f"Le fichier contient {count} : rien n'est enregistré.{cut}"])
-        self.more = more
+    def __init__(self, said: Sequence[str] = (), more: Mapping[str, object] | None = None) -> None:
+        """`more` lists what is wrong."""
+        super().__init__(said)
+        self.more = more or {}
 
 
 class NotOpen(Refusal):

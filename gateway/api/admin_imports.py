@@ -120,8 +120,15 @@ class ImportOperation(Operation):
         )
         report = FileReport(done.rows, done.problems, told, len(told) < done.problems, done.change_id)
         if done.problems and not asked.dry_run:
-            raise FileRefused(done.problems, {"file": report}, listed=len(told))
+            raise FileRefused(_counted(report), {"file": report})
         return report
+
+
+def _counted(report: FileReport) -> list[str]:
+    """How many problems there are, and that not all of them are listed."""
+    count = "un problème" if report.problem_count == 1 else f"{report.problem_count} problèmes"
+    cut = [f"Les {len(report.problems)} premiers sont listés."] if report.cut else []
+    return [f"Le fichier contient {count} : rien n'est enregistré.", *cut]
 
 
 IMPORTS: Final = tuple(
