@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
@@ -23,7 +23,6 @@ from gateway.api.own_sessions import OwnSessionsApi
 from gateway.api.second_factor import SecondFactorApi
 from gateway.api.session import SessionApi
 from gateway.errors import BadRequest, Fault, MethodNotAllowed, Misconfigured, NoSuchRoute, Refusal
-from gateway.identity.certificates import Certificates
 from gateway.identity.engagement import load_wording
 from gateway.identity.functions import NAME as FUNCTIONS
 from gateway.identity.functions import load_functions
@@ -52,6 +51,9 @@ from gateway.record.entry import DossierMark, Entry
 from gateway.record.journal import open_journal
 from gateway.record.recorder import Recorder
 from gateway.settings import Settings
+
+if TYPE_CHECKING:
+    from gateway.identity.certificates import Certificates
 
 OWN: Final = "/-/"
 """Everything under it is Flask's; everything else is the backend's."""
@@ -88,7 +90,7 @@ def create_app(
     issuers = settings.identity.issuers
     vouchers = load_vouchers(issuers) if issuers else Vouchers((), (), ())
     tokens = tokens_of(vouchers.issuers) if issuers else None
-    certificates = Certificates(vouchers.authorities) if vouchers.authorities else None
+    certificates = certificates_of(vouchers)
     clients = clients_of(
         vouchers.providers, callback=f"{door.origin}{CALLBACK}", logged_out=f"{door.origin}{LOGGED_OUT}"
     )
@@ -204,6 +206,15 @@ def limits_of(settings: Settings) -> Limits:
 def guesses_of(settings: Settings, key: bytes) -> Guesses:
     """How failed log-ins are kept in the store, under a key that is made from the record's."""
     return Guesses(key, per_minute=settings.limits.failures_per_minute, burst=settings.limits.failures_burst)
+
+
+def certificates_of(vouchers: Vouchers) -> Certificates | None:
+    """What verifies client certificates, where somebody vouches with them."""
+    if not vouchers.authorities:
+        return None
+    from gateway.identity.certificates import Certificates  # megabytes, for those alone who believe certificates
+
+    return Certificates(vouchers.authorities)
 
 
 def asserting_of(settings: Settings) -> Asserting | None:

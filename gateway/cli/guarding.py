@@ -13,9 +13,9 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from gateway.identity.issuers import believed, secrets
+from gateway.policy_files.approval_text import KEY_SUFFIX
 from gateway.policy_files.approved import APPROVED
 from gateway.policy_files.folder import ROUTES, shipped
-from gateway.policy_files.signatures import SUFFIX
 from gateway.server.supervisor import tls_context
 from gateway.settings import ENVIRONMENT_PREFIX, Settings
 
@@ -81,7 +81,7 @@ def _policies(folder: Path) -> Iterator[str]:
 
 def _approvers(folder: Path) -> Iterator[str]:
     """Whoever may add a key, or change one, may approve."""
-    for path in (folder, *sorted(folder.glob(f"*{SUFFIX}"))):
+    for path in (folder, *sorted(folder.glob(f"*{KEY_SUFFIX}"))):
         if _permits(path, stat.S_IWOTH):
             yield f"policies.approver_keys: {_changed_by_everyone(path)}"
 

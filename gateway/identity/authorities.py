@@ -5,13 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, ClassVar, Final
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 
-from cryptography import x509
 from msgspec import Meta
 
 from gateway.identity.vouchers import Naming, Text, naming_problems, partner_problems
 from gateway.networks import problem
+
+if TYPE_CHECKING:
+    from cryptography import x509
 
 TEMPLATE: Final = """\
 
@@ -42,16 +44,16 @@ TEMPLATE: Final = """\
 """
 
 CLAIMS: Final = {
-    x509.NameOID.COMMON_NAME: "commonName",
-    x509.NameOID.SERIAL_NUMBER: "serialNumber",
-    x509.NameOID.USER_ID: "userId",
-    x509.NameOID.EMAIL_ADDRESS: "emailAddress",
-    x509.NameOID.ORGANIZATION_NAME: "organizationName",
-    x509.NameOID.ORGANIZATION_IDENTIFIER: "organizationIdentifier",
-    x509.NameOID.ORGANIZATIONAL_UNIT_NAME: "organizationalUnitName",
-    x509.NameOID.TITLE: "title",
+    "2.5.4.3": "commonName",
+    "2.5.4.5": "serialNumber",
+    "0.9.2342.19200300.100.1.1": "userId",
+    "1.2.840.113549.1.9.1": "emailAddress",
+    "2.5.4.10": "organizationName",
+    "2.5.4.97": "organizationIdentifier",
+    "2.5.4.11": "organizationalUnitName",
+    "2.5.4.12": "title",
 }
-"""What a subject says of somebody, by the names of X.520."""
+"""What a subject says of somebody, by the identifiers and names of X.520, RFC 4519 (userId) and PKCS #9."""
 MAIL: Final = "mail"
 """The addresses among its alternative names (RFC 5280, rfc822Name)."""
 LARGEST_FILE: Final = 256 * 1024
@@ -89,5 +91,7 @@ def authority_problems(authority: Authority) -> Iterator[str]:
 
 def signers(authority: Authority) -> list[x509.Certificate]:
     """The certificates of those who sign for it. Raises `OSError`, or `ValueError` where the file holds none."""
+    from cryptography import x509  # megabytes, for those alone who believe certificates
+
     with authority.ca.open("rb") as opened:
         return x509.load_pem_x509_certificates(opened.read(LARGEST_FILE))

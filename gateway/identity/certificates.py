@@ -140,8 +140,9 @@ def claims_of(certificate: x509.Certificate) -> Mapping[str, Any]:
 
 def _said(certificate: x509.Certificate) -> Iterator[tuple[str, str]]:
     for attribute in certificate.subject:
-        if attribute.oid in CLAIMS and isinstance(attribute.value, str):
-            yield CLAIMS[attribute.oid], attribute.value
+        claim = CLAIMS.get(attribute.oid.dotted_string)
+        if claim is not None and isinstance(attribute.value, str):
+            yield claim, attribute.value
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:

@@ -14,10 +14,10 @@ from __future__ import annotations
 import hashlib
 import hmac
 from datetime import datetime
+from importlib import import_module
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, and_, bindparam, case, delete, not_, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.errors import TooManyAttempts
 from gateway.identity.store import Store
@@ -99,7 +99,8 @@ class Attempt(NamedTuple):
     def note(self, connection: Connection, *, now: datetime) -> None:
         """It failed. In the order of their places, so that two transactions never wait for each other."""
         moment = _milliseconds(now)
-        insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+        # Its own alone: with the other come megabytes.
+        insert = import_module(f"sqlalchemy.dialects.{connection.dialect.name}").insert
         for row in filter(None, (self.identifier, self.together)):
             new = insert(guess).values(place=row.place, tag=row.tag, failures=1, at=moment)
             lately = guess.c.at.between(moment - _FORGOTTEN_MS + 1, moment + _TO_COME_MS)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
-
 from gateway.errors import Misconfigured
 
 
@@ -17,6 +15,9 @@ class Seal:
         """Raises `ValueError` where one is no key, or there is none."""
         if not keys:
             raise ValueError("no key")
+        # Here: megabytes, for those alone who seal something.
+        from cryptography.fernet import Fernet, MultiFernet
+
         self._keys = MultiFernet([Fernet(key) for key in keys])
 
     def sealed(self, text: str, *, account_id: int) -> str:
@@ -25,6 +26,8 @@ class Seal:
 
     def opened(self, kept: str, *, account_id: int) -> str | None:
         """What was sealed; None where it was altered, is another account's, or was sealed under a key that is gone."""
+        from cryptography.fernet import InvalidToken
+
         try:
             owner, _, text = self._keys.decrypt(kept).decode().partition(" ")
         except InvalidToken:
@@ -44,4 +47,6 @@ def load_seal(file: Path) -> Seal:
 
 def new_seal_key() -> str:
     """A key, 256 random bits."""
+    from cryptography.fernet import Fernet
+
     return Fernet.generate_key().decode("ascii")

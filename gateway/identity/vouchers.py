@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from msgspec import Meta, Struct
 
 from gateway.identity.entries import PROFILES
-from gateway.identity.jwks import ALGORITHMS, CACHED_SECONDS, LARGEST_SET, key_set
+from gateway.identity.jwks import CACHED_SECONDS, LARGEST_SET
 
 CHECKED: Final = ("iss", "aud", "exp", "nbf", "iat", "jti", "nonce", "azp", "acr", "at_hash", "auth_time")
 """Claims that say nothing of a person."""
@@ -53,6 +53,8 @@ class Voucher(Naming, frozen=True, kw_only=True):
 
 def voucher_problems(voucher: Voucher, *, table: str) -> Iterator[str]:
     """What is wrong between values that are each of the right type. `table` is the name of the voucher's."""
+    from gateway.identity.public_keys import ALGORITHMS  # as in `jwks`
+
     for name in voucher.algorithms:
         if name not in ALGORITHMS:
             yield f"algorithms: must be among {', '.join(ALGORITHMS)}: only those have a key that need not be secret."
@@ -118,6 +120,8 @@ def _key_file_problems(voucher: Voucher, file: Path) -> Iterator[str]:
     except OSError as error:
         yield f"jwks_file: {file} cannot be read ({error.strerror})."
         return
+    from gateway.identity.public_keys import key_set
+
     keys = key_set(text, voucher.algorithms)
     if keys is None:
         yield f"jwks_file: {file} is not a JSON Web Key Set of at most {LARGEST_SET // 1024} KB."

@@ -30,6 +30,8 @@ MOST_NUMBER: Final = 9_999
 MOST_SIGNATURES: Final = 16
 NAME: Final = re.compile(r"[a-z][a-z0-9._-]{0,63}", re.ASCII)
 """Of whoever signs: two names that look alike are the same name."""
+KEY_SUFFIX: Final = ".pem"
+"""Of the file with the key of that name."""
 _INSTANT: Final = re.compile(r"20[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9]Z", re.ASCII)
 _HEXADECIMAL: Final = re.compile(r"[0-9a-f]+", re.ASCII)
 _SIGNATURE_DIGITS: Final = 128

@@ -21,7 +21,6 @@ from gateway.policy.sandbox import PolicyDefect
 from gateway.policy.wording import requirements
 from gateway.policy_files.approval_text import LARGEST, Approval, lines_of, understood
 from gateway.policy_files.folder import InForce, why
-from gateway.policy_files.signatures import public_keys, signers
 from gateway.redaction.compared import PartChange, compared
 
 APPROVED: Final = "approved.json"
@@ -120,6 +119,8 @@ def unsigned(approval: Approval, rules: ApprovalRules) -> str:
     """
     if rules.keys is None:
         return "" if rules.approvers == 1 else "two people must approve, and no keys are configured (approver_keys)"
+    from gateway.policy_files.signatures import public_keys, signers  # megabytes, for those alone who want signatures
+
     try:
         found = signers(approval, public_keys(rules.keys))
     except ValueError as error:

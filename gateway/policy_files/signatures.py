@@ -21,10 +21,9 @@ from cryptography.hazmat.primitives.serialization import (
 from msgspec import structs
 
 from gateway.errors import Misconfigured
-from gateway.policy_files.approval_text import MOST_SIGNATURES, NAME, Approval, Signature
+from gateway.policy_files.approval_text import KEY_SUFFIX, MOST_SIGNATURES, NAME, Approval, Signature
 from gateway.policy_files.folder import why
 
-SUFFIX: Final = ".pem"
 LARGEST_KEY: Final = 4_096
 """Bytes of a file."""
 
@@ -42,11 +41,11 @@ def public_keys(folder: Path) -> dict[str, Ed25519PublicKey]:
     except OSError as error:
         raise Misconfigured([f"{folder}: {why(error)}"]) from None
     for file in files:
-        if file.suffix != SUFFIX:
+        if file.suffix != KEY_SUFFIX:
             continue
         if not NAME.fullmatch(file.stem):
             problems.append(
-                f"{folder}: a key is named NAME{SUFFIX}: small letters without accents, digits, . _ - only."
+                f"{folder}: a key is named NAME{KEY_SUFFIX}: small letters without accents, digits, . _ - only."
             )
             continue
         try:

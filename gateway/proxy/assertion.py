@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Final
-
-from joserfc import jwt
-from joserfc.errors import JoseError
-from joserfc.jwk import ECKey
+from typing import TYPE_CHECKING, Final
 
 from gateway.errors import Misconfigured
 from gateway.model import Agent, DossierNumber
+
+if TYPE_CHECKING:
+    from joserfc.jwk import ECKey
 
 HEADER: Final = "X-Cafpro-Assertion"
 GOOD_SECONDS: Final = 60
@@ -28,6 +27,9 @@ class Asserting:
     """Signs assertions with one key, as `issuer` (what agents type) and for `audience` (the backend's address)."""
 
     def __init__(self, key: ECKey, *, issuer: str, audience: str) -> None:
+        from joserfc import jwt  # megabytes, for those alone who assert something
+
+        self._encode = jwt.encode
         self._key = key
         self._head = {"typ": "JWT", "alg": "ES256", "kid": key.thumbprint()}  # RFC 7638
         self._issuer = issuer
@@ -53,11 +55,14 @@ class Asserting:
             "assurance": agent.assurance,
             "dossier": number,
         }
-        return jwt.encode(self._head, claims, self._key)
+        return self._encode(self._head, claims, self._key)
 
 
 def assertion_key(file: Path) -> ECKey:
     """The private key in this file, in PEM. Raises `Misconfigured` where there is none, or one of another kind."""
+    from joserfc.errors import JoseError
+    from joserfc.jwk import ECKey
+
     try:
         key = ECKey.import_key(file.read_bytes())
         if key.is_private and key.curve_name == CURVE:
@@ -71,5 +76,7 @@ def assertion_key(file: Path) -> ECKey:
 
 def new_key() -> tuple[str, str]:
     """A new key in PEM: its private half, which signs, and its public one, which the backend is given."""
+    from joserfc.jwk import ECKey
+
     key = ECKey.generate_key(CURVE)
     return key.as_pem(private=True).decode(), key.as_pem(private=False).decode()

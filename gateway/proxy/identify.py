@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gateway.database.connections import Reading
 from gateway.errors import (
@@ -19,7 +19,6 @@ from gateway.errors import (
     TwoProofs,
 )
 from gateway.identity import facts, federated, sessions
-from gateway.identity.certificates import Certificates
 from gateway.identity.failures import NOBODY, count_failure
 from gateway.identity.guesses import Attempt, Guesses
 from gateway.identity.proving import PATIENCE_MS
@@ -31,6 +30,9 @@ from gateway.model import Agent, DossierNumber
 from gateway.proxy.credentials import CERTIFICATE_HEADER, PEER, Credentials, Door
 from gateway.record.entry import Entry
 from gateway.settings import Identity
+
+if TYPE_CHECKING:
+    from gateway.identity.certificates import Certificates
 
 
 class Caller(NamedTuple):

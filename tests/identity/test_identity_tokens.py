@@ -17,7 +17,6 @@ from joserfc.jwk import ECKey, OctKey
 from gateway.errors import Busy, SessionEnded
 from gateway.identity.issuers import Issuer
 from gateway.identity.jwks import (
-    ALGORITHMS,
     CACHED_SECONDS,
     GOOD_SECONDS,
     LARGEST_SET,
@@ -25,9 +24,9 @@ from gateway.identity.jwks import (
     PAUSE_SECONDS,
     KeysAway,
     ProviderKeys,
-    key_set,
 )
 from gateway.identity.objects import read_object
+from gateway.identity.public_keys import ALGORITHMS, key_set
 from gateway.identity.tokens import LARGEST, REMEMBERED_SECONDS, Named, Tokens
 from tests.story.providers import AUDIENCE, MAKE, public, signed
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from gateway.cli.speaking import MISUSE, leave
-from gateway.policy_files.approval_text import NAME
-from gateway.policy_files.signatures import SUFFIX, make_pair
+from gateway.policy_files.approval_text import KEY_SUFFIX, NAME
+from gateway.policy_files.signatures import make_pair
 
 
 @click.command("key", epilog="\b\nExample:\n  cafpro policy key m.durand --out m.durand.key")
@@ -21,7 +21,7 @@ def key(name: str, file: Path) -> None:
     """
     if not NAME.fullmatch(name):
         leave([f"{name!r}: a name has small letters without accents, digits, . _ and - only."], status=MISUSE)
-    public = file.with_name(name + SUFFIX)
+    public = file.with_name(name + KEY_SUFFIX)
     if public == file:
         leave([f"--out: {file} is the place of the public key. Choose another."], status=MISUSE)
     try:
