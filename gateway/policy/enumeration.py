@@ -17,7 +17,7 @@ from gateway.policy.engine import Policy
 from gateway.policy.likeness import likenesses
 from gateway.policy.lint import Row
 from gateway.policy.sandbox import PolicyDefect
-from gateway.policy.situations import SITUATIONS, facts_in
+from gateway.policy.situations import EVERY, SITUATIONS, facts_in, having
 
 
 @dataclass(slots=True)
@@ -40,6 +40,7 @@ class Decisions:
         """How often the engine was asked."""
         self._by_action: Mapping[str, _Branch] = defaultdict(lambda: _Branch("profile"))
         self._alike = likenesses(policy.statements)
+        self._sets: dict[tuple[str, object], int] = {}
 
     def of(self, facts: Facts) -> Grant:
         """What `policy` opens for these facts. Raises `PolicyDefect` or an `OsoError` where it is defective."""
@@ -64,6 +65,26 @@ class Decisions:
             names.append(node.fact)
             node = node.ways[self._way(node, facts)]
         return tuple(names)
+
+    def alike(self, facts: Facts) -> int:
+        """The situations (`policy.situations`) in which this profile is decided as here, for the same facts were read
+        and were the same, or as good as. Raises like `of`."""
+        self.of(facts)
+        found = having("action", [facts.action])
+        node: _Branch | Grant = self._by_action[facts.action]
+        while isinstance(node, _Branch):
+            way = self._way(node, facts)
+            if node.fact != "profile":
+                found &= self._having(node.fact, way)
+            node = node.ways[way]
+        return found
+
+    def _having(self, fact: str, way: object) -> int:
+        found = self._sets.get((fact, way))
+        if found is None:
+            likeness = self._alike.get(fact, {way: way})
+            found = self._sets[fact, way] = having(fact, [value for value, first in likeness.items() if first == way])
+        return found
 
     def _way(self, node: _Branch, facts: Facts) -> object:
         value = getattr(facts, node.fact)
@@ -108,15 +129,13 @@ def openings(policy: Policy, decisions: Decisions | None = None, profiles: Itera
     decided = decisions or Decisions(policy)
     cells: dict[Cell, int] = defaultdict(int)
     for profile in policy.profiles if profiles is None else profiles:
-        alike: dict[frozenset[str], list[int]] = defaultdict(list)
-        for index, situation in enumerate(SITUATIONS):
-            rubrics = decided.of(facts_in(situation, profile)).rubrics
-            if rubrics:
-                alike[rubrics].append(index)
-        for rubrics, indexes in alike.items():
-            bits = sum(1 << index for index in indexes)
-            for slug in rubrics:
-                cells[profile, slug] |= bits
+        left = EVERY
+        while left:
+            facts = facts_in(SITUATIONS[(left & -left).bit_length() - 1], profile)
+            alike = decided.alike(facts)
+            for slug in decided.of(facts).rubrics:
+                cells[profile, slug] |= alike
+            left &= ~alike
     return Openings(dict(cells))
 
 

@@ -9,10 +9,10 @@ description says is exactly the set, never less or more: `bits_of(describe(bits)
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import combinations, product
-from typing import Final
+from typing import Any, Final
 
 from gateway.model import (
     ACTIONS,
@@ -95,7 +95,14 @@ def bits_of(description: Description) -> int:
     return bits
 
 
-def _any_of(requirement: Requirement) -> int:
+def having(fact: str, values: Iterable[Any]) -> int:
+    """The set of the situations in which a fact has one of these values, as `Facts` has them. Raises like `bits_of`."""
+    if fact != "mandates":
+        return _with(fact, tuple(values))
+    return _any_of([{kind: ("held" if kind in held else "not_held",) for kind in MANDATE_KINDS} for held in values])
+
+
+def _any_of(requirement: Iterable[Box]) -> int:
     bits = 0
     for box in requirement:
         inside = EVERY

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 
 from polar.exceptions import OsoError
 
@@ -17,7 +18,13 @@ from gateway.policy_files.folder import ROUTES, load_texts
 
 def enumerated(texts: Mapping[str, str]) -> Enumerated:
     """What these texts open, in seconds. Raises `Misconfigured` with everything that is wrong with them."""
-    policy = load_texts(texts).policy
+    return _enumerated(tuple(sorted(texts.items())))
+
+
+@lru_cache(maxsize=4)
+def _enumerated(texts: tuple[tuple[str, str], ...]) -> Enumerated:
+    """Remembered: draft after draft is compared with what is in force."""
+    policy = load_texts(dict(texts)).policy
     try:
         return policy_enumerated(policy)
     except (OsoError, PolicyDefect) as defect:

@@ -17,6 +17,12 @@ def small(texts) -> dict[str, str]:
     return {**ORDINARY.texts(texts), "routes.toml": ROUTES}
 
 
+@pytest.fixture(autouse=True)
+def forgotten() -> None:
+    """What other tests enumerated in this process."""
+    module._enumerated.cache_clear()
+
+
 def test_what_is_enumerated_has_the_words_of_the_files_and_opens_what_they_say(small):
     found = enumerated(small)
     assert found.fingerprint == fingerprint(small)
@@ -65,5 +71,17 @@ def test_what_is_wrong_with_either_is_said_at_once(small):
 
 def test_an_enumerated_policy_is_data(small):
     """Two that are equal are equal."""
-    assert enumerated(small) == enumerated(small)
+    first = enumerated(small)
+    module._enumerated.cache_clear()
+    assert enumerated(small) == first
     assert isinstance(enumerated(small), Enumerated)
+
+
+def test_what_was_enumerated_a_moment_ago_is_remembered_and_what_is_wrong_is_said_again(small, monkeypatch):
+    asked = []
+    monkeypatch.setattr(module, "policy_enumerated", lambda policy: asked.append(policy) or policy_enumerated(policy))
+    assert enumerated(small) is enumerated(dict(reversed(small.items())))
+    assert len(asked) == 1
+    for _ in range(2):
+        with pytest.raises(Misconfigured, match="ruberic"):
+            enumerated({**small, "matrix.polar": 'ruberic("a");'})

@@ -59,6 +59,25 @@ def test_the_tree_decides_as_the_engine_does_rules_and_gate_included(policy, dec
     assert decisions.of(facts) == policy.evaluate(facts)
 
 
+@pytest.mark.parametrize("profile", ["T1", "T9", "T10"])
+def test_what_is_open_is_what_each_situation_by_itself_opens(decisions, opened, profile):
+    found = {slug: 0 for _, slug in opened.cells}
+    for index, situation in enumerate(SITUATIONS):
+        for slug in decisions.of(facts_in(situation, profile)).rubrics:
+            found[slug] |= 1 << index
+    assert {slug: opened.of(profile, slug) for slug in found} == found
+
+
+@given(index=st.integers(0, len(SITUATIONS) - 1), profile=st.sampled_from(["T1", "T9", "T10"]))
+def test_situations_that_are_alike_are_decided_alike_and_have_each_other(decisions, index, profile):
+    facts = facts_in(SITUATIONS[index], profile)
+    alike = decisions.alike(facts)
+    assert alike & bit_of(facts)
+    for other in situations(alike):
+        assert decisions.of(facts_in(other, profile)) == decisions.of(facts)
+        assert decisions.alike(facts_in(other, profile)) == alike
+
+
 def test_few_of_the_64_512_decisions_need_the_engine(decisions, opened):
     assert len(opened.cells) == 89
     assert decisions.evaluated < 3_000
