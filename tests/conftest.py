@@ -1,10 +1,14 @@
 """Every test, whatever it is about: no example is wrong because the machine was slow, and files that wait run beside
 files that work."""
 
+from collections.abc import Iterator
 from zlib import crc32
 
 import pytest
 from hypothesis import settings
+
+from gateway.identity import passwords
+from tests.hashing import Remembering
 
 settings.register_profile("house", deadline=None)
 settings.load_profile("house")
@@ -14,3 +18,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The files by lot, the same each time. Neighbours in a folder are alike: in their order, those that ask for the
     whole processor would wait for each other, and then those that wait would leave it idle."""
     items.sort(key=lambda item: crc32(item.path.name.encode()))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def hashing_once() -> Iterator[None]:
+    """Tests in which a hash must be another each time, or take its time, use `hashing_in_earnest`."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(passwords, "_HASHER", Remembering(passwords._HASHER))
+        yield
+
+
+@pytest.fixture
+def hashing_in_earnest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passwords, "_HASHER", passwords._HASHER._hasher)

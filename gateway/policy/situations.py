@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import combinations, product
+from operator import itemgetter
 from typing import Any, Final
 
 from gateway.model import (
@@ -156,7 +157,9 @@ def _factor(members: Sequence[Words], rest: Sequence[int]) -> tuple[int, ...]:
 
 
 def _projected(members: Sequence[Words], places: Sequence[int]) -> set[Words]:
-    return {tuple(situation[place] for place in places) for situation in members}
+    if len(places) == 1:
+        return {(situation[places[0]],) for situation in members}
+    return set(map(itemgetter(*places), members)) if places else {()}
 
 
 def _cover(places: Sequence[int], allowed: set[Words]) -> Requirement:

@@ -86,6 +86,7 @@ def test_a_suspended_account_with_a_wrong_password_is_a_wrong_password(town):
     assert refused(town, password="Wrong-horse-2026").because == "wrong password"
 
 
+@pytest.mark.usefixtures("hashing_in_earnest")
 def test_an_unknown_identifier_takes_about_as_long_as_a_wrong_password(town):
     def median(**attempt):
         spent = []

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from gateway.identity import passwords
 
+pytestmark = pytest.mark.usefixtures("hashing_in_earnest")
+
 
 @pytest.mark.parametrize(
     ("password", "fine"),

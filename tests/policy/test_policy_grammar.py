@@ -188,10 +188,10 @@ def test_the_limits_are_where_they_are_said_to_be():
 )  # fmt: skip
 @pytest.mark.parametrize("file", ["matrix.polar", "schema.polar"])
 def test_a_hostile_text_costs_no_more_than_its_length(texts, file, hostile):
-    """Measured against itself: twice the text takes twice the processor, where a square would take four times."""
-    half = spent(lambda: read_or_refused({**texts, file: hostile[: len(hostile) // 2]}))
+    """Measured against itself, where it takes a second or more: twice the text takes twice the processor, where a
+    square would take four times."""
     whole = spent(lambda: read_or_refused({**texts, file: hostile}))
-    assert whole < 3 * half + 1
+    assert whole < 1 or whole < 1 + 3 * spent(lambda: read_or_refused({**texts, file: hostile[: len(hostile) // 2]}))
 
 
 def spent(what) -> float:
