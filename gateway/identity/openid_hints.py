@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import base64
 import hmac
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from cryptography.fernet import Fernet, InvalidToken
 from sqlalchemy import Connection, bindparam, insert, select
 
 from gateway.identity.opaque import digest
 from gateway.identity.store import Store
 from gateway.identity.tables import id_token as kept_tokens
+
+if TYPE_CHECKING:
+    from cryptography.fernet import Fernet
 
 LONGEST: Final = 4096
 """Characters of an ID token that is kept: it will be part of an address. A longer one is not sent; the log-out is."""
@@ -49,6 +51,8 @@ def hint_of(store: Store, token: str) -> Hint | None:
         found = connection.execute(_KEPT, {"token_hash": digest(token)}).one_or_none()
     if found is None:
         return None
+    from cryptography.fernet import InvalidToken  # megabytes, for those alone whose agents log in at a provider
+
     provider, sealed = found
     try:
         return Hint(provider, None if sealed is None else _seal(token, provider).decrypt(sealed).decode())
@@ -57,5 +61,7 @@ def hint_of(store: Store, token: str) -> Hint | None:
 
 
 def _seal(token: str, provider: str) -> Fernet:
+    from cryptography.fernet import Fernet
+
     key = hmac.digest(token.encode("ascii"), f"cafpro id token {provider}".encode(), "sha256")
     return Fernet(base64.urlsafe_b64encode(key))

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64decode
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from gateway.errors import Misconfigured
+
+if TYPE_CHECKING:
+    from cryptography.fernet import MultiFernet
+
+KEY_BYTES: Final = 32
 
 
 class Seal:
@@ -15,10 +23,16 @@ class Seal:
         """Raises `ValueError` where one is no key, or there is none."""
         if not keys:
             raise ValueError("no key")
-        # Here: megabytes, for those alone who seal something.
-        from cryptography.fernet import Fernet, MultiFernet
+        for key in keys:
+            if len(urlsafe_b64decode(key)) != KEY_BYTES:
+                raise ValueError("not a key")
+        self._texts = keys
 
-        self._keys = MultiFernet([Fernet(key) for key in keys])
+    @cached_property
+    def _keys(self) -> MultiFernet:
+        from cryptography.fernet import Fernet, MultiFernet  # megabytes, not before something is sealed
+
+        return MultiFernet([Fernet(key) for key in self._texts])
 
     def sealed(self, text: str, *, account_id: int) -> str:
         """`text`, to be kept with this account and opened with no other."""
