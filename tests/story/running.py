@@ -32,6 +32,7 @@ from gateway.policy_files.folder import load_folder, shipped
 from gateway.policy_files.history import take_as_approved
 from gateway.policy_files.keeping import NAME as KEEPER
 from gateway.settings import Limits
+from tests.story.warm import WarmProcess
 
 PASSWORD = "Une-phrase-de-passe-2012"
 CAISSE = "851"
@@ -195,14 +196,18 @@ class Process:
     ) -> None:
         """`variables` are those of the environment that it has besides."""
         self.output = output
-        with output.open("ab") as file:
-            self.popen = subprocess.Popen(
-                [sys.executable, "-m", *arguments],
-                stdout=file,
-                stderr=file,
-                env={**environment(settings), **(variables or {})},
-                **options,
-            )
+        if variables or options:
+            # What a library or the system looks at when a process begins.
+            with output.open("ab") as file:
+                self.popen: subprocess.Popen[bytes] | WarmProcess = subprocess.Popen(
+                    [sys.executable, "-m", *arguments],
+                    stdout=file,
+                    stderr=file,
+                    env={**environment(settings), **(variables or {})},
+                    **options,
+                )
+        else:
+            self.popen = WarmProcess(arguments, output, environment(settings))
 
     def said(self) -> str:
         return self.output.read_text(errors="replace")
