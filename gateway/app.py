@@ -84,7 +84,7 @@ def create_app(
     counts = counts or Counts(1)
     row = row or counts.take(0)
     current = policies or Current(load_approved(settings))
-    store = open_store(settings.store.url)
+    store = open_store(settings.store.url, make=False)
     journal = open_journal(settings.record.url)
     door = Door(settings.server.public_url, settings.server.hosts)
     issuers = settings.identity.issuers

@@ -14,12 +14,20 @@ from typing import Any, Final
 from flask import Blueprint
 
 from gateway.api.answering import add_address
-from gateway.errors import LogInNotBegun, LogOutNotBegun, NoSuchRoute, NotVouchedFor, ProfileNotHeld, ProviderAway
+from gateway.errors import (
+    LogInNotBegun,
+    LogOutNotBegun,
+    NoSuchRoute,
+    NotVouchedFor,
+    ProfileNotHeld,
+    ProviderAway,
+    Refusal,
+)
 from gateway.identity.entries import PROFILES
 from gateway.identity.errands import BEGUN_SECONDS
 from gateway.identity.openid import LONGEST_CODE, RETURNED
 from gateway.identity.openid_sessions import open_vouched, spend
-from gateway.identity.refusals import ProfileRefused, SessionsFull, VouchingRefused
+from gateway.identity.refusals import GuessNotNoted, ProfileRefused, SessionsFull, VouchingRefused
 from gateway.proxy.answers import Answer, Exit
 from gateway.proxy.credentials import LOG_OUT
 from gateway.proxy.identify import Reception
@@ -79,7 +87,9 @@ class OpenIdApi:
         """The Flask routes."""
         routes = Blueprint("openid", __name__)
         for address, work in (
-            *((ADDRESS, self.begin), (CALLBACK, self.come_back), (ARRIVED, self.arrived)),
+            (ADDRESS, self.begin),
+            (CALLBACK, self.come_back),
+            (ARRIVED, self.arrived),
             (LOGGED_OUT, self.logged_out),
         ):
             add_address(routes, self.exit, "GET", address.replace("{provider}", "<provider>"), work)
@@ -116,26 +126,27 @@ class OpenIdApi:
             opened = open_vouched(
                 self.reception.store, self.reception.rules, vouched, profile=begun.profile, now=entry.at
             )
-        except LogInNotBegun:
-            # Its browser may have another on its way, which whoever sent it here shall not end.
-            self.reception.attempt_failed(entry)
-            raise
-        except (VouchingRefused, ProfileRefused) as refusal:
+        except (VouchingRefused, ProfileRefused, SessionsFull) as refusal:
             entry.agent = refusal.identifier
-            refusal.headers = (*refusal.headers, forget)
-            self.reception.attempt_failed(entry)
-            raise
-        except SessionsFull as refusal:
-            entry.agent = refusal.identifier
-            refusal.headers = (*refusal.headers, forget)
-            raise
+            raise self._over(refusal, entry, forget) from None
         except (NotVouchedFor, ProviderAway) as refusal:
-            refusal.headers = (*refusal.headers, forget)
-            self.reception.attempt_failed(entry)
-            raise
+            raise self._over(refusal, entry, forget) from None
+        # A `LogInNotBegun` counts for nobody and ends nothing: any page can send a browser here, which may have another
+        # log-in on its way, and there is nothing to guess.
         entry.known(opened.agent)
         seconds = max(0, opened.expires_at - int(entry.at.timestamp()))
         return Answer(303, b"", (("Location", ARRIVED), door.set_cookie(opened.token, seconds), forget))
+
+    def _over(self, refusal: Refusal, entry: Entry, forget: tuple[str, str]) -> Refusal:
+        """The refusal of a log-in that this browser had begun, which is over. It counts as a failure of the address,
+        unless a provider is away or no place is left."""
+        if not isinstance(refusal, (SessionsFull, ProviderAway)):
+            try:
+                self.reception.attempt_failed(entry)
+            except GuessNotNoted as error:
+                refusal = error
+        refusal.headers = (*refusal.headers, forget)
+        return refusal
 
     def arrived(self, environ: Mapping[str, Any], entry: Entry) -> Answer:
         """200 with a page that leads on by itself; the same for everyone."""

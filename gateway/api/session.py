@@ -15,7 +15,7 @@ from gateway.api.bodies import read_json
 from gateway.errors import HeldElsewhere
 from gateway.identity import sessions
 from gateway.identity.errands import BEGUN_SECONDS
-from gateway.identity.openid_hints import hint_of
+from gateway.identity.openid_hints import kept_hint
 from gateway.identity.openid_log_outs import LogOuts
 from gateway.identity.refusals import GuessNotNoted, LogInRefused, ProfileRefused, SessionsFull
 from gateway.identity.sealing import Seal
@@ -141,13 +141,13 @@ class SessionApi:
         query(environ)
         if is_federated(credentials):
             raise HeldElsewhere("a token of an identity provider has no session here")
-        hint = hint_of(self.reception.store, credentials.token) if self.log_outs else None
+        hint = kept_hint(self.reception.store, credentials.token) if self.log_outs else None
         # Whatever becomes of the provider's session, ours is over.
         sessions.sign_out(self.reception.store, credentials.token)
         forget = self.reception.door.set_cookie("", 0)
         log_outs = self.log_outs.get(hint.provider) if hint else None
         if hint is None or log_outs is None:
             return Answer(204, b"", (forget,))
-        leaving = log_outs.begin(hint.id_token, now=entry.at)
+        leaving = log_outs.begin(hint.opened(credentials.token), now=entry.at)
         kept = self.reception.door.set_errand(leaving.kept, BEGUN_SECONDS, LOG_OUT)
         return as_json(200, {"end_session_url": leaving.address}, forget, kept)

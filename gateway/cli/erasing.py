@@ -35,11 +35,14 @@ def _erase(settings: Settings) -> None:
 def erase_once(settings: Settings, *, now: datetime) -> bool:
     """Erase what is due at this instant; whether that could be done. What could not is said in the log."""
     try:
-        with closing(open_store(settings.store.url)) as store:
+        with closing(open_store(settings.store.url, make=False)) as store:
             erased = erase_contacts(store, days=settings.identity.contact_days, now=now)
     except (Misconfigured, StoreUnavailable) as error:
         because = error.because if isinstance(error, StoreUnavailable) else " ".join(error.problems)
         _log.error("contacts of requests to join are not erased, though some may be due", because=because)
+        return False
+    except Exception as error:  # noqa: BLE001 - the thread must go on: without it contacts would be kept for ever
+        _log.error("contacts of requests to join are not erased", because=type(error).__name__)
         return False
     if erased:
         _log.info("contacts of requests to join erased", requests=erased, days=settings.identity.contact_days)

@@ -32,8 +32,11 @@ _TABLES: Final = 0x0CAF
 """Key of the PostgreSQL advisory lock under which one process at a time makes or changes tables."""
 
 
-def open_database(url: str, tables: MetaData, *, setting: str, history: History | None = None) -> Database:
-    """The database at `url`, with `tables` made where there are none. `setting` names the URL in problems.
+def open_database(
+    url: str, tables: MetaData, *, setting: str, history: History | None = None, make: bool = True
+) -> Database:
+    """The database at `url`, with `tables` made where there are none, unless `make` forbids it. `setting` names the URL
+    in problems.
 
     `url` is `sqlite:///FILE` (the file is made, readable by its owner alone) or `postgresql+psycopg://…`. Open one
     in each process, after any fork. Raises `Misconfigured` when it cannot be used; a password in `url` is not shown.
@@ -41,12 +44,12 @@ def open_database(url: str, tables: MetaData, *, setting: str, history: History 
     With a `history`, a database at another of its revisions than the last is refused and left as it is. Without one,
     single tables that are missing are made, too.
     """
-    database, name = connected(url, setting=setting)
+    database, name = connected(url, setting=setting, make=make)
     try:
         if history is None:
             _make_missing(database, tables)
         else:
-            _stand_at_head(database, tables, history)
+            _stand_at_head(database, tables, history, make=make)
         with database.read() as connection:
             problems = lacking(inspected(connection), {each.name: each.c.keys() for each in tables.tables.values()})
         if problems:
@@ -174,10 +177,13 @@ def _make_missing(database: Database, tables: MetaData) -> None:
         tables.create_all(connection)
 
 
-def _stand_at_head(database: Database, tables: MetaData, history: History) -> None:
-    """Make everything at once where there is nothing. Raises `_Unusable` where the database is not at the head."""
+def _stand_at_head(database: Database, tables: MetaData, history: History, *, make: bool) -> None:
+    """Make everything at once where there is nothing and `make` allows it. Raises `_Unusable` where the database is not
+    at the head."""
     with database.read() as connection:
         found = standing(connection, history)
+    if found.empty and not make:
+        raise _Unusable("is empty, and a gateway is at work with it: put back what it held, or start the gateway anew.")
     if found.empty:
         with database.change() as connection:
             alone(database, connection)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import pwd
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
-from sqlalchemy import CompoundSelect, Connection, Select, insert, select, union_all
+from sqlalchemy import CompoundSelect, Connection, Select, insert, or_, select, union_all
 
 from gateway.identity.entries import instant, is_text, refuse, seconds, text_problem
 from gateway.identity.store import Store
@@ -97,6 +98,7 @@ def changes(
     *,
     subject: str | None = None,
     act: str | None = None,
+    acts: Collection[str] = (),
     by: str | None = None,
     since: date | None = None,
     until: date | None = None,
@@ -104,13 +106,19 @@ def changes(
     limit: int | None = None,
 ) -> list[Change]:
     """Every change that is all of what is given, the first first: those `after` the id of one, so many. `act` may be
-    its beginning, such as `account`; the days `since` and `until` both count, and are UTC's.
+    its beginning, such as `account`; `acts` are beginnings of which it has one: then an import counts for what it
+    entered, and not for what its file is called. The days `since` and `until` both count, and are UTC's.
     """
     strange = [word for word in (subject, act, by) if word is not None and not is_text(word)]
     refuse([_UNPRINTABLE if strange else None])
     query = select(*change.c).order_by(change.c.id).limit(limit)
     if subject is not None:
-        query = query.where((change.c.subject == subject) | change.c.id.in_(_imports_of(subject)))
+        named = change.c.subject == subject
+        if acts:
+            named &= change.c.act.not_like("% import")
+        query = query.where(named | change.c.id.in_(_imports_of(subject)))
+    if acts:
+        query = query.where(or_(*(change.c.act.startswith(f"{one} ", autoescape=True) for one in acts)))
     if act is not None:
         query = query.where((change.c.act == act) | change.c.act.startswith(f"{act} ", autoescape=True))
     if by is not None:

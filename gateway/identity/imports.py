@@ -17,8 +17,10 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import BinaryIO, Final
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select
+from sqlalchemy.exc import IntegrityError
 
+from gateway.database.opening import alone
 from gateway.identity.changes import Signature, write_change
 from gateway.identity.entries import refuse, text_problem
 from gateway.identity.imports_file import CsvFile, Unreadable
@@ -26,10 +28,15 @@ from gateway.identity.imports_kinds import KINDS
 from gateway.identity.imports_rows import Kind, Row
 from gateway.identity.imports_staging import Staging
 from gateway.identity.store import Store
+from gateway.identity.tables import change
 from gateway.identity.wrong import conflicting, unacceptable
 
 _AT_ONCE: Final = 2_000
 """Rows that are checked together."""
+OVERTAKEN: Final = conflicting(
+    "Somebody has imported a file meanwhile, or entered one of these: nothing is entered. Import it again.",
+    "Un autre import a eu lieu entre-temps, ou l'une de ces entrées a été faite : rien n'est entré. Recommencez.",
+)
 Say = Callable[[int, str], None]
 """Told each problem, with the line that it is on, in their order."""
 Tell = Callable[[str, int, int], None]
@@ -70,6 +77,8 @@ def import_file(
     kind = KINDS[noun](moment.date(), staff_too=staff_too)
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
+    with store.read() as connection:
+        before = _last_import(connection, noun)
     rows = problems = 0
     with Staging(1 + len(kind.stored)) as staging:
         source: CsvFile | None = None
@@ -90,16 +99,37 @@ def import_file(
             problems += 1
         if problems or only_check or source is None or not rows:
             return Imported(rows, problems, None)
-        with store.change() as connection:
-            for line, sentence in kind.crowded(connection, staging.rows()):
-                say(line, sentence)
-                problems += 1
-            if problems:
-                return Imported(rows, problems, None)
-            detail = f"{rows} {noun}s from {name}, SHA-256 {source.digest}"
-            change_id = write_change(connection, signed, act=f"{noun} import", subject=name, detail=detail, now=moment)
-            _write(connection, kind, staging, change_id, lambda done: tell("Writing", done, rows))
+        try:
+            with store.change() as connection:
+                alone(store, connection)
+                if _last_import(connection, noun) != before:
+                    raise _Overtaken
+                for line, sentence in kind.crowded(connection, staging.rows()):
+                    say(line, sentence)
+                    problems += 1
+                if problems:
+                    return Imported(rows, problems, None)
+                act, detail = f"{noun} import", f"{rows} {noun}s from {name}, SHA-256 {source.digest}"
+                change_id = write_change(connection, signed, act=act, subject=name, detail=detail, now=moment)
+                try:
+                    _write(connection, kind, staging, change_id, lambda done: tell("Writing", done, rows))
+                except (IntegrityError, connection.dialect.loaded_dbapi.IntegrityError):
+                    raise _Overtaken from None
+        except _Overtaken:
+            say(1, OVERTAKEN)
+            return Imported(rows, 1, None)
     return Imported(rows, 0, change_id)
+
+
+class _Overtaken(Exception):
+    """What is to be written was checked against another directory than the one that there is."""
+
+
+def _last_import(connection: Connection, noun: str) -> int | None:
+    """The last import of such entries. Another since the check may have brought the same: a mandate has nothing by
+    which the database would know it."""
+    found = select(func.max(change.c.id)).where(change.c.act == f"{noun} import")
+    return connection.execute(found).scalar_one_or_none()
 
 
 def _batches(source: CsvFile) -> Iterator[list[Row]]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sqlalchemy import Connection, bindparam, insert, select
 
+from gateway.errors import StoreUnavailable
 from gateway.identity.opaque import digest
 from gateway.identity.store import Store
 from gateway.identity.tables import id_token as kept_tokens
@@ -44,20 +45,34 @@ def keep_hint(connection: Connection, token: str, hint: Hint) -> None:
     )
 
 
-def hint_of(store: Store, token: str) -> Hint | None:
-    """What was kept with the session that `token` opened; None where no provider is to be told of its end. An ID token
-    that was altered in the store is none. Raises `StoreUnavailable`."""
-    with store.read() as connection:
-        found = connection.execute(_KEPT, {"token_hash": digest(token)}).one_or_none()
-    if found is None:
-        return None
-    from cryptography.fernet import InvalidToken  # megabytes, for those alone whose agents log in at a provider
+class KeptHint(NamedTuple):
+    """A hint as the store has it: gone with the session, so read before it ends and opened when it has ended."""
 
-    provider, sealed = found
+    provider: str
+    sealed: str | None
+
+    def opened(self, token: str) -> str | None:
+        """The ID token that was kept with the session that `token` opened; None where there was none to keep, or it was
+        altered."""
+        if self.sealed is None:
+            return None
+        from cryptography.fernet import InvalidToken  # megabytes, for those alone whose agents log in at a provider
+
+        try:
+            return _seal(token, self.provider).decrypt(self.sealed).decode()
+        except (InvalidToken, ValueError):
+            return None
+
+
+def kept_hint(store: Store, token: str) -> KeptHint | None:
+    """What was kept with the session that `token` opened; None where no provider is to be told of its end, and where
+    that cannot be read now: a log-out must not fail for its provider's sake."""
     try:
-        return Hint(provider, None if sealed is None else _seal(token, provider).decrypt(sealed).decode())
-    except InvalidToken:
-        return Hint(provider, None)
+        with store.read() as connection:
+            found = connection.execute(_KEPT, {"token_hash": digest(token)}).one_or_none()
+    except StoreUnavailable:
+        return None
+    return None if found is None else KeptHint(*found)
 
 
 def _seal(token: str, provider: str) -> Fernet:

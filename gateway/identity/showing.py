@@ -28,7 +28,7 @@ class Shown(Generic[E]):
 def show_partner(store: Store, *, name: str, after: int | None = None, limit: int | None = None) -> Shown[Partner]:
     """The partner of this name. As each of these, it raises `Misconfigured` where there is none."""
     found = _one(partners(store, name=name), absent=no_partner(name))
-    return Shown(found, changes(store, subject=name, act="partner", after=after, limit=limit))
+    return Shown(found, changes(store, subject=name, acts=["partner"], after=after, limit=limit))
 
 
 def show_convention(
@@ -36,7 +36,7 @@ def show_convention(
 ) -> Shown[Convention]:
     """The convention of this number."""
     found = _one(conventions(store, number=number), absent=no_convention(number))
-    return Shown(found, changes(store, subject=number, act="convention", after=after, limit=limit))
+    return Shown(found, changes(store, subject=number, acts=["convention"], after=after, limit=limit))
 
 
 def show_account(
@@ -44,7 +44,7 @@ def show_account(
 ) -> Shown[Account]:
     """The account of this identifier; its changes tell of its sessions, too."""
     found = _one(accounts(store, identifier=identifier), absent=no_account(identifier))
-    return Shown(found, changes(store, subject=identifier, after=after, limit=limit))
+    return Shown(found, changes(store, subject=identifier, acts=["account", "session"], after=after, limit=limit))
 
 
 def show_mandate(
@@ -52,7 +52,7 @@ def show_mandate(
 ) -> Shown[Mandate]:
     """The mandate of this id."""
     found = _one(mandates(store, mandate_id=mandate_id), absent=no_mandate(mandate_id))
-    return Shown(found, changes(store, subject=str(mandate_id), act="mandate", after=after, limit=limit))
+    return Shown(found, changes(store, subject=str(mandate_id), acts=["mandate"], after=after, limit=limit))
 
 
 def show_request(
@@ -60,7 +60,7 @@ def show_request(
 ) -> Shown[JoinRequest]:
     """The request to join of this id."""
     found = _one(join_requests(store, request_id=request_id), absent=no_request(request_id))
-    return Shown(found, changes(store, subject=str(request_id), act="request", after=after, limit=limit))
+    return Shown(found, changes(store, subject=str(request_id), acts=["request"], after=after, limit=limit))
 
 
 def _one(found: Sequence[E], *, absent: str) -> E:

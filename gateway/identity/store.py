@@ -24,8 +24,9 @@ class Changing(Protocol):
         """See `Database.change`."""
 
 
-def open_store(url: str) -> Store:
-    """The directory at `url`, made where there is none, and refused at another revision than this version's: see
-    `open_database`.
+def open_store(url: str, *, make: bool = True) -> Store:
+    """The directory at `url`, made where there is none unless `make` forbids it, and refused at another revision than
+    this version's: see `open_database`. Whoever serves it has it already: there, a file that is gone is being restored
+    or a disk is not mounted, and an empty directory in its place would know nobody.
     """
-    return open_database(url, METADATA, setting="store.url", history=DIRECTORY)
+    return open_database(url, METADATA, setting="store.url", history=DIRECTORY, make=make)

@@ -66,6 +66,16 @@ _oso: Final[Any] = ffi
 _core: Final = _oso.lib
 _cast, _string = _oso.ffi.cast, _oso.ffi.string
 _ANY: Final = _oso.ffi.typeof("polar_CResult_c_void *")
+_OTHERS: Final[Mapping[str, str]] = {
+    "MakeExternal": "handle_make_external",
+    "ExternalOp": "handle_external_op",
+    "ExternalIsaWithPath": "handle_external_isa_with_path",
+    "ExternalIsSubSpecializer": "handle_external_is_subspecializer",
+    "ExternalIsSubclass": "handle_external_is_subclass",
+    "NextExternal": "handle_next_external",
+    "Debug": "handle_debug",
+}
+"""What else the engine may ask, and which of a query's ways out that is."""
 
 
 def _refuse(what: str) -> Any:
@@ -86,15 +96,6 @@ class StrictQuery(Query):
         than its engine: here nothing is made, called or decoded twice for one.
         """
         pointer, host = self.ffi_query.ptr, self.host
-        others = {
-            "MakeExternal": self.handle_make_external,
-            "ExternalOp": self.handle_external_op,
-            "ExternalIsaWithPath": self.handle_external_isa_with_path,
-            "ExternalIsSubSpecializer": self.handle_external_is_subspecializer,
-            "ExternalIsSubclass": self.handle_external_is_subclass,
-            "NextExternal": self.handle_next_external,
-            "Debug": self.handle_debug,
-        }
         while True:
             event = _core.polar_next_query_event(pointer)
             message = _core.polar_next_query_message(pointer)
@@ -112,8 +113,8 @@ class StrictQuery(Query):
                 yield {"bindings": bindings, "trace": data["trace"]}
             elif kind == "Done":
                 return
-            elif kind in others:
-                others[kind](data)
+            elif kind in _OTHERS:
+                getattr(self, _OTHERS[kind])(data)
             else:
                 _refuse("do something that oso has no word for")
 

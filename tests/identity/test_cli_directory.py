@@ -291,6 +291,32 @@ def test_the_commands_run_as_a_real_process(folder):
 
 
 @on_both
+def test_nothing_of_another_that_is_called_the_same_is_shown_with_it(folder):
+    """Identifiers may be digits, as mandates and dossiers are; and a file may be called what its sender likes."""
+    for name in ("CCAS de Lyon", "Udaf"):
+        cafpro("partner", "add", name)
+    for identifier in ("9990001", "1"):
+        cafpro("account", "add", identifier, "--partner", "CCAS de Lyon", "--generate")
+    cafpro("objection", "raise", "9990001", "--reference", "lettre")
+    cafpro("mandate", "add", "9990001", "--kind", "judgment", "--partner", "CCAS de Lyon", "--from", "2026-01-01",
+           "--reference", "TJ Lyon")  # fmt: skip
+    cafpro("mandate", "release", "1")
+    cafpro("session", "end", "1")
+    (folder / "Udaf").write_text("name\nAutre\n")
+    cafpro("partner", "import", "Udaf")
+    for group, name, told, untold in (
+        ("account", "9990001", ["account add"], ["objection", "mandate"]),
+        ("account", "1", ["account add", "session end"], ["mandate"]),
+        ("mandate", "1", ["mandate add", "mandate release"], ["account add", "session"]),
+        ("partner", "Udaf", ["partner add"], ["import"]),
+        ("partner", "Autre", ["partner import"], []),
+    ):
+        said = cafpro(group, "show", name)
+        assert [words for words in told if words not in said] == []
+        assert [words for words in untold if words in said] == []
+
+
+@on_both
 def test_one_entry_is_shown_with_everything_that_was_done_to_it(folder):
     (folder / "list.csv").write_text("name\nCCAS de Lyon\n")
     cafpro("partner", "import", "list.csv", "--why", "request 26-7", "--by", "c.petit")

@@ -20,7 +20,7 @@ from gateway.cli.main import main
 from gateway.errors import Misconfigured
 from gateway.identity import directory
 from gateway.identity.directory import Signature
-from gateway.identity.imports import import_file
+from gateway.identity.imports import OVERTAKEN, import_file
 from gateway.identity.refusals import LogInRefused
 from gateway.identity.sessions import sign_in
 from gateway.identity.store import open_store
@@ -265,6 +265,12 @@ def by_hand(store, identifier):
 
 
 THREE = "identifier,partner,profiles\n\n" + "".join(f"a.{number},{LYON},T9\n" for number in range(3))
+FILES = {
+    "partner": "name\nTout neuf\n",
+    "convention": f"number,partner,caisse,starts_on,ends_on,profiles\nC-9,{LYON},691,2026-01-01,2026-12-31,T9\n",
+    "account": f"identifier,partner\ntout.neuf,{LYON}\n",
+    "mandate": f"dossier,kind,partner,starts_on,reference\n9990001,judgment,{LYON},2026-01-01,RG 9\n",
+}
 FULL = (
     "The convention 'C-1' allows 3 agents, and the partner has as many with a profile that it opens: close an account, "
     "or sign for more."
@@ -302,9 +308,47 @@ def test_of_two_files_for_the_last_places_one_is_entered(store):
 
     with ThreadPoolExecutor(2) as pool:
         outcomes = list(pool.map(enter, "bc"))
-    assert sorted([line for line, _ in problems] for _, problems in outcomes) == [[], [3, 4, 5]]
-    assert {sentence for _, problems in outcomes for _, sentence in problems} == {FULL}
+    assert sorted(problems for _, problems in outcomes) == [[], [(1, OVERTAKEN)]]
     assert len(directory.accounts(store, partner_name=LYON)) == 1 + 3
+    late = "bc"[[problems for _, problems in outcomes].index([(1, OVERTAKEN)])]
+    assert imported(store, "account", THREE.replace("a.", f"{late}."))[1] == [(3, FULL), (4, FULL), (5, FULL)]
+
+
+@pytest.mark.parametrize("noun", ["partner", "convention", "account", "mandate"])
+def test_the_same_file_twice_at_once_is_entered_once(store, noun):
+    """A double click, or a proxy that sends a request again."""
+    text = FILES[noun]
+    before = []
+
+    def meanwhile(part, done, whole):
+        if part == "Checking" and done == whole:
+            assert entered(store, noun, text).rows == 1
+            before.append(everything(store))
+
+    done, problems = imported(store, noun, text, tell=meanwhile)
+    assert (problems, done.change_id) == ([(1, OVERTAKEN)], None)
+    assert before == [everything(store)]
+
+
+@pytest.mark.parametrize("noun", ["partner", "convention", "account"])
+def test_what_is_entered_by_hand_between_the_check_and_the_writing_refuses_the_file(store, noun):
+    before = []
+
+    def meanwhile(part, done, whole):
+        if part == "Checking" and done == whole:
+            if noun == "partner":
+                directory.add_partner(store, name="Tout neuf", kind="external")
+            elif noun == "convention":
+                places(store, "C-9", None)
+            else:
+                by_hand(store, "tout.neuf")
+            before.append(everything(store))
+
+    done, problems = imported(store, noun, FILES[noun], tell=meanwhile)
+    assert (problems, done.change_id) == ([(1, OVERTAKEN)], None)
+    assert before == [everything(store)]
+    assert store.append  # it works on
+    assert imported(store, noun, FILES[noun], only_check=True)[0].problems == 1
 
 
 def test_whoever_is_entered_by_hand_while_a_file_is_written_waits_and_is_refused(store):

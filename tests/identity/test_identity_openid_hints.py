@@ -8,11 +8,17 @@ from sqlalchemy import func, select, update
 
 from gateway.identity import sessions
 from gateway.identity.opaque import digest
-from gateway.identity.openid_hints import LONGEST, Hint, hint_of, keep_hint
+from gateway.identity.openid_hints import LONGEST, Hint, keep_hint, kept_hint
+from gateway.identity.store import Store
 from gateway.identity.tables import id_token
 from tests.identity.conftest import Town
 
 WRITTEN = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJtLm1hcnRpbiJ9.c2lnbmF0dXJl"
+
+
+def hint_of(store: Store, token: str) -> Hint | None:
+    found = kept_hint(store, token)
+    return found and Hint(found.provider, found.opened(token))
 
 
 def kept(town: Town, written: str | None = WRITTEN) -> str:
@@ -49,6 +55,7 @@ def test_whoever_reads_or_alters_the_store_gets_nothing_of_it(twin, quick):
     for row, altered in (
         (mine, {"sealed": sealed[:-2]}),
         (mine, {"sealed": ""}),
+        (mine, {"sealed": "é"}),
         (other, {"sealed": sealed}),
         (mine, {"sealed": sealed, "provider": "autre"}),
     ):

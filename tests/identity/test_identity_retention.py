@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import insert, select
 
+from gateway.cli import erasing
 from gateway.cli.erasing import erase_once
+from gateway.errors import Misconfigured
 from gateway.identity import directory
 from gateway.identity.joining import STATES
 from gateway.identity.retention import erase_contacts
+from gateway.identity.store import open_store
 from gateway.identity.tables import join_request
 from gateway.settings import load
 from tests.identity.conftest import NOON, Town, on_a_file
@@ -87,5 +93,32 @@ def test_a_store_that_cannot_be_asked_is_said_and_asked_again(tmp_path, anywhere
         '[record]\nkey_file = "record.key"\n[identity]\ncaisse = "691"\n'
     )
     settings = load(tmp_path / "gateway.toml", {} if good else {"CAFPRO_STORE__URL": f"sqlite:///{tmp_path}"})
+    open_store(anywhere).close()
     assert erase_once(settings, now=NOON) is good
     assert ("are not erased, though some may be due" in capsys.readouterr().out) is not good
+
+
+def test_a_directory_that_is_gone_is_not_made_anew(tmp_path, capsys):
+    """A disk that is not mounted, a file that is being put back: an empty directory in its place would know nobody."""
+    (tmp_path / "record.key").write_text("00" * 32)
+    (tmp_path / "gateway.toml").write_text(
+        '[upstream]\nurl = "http://127.0.0.1:1"\n[policies]\n[store]\nurl = "sqlite:///cafpro.db"\n'
+        '[record]\nkey_file = "record.key"\n[identity]\ncaisse = "691"\n'
+    )
+    settings, file = load(tmp_path / "gateway.toml", {}), tmp_path / "cafpro.db"
+    assert erase_once(settings, now=NOON) is False
+    assert not file.exists()
+    file.touch()
+    assert erase_once(settings, now=NOON) is False
+    with closing(sqlite3.connect(file)) as connection:
+        assert connection.execute("SELECT name FROM sqlite_schema").fetchall() == []
+    with pytest.raises(Misconfigured, match=r"is empty, and a gateway is at work with it"):
+        open_store(settings.store.url, make=False)
+    assert capsys.readouterr().out.count("are not erased, though some may be due") == 2
+
+
+def test_whatever_goes_wrong_the_thread_goes_on(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(erasing, "open_store", lambda *_, **__: 1 / 0)
+    settings = SimpleNamespace(store=SimpleNamespace(url=f"sqlite:///{tmp_path}"))
+    assert erase_once(settings, now=NOON) is False
+    assert "ZeroDivisionError" in capsys.readouterr().out

@@ -243,9 +243,20 @@ def test_failures_of_an_address_are_counted_with_those_of_passwords(stub_url, st
     file = issuers_file(tmp_path, house.provider.entry())
     limits = {"limits__failures_burst": 3, "limits__failures_per_minute": 1}
     gateway = start_gateway(stub_url, identity__issuers=file, **limits)
-    for _ in range(3):
+    house.provider.serves(gateway)
+    browsers = [Browser(gateway) for _ in range(5)]
+    begun = [parameters(browser.begin(house.provider))["state"] for browser in browsers]
+    # Any page can send a browser here: a return that belongs to no log-in counts for nobody.
+    for _ in range(5):
         is_problem(gateway.ask("/-/openid/idp/callback?code=x&state=y"), 401, "GW140")
-    answer = gateway.ask("/-/openid/idp/callback?code=x&state=y")
+        is_problem(browsers[4].get("/-/openid/idp/callback?code=x&state=y"), 401, "GW140")
+    # Nor do log-ins whose provider is away.
+    named = f"&iss={house.provider.url}"
+    with house.provider.bent(token={"status": 500}):
+        is_problem(browsers[3].get(f"/-/openid/idp/callback?code=x&state={begun[3]}{named}"), 503, "GW142")
+    for browser, state in zip(browsers[:3], begun[:3], strict=True):
+        is_problem(browser.get(f"/-/openid/idp/callback?code=x&state={state}"), 401, "GW141")
+    answer = browsers[4].get(f"/-/openid/idp/callback?code=x&state={begun[4]}")
     is_problem(answer, 429, "GW105")
     assert int(answer.one("Retry-After")) > 0
     is_problem(gateway.sign_in("t4"), 429, "GW105")

@@ -4,7 +4,9 @@ and what is kept for it until then."""
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import update
 
+from gateway.identity.tables import id_token
 from gateway.proxy.credentials import csrf_token
 from tests.openid.conftest import House
 from tests.openid.running import Browser, Provider, parameters, with_parameters
@@ -59,19 +61,30 @@ def test_a_log_out_ends_our_session_and_then_the_providers(house, browser):
 
 
 def test_whatever_the_provider_does_our_session_is_over(house, browser):
+    before = house.rows("id_token")
     for how in ({"status": 500}, {"status": 302, "headers": {"Location": ELSEWHERE}}, {"status": 200, "body": "?"}):
         browser.log_in(house.provider, "un")
         with house.provider.bent(end=how):
             house.provider.end_session(log_out(browser))
         is_problem(browser.get("/dossiers/9990001"), 401, "GW101")
-    assert house.rows("id_token") == 0
+    assert house.rows("id_token") == before
+
+
+def test_whatever_became_of_the_id_token_our_session_is_over(house, browser):
+    browser.log_in(house.provider, "un")
+    with house.gateway.store.change() as connection:
+        connection.execute(update(id_token).values(sealed="é"))
+    address = browser.log_out().json()["end_session_url"]
+    assert ("id_token_hint" in parameters(address), parameters(address)["client_id"]) == (False, "cafpro")
+    is_problem(browser.get("/dossiers/9990001"), 401, "GW101")
 
 
 def test_a_session_of_a_password_or_of_a_provider_that_ends_none_is_ended_here_alone(house, browser):
     provider = house.providers["bare"]
     provider.knows("dupont", email="dupont@vendee.example")
+    before = house.rows("id_token")
     browser.log_in(provider, "dupont", "?profile=T4")
-    assert house.rows("id_token") == 0
+    assert house.rows("id_token") == before
     answer = browser.log_out()
     assert (answer.status, answer.body, browser.cookies) == (204, b"", {})
     is_problem(browser.get("/-/openid/bare/logged-out?state=x"), 404, "GW203")

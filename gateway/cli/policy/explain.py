@@ -110,7 +110,7 @@ def _check_use(
 
 def _facts_of(identifier: str, profile: str | None, number: str, config: Path) -> tuple[Facts, bool]:
     settings = settings_module.load(config, os.environ)
-    store = open_store(settings.store.url)
+    store = open_store(settings.store.url, make=False)
     try:
         return facts_without_session(
             store,
