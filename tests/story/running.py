@@ -47,7 +47,7 @@ WRITING = bool(os.environ.get("WRITE_GOLDEN"))
 """`WRITE_GOLDEN=1 python -m pytest tests/story` writes the golden files anew, to be read before they are kept."""
 
 
-_SIDE_BY_SIDE = 4
+_SIDE_BY_SIDE = 6
 _TURN = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _SIDE_BY_SIDE
 _PORTS = itertools.cycle(range(20_000 + _TURN + _SIDE_BY_SIDE * (os.getpid() % 1_000), 32_000, _SIDE_BY_SIDE))
 """Below those that Linux gives to clients."""
@@ -194,10 +194,10 @@ class Process:
         variables: Mapping[str, str] | None = None,
         **options: Any,
     ) -> None:
-        """`variables` are those of the environment that it has besides."""
+        """`variables` are those of the environment that it has besides. With them, be it none, it begins cold, as a
+        child of whoever asks for it: what the interpreter and the system look at when a process begins is then so."""
         self.output = output
-        if variables or options:
-            # What a library or the system looks at when a process begins.
+        if variables is not None or options or "PYTHONPATH" in os.environ:
             with output.open("ab") as file:
                 self.popen: subprocess.Popen[bytes] | WarmProcess = subprocess.Popen(
                     [sys.executable, "-m", *arguments],

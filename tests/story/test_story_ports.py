@@ -61,7 +61,7 @@ def leave_ports(many: int) -> None:
 
 def started(folder: Path, backend: Backend, **settings: str) -> tuple[Gateway, dict[str, str]]:
     named = {name.replace("__", "."): value for name, value in settings.items()}
-    gateway = Gateway(folder, upstream=backend.url, settings=named, policies=None)
+    gateway = Gateway(folder, upstream=backend.url, settings=named, policies=None, variables={})
     gateway.enter("t1", "T1")
     return gateway, gateway.log_in("t1")
 
