@@ -9,10 +9,10 @@ SHELL := /bin/bash
 demo: $(VENV)/.demo
 	@exec $(BIN)/cafpro demo $(ARGS)
 
-# Six files at a time, on two cores: most of them wait for processes, sockets and deadlines. In the order of
+# Four files at a time, on two cores: half of them wait for processes, sockets and deadlines. In the order of
 # tests/conftest.py. The tests start hundreds of processes: what is imported is compiled once, whatever the environment
 # says.
-test coverage: SIDE_BY_SIDE := -n 6 --dist loadfile --no-loadscope-reorder
+test coverage: SIDE_BY_SIDE := -n 4 --dist loadfile --no-loadscope-reorder
 test coverage: export PYTHONDONTWRITEBYTECODE :=
 test: $(VENV)/.test
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)

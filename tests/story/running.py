@@ -47,7 +47,7 @@ WRITING = bool(os.environ.get("WRITE_GOLDEN"))
 """`WRITE_GOLDEN=1 python -m pytest tests/story` writes the golden files anew, to be read before they are kept."""
 
 
-_SIDE_BY_SIDE = 6
+_SIDE_BY_SIDE = 4
 _TURN = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _SIDE_BY_SIDE
 _PORTS = itertools.cycle(range(20_000 + _TURN + _SIDE_BY_SIDE * (os.getpid() % 1_000), 32_000, _SIDE_BY_SIDE))
 """Below those that Linux gives to clients."""

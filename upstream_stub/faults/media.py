@@ -6,7 +6,8 @@ import gzip
 import random
 import struct
 import zlib
-from functools import lru_cache
+from functools import lru_cache, reduce
+from operator import xor
 
 from upstream_stub.faults.wire import JSON, Fault, answering, dossier_of
 
@@ -49,13 +50,20 @@ def gzip_bomb(numero: str) -> bytes:
     start = deflate.compress(text[:-1]) + deflate.flush(zlib.Z_FULL_FLUSH)
     blanks = deflate.compress(BLANK_MEGABYTE) + deflate.flush(zlib.Z_FULL_FLUSH)
     end = deflate.compress(text[-1:]) + deflate.flush()
-    checksum = zlib.crc32(text[:-1])
-    for _ in range(BOMB_MEGABYTES):
-        checksum = zlib.crc32(BLANK_MEGABYTE, checksum)
-    checksum = zlib.crc32(text[-1:], checksum)
+    checksum = zlib.crc32(text[-1:], _after_blanks(zlib.crc32(text[:-1])))
     length = len(text) + BOMB_MEGABYTES * len(BLANK_MEGABYTE)
     opening = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\xff"
     return opening + start + blanks * BOMB_MEGABYTES + end + struct.pack("<II", checksum, length & 0xFFFFFFFF)
+
+
+def _after_blanks(checksum: int) -> int:
+    """The CRC-32 of what had this one and a gigabyte of blanks. What a megabyte does to it is linear in its bits, but
+    for a constant: looked at once for each bit, instead of a thousand times for each megabyte."""
+    constant = zlib.crc32(BLANK_MEGABYTE, 0)
+    by_bit = [zlib.crc32(BLANK_MEGABYTE, 1 << bit) ^ constant for bit in range(32)]
+    for _ in range(BOMB_MEGABYTES):
+        checksum = reduce(xor, (column for bit, column in enumerate(by_bit) if checksum >> bit & 1), constant)
+    return checksum
 
 
 def typed(content_type: str) -> tuple[str, ...]:
