@@ -25,8 +25,9 @@ class WarmProcess:
     """`python -m` with these arguments, its standard output and error appended to a file; used like a `Popen`."""
 
     def __init__(self, arguments: Sequence[str], output: Path, variables: Mapping[str, str]) -> None:
+        # A daemon, in that module's sense: it is told to end, and not waited for, when the tests end before it.
         self._process: ForkServerProcess = _CONTEXT.Process(
-            target=_become, args=(list(arguments), str(output), dict(variables))
+            target=_become, args=(list(arguments), str(output), dict(variables)), daemon=True
         )
         self._process.start()
         assert self._process.pid
