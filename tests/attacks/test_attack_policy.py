@@ -9,14 +9,13 @@ nothing of it, and end; the running gateway, which looks at its folder every sec
 from __future__ import annotations
 
 import os
-import resource
 import shutil
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from http.client import HTTPException
 from itertools import count
 from pathlib import Path
@@ -29,6 +28,7 @@ from sqlalchemy import Table, text, update
 from gateway.identity.tables import account, convention, mandate, partner, session
 from gateway.policy.loading import fingerprint
 from gateway.policy_files.folder import read, shipped
+from tests.story import warm
 from tests.story.brochure import OPEN, kept_dossier
 from tests.story.fixtures import StartGateway
 from tests.story.running import PATIENCE, Answer, Client, Gateway, environment, is_problem, until
@@ -196,25 +196,13 @@ def running(start_gateway: StartGateway, stub_url: str) -> Running:
 def refuses(command: str, gateway: Gateway, work: Path) -> str:
     """What `cafpro check` or `cafpro serve` says when it refuses to go on: with exit 1, by itself, at no great cost."""
 
-    def bounded() -> None:
-        resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
-
-    with ExitStack() as stack:
-        # An end of a pipe into which nobody writes: whoever waits for a key waits for ever.
-        ends = os.pipe()
-        for end in ends:
-            stack.callback(os.close, end)
-        done = subprocess.run(
-            [sys.executable, "-m", "gateway.cli", command, "--config", str(gateway.configuration)],
-            stdin=ends[0],
-            capture_output=True,
-            text=True,
-            cwd=work,
-            env=environment(),
-            timeout=4 * PATIENCE,
-            preexec_fn=bounded,
-            check=False,
-        )
+    done = warm.run(
+        ["gateway.cli", command, "--config", str(gateway.configuration)],
+        environment(),
+        seconds=4 * PATIENCE,
+        folder=work,
+        processor_seconds=CPU_SECONDS,
+    )
     assert done.returncode == 1, done
     assert done.stdout == ""
     assert "Traceback" not in done.stderr

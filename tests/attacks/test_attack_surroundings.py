@@ -12,8 +12,6 @@ import json
 import os
 import re
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -28,8 +26,9 @@ from gateway.identity.sessions import sign_in
 from gateway.policy_files.folder import load_folder, shipped
 from gateway.settings import Identity
 from tests.attacks.sending import DOSSIER, PROFILE, lines
+from tests.story import warm
 from tests.story.brochure import OPEN, PROFILES, kept_dossier
-from tests.story.running import CAISSE, PASSWORD, Gateway, is_problem
+from tests.story.running import CAISSE, PASSWORD, PATIENCE, Gateway, environment, is_problem
 from upstream_stub.dossiers import dossier_text
 
 TOKEN = "moissonneuse-0123456789-0123456789"
@@ -499,11 +498,8 @@ def entered(tmp_path_factory) -> Path:
 @pytest.mark.attack(32)
 @pytest.mark.parametrize("group", ["partner", "convention", "account", "mandate", "objection", "session"])
 def test_no_cell_of_a_list_is_a_formula_wherever_a_spreadsheet_cuts(entered, group):
-    shown = subprocess.run(
-        [sys.executable, "-m", "gateway.cli", group, "list", "--config", str(entered), "--format", "csv"],
-        capture_output=True,
-        check=True,
-    ).stdout.decode()
+    words = ["gateway.cli", group, "list", "--config", str(entered), "--format", "csv"]
+    shown = warm.run(words, environment(), seconds=PATIENCE).stdout
     assert formulas_in(shown) == set()
     assert group == "session" or len(shown.splitlines()) == 1 + len(FORMULAS)
 

@@ -1,9 +1,7 @@
 """A gateway puts in force what is approved, and whoever approves can prove from outside that it did."""
 
-import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,8 +12,9 @@ from gateway.policy_files.approved import APPROVED
 from gateway.policy_files.folder import load_folder
 from gateway.policy_files.history import take_as_approved
 from tests.approval.conftest import close_enfants, open_enfants
+from tests.story import warm
 from tests.story.fixtures import StartGateway
-from tests.story.running import PASSWORD, Gateway
+from tests.story.running import PASSWORD, Gateway, environment
 
 DOSSIER = "9990001"
 SECONDS = 180
@@ -34,15 +33,7 @@ def told(start_gateway: StartGateway, stub_url: str, tmp_path_factory: pytest.Te
 
 
 def command(*words: object) -> subprocess.CompletedProcess[str]:
-    plain = {name: value for name, value in os.environ.items() if not name.startswith("CAFPRO_")}
-    return subprocess.run(
-        [sys.executable, "-m", "gateway.cli", *map(str, words)],
-        capture_output=True,
-        text=True,
-        env=plain,
-        timeout=SECONDS,
-        check=False,
-    )
+    return warm.run(["gateway.cli", *map(str, words)], environment(), seconds=SECONDS)
 
 
 def made(tmp_path: Path) -> Path:

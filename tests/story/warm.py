@@ -4,8 +4,10 @@ forks its workers: the tests start hundreds, and each would import for a second 
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
+import resource
 import runpy
 import signal
 import subprocess
@@ -13,22 +15,34 @@ import sys
 from collections.abc import Mapping, Sequence
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-_KNOWN = ("gateway.cli.check", "gateway.cli.serve", "upstream_stub.__main__")
+_KNOWN = ("gateway.cli.check", "gateway.cli.init", "gateway.cli.serve", "upstream_stub.__main__")
 _OWN = frozenset({"POLAR_TIMEOUT_MS"})
 """Variables that those modules set for themselves."""
+_PR_SET_PDEATHSIG = 1
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload([*_KNOWN, "tests.story.warm"])
 
 
 class WarmProcess:
-    """`python -m` with these arguments, its standard output and error appended to a file; used like a `Popen`."""
+    """`python -m` with these arguments, its standard output and error appended to files; used like a `Popen`. From its
+    standard input nothing comes, and no end."""
 
-    def __init__(self, arguments: Sequence[str], output: Path, variables: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        output: Path,
+        variables: Mapping[str, str],
+        *,
+        errors: Path | None = None,
+        folder: Path | None = None,
+        processor_seconds: int | None = None,
+    ) -> None:
+        """Both into one file where `errors` has none of its own. The system ends what wants more of the processor."""
+        told = list(arguments), output, errors or output, dict(variables), folder, processor_seconds
         # A daemon, in that module's sense: it is told to end, and not waited for, when the tests end before it.
-        self._process: ForkServerProcess = _CONTEXT.Process(
-            target=_become, args=(list(arguments), str(output), dict(variables)), daemon=True
-        )
+        self._process: ForkServerProcess = _CONTEXT.Process(target=_become, args=told, daemon=True)
         self._process.start()
         assert self._process.pid
         self.pid = self._process.pid
@@ -55,11 +69,48 @@ class WarmProcess:
         self.send_signal(signal.SIGKILL)
 
 
-def _become(arguments: list[str], output: str, variables: dict[str, str]) -> None:
-    file = os.open(output, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-    for stream in (1, 2):
+def run(
+    arguments: Sequence[str],
+    variables: Mapping[str, str],
+    *,
+    seconds: float,
+    folder: Path | None = None,
+    processor_seconds: int | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """What a command answers. Raises `subprocess.TimeoutExpired` after so many seconds."""
+    with TemporaryDirectory() as beside:
+        output, errors = Path(beside, "output"), Path(beside, "errors")
+        process = WarmProcess(
+            arguments, output, variables, errors=errors, folder=folder, processor_seconds=processor_seconds
+        )
+        try:
+            code = process.wait(seconds)
+        finally:
+            process.kill()
+        return subprocess.CompletedProcess(list(arguments), code, output.read_text(), errors.read_text())
+
+
+def _become(
+    arguments: list[str],
+    output: Path,
+    errors: Path,
+    variables: dict[str, str],
+    folder: Path | None,
+    processor_seconds: int | None,
+) -> None:
+    # Where the tests are killed, what they started ends with the process that forks it.
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    # Its end is kept open: whoever reads what is never written waits for ever.
+    nothing, _ = os.pipe()
+    os.dup2(nothing, 0)
+    for stream, path in (1, output), (2, errors):
+        file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         os.dup2(file, stream)
-    os.close(file)
+        os.close(file)
+    if folder:
+        os.chdir(folder)
+    if processor_seconds:
+        resource.setrlimit(resource.RLIMIT_CPU, (processor_seconds, processor_seconds))
     for name in os.environ.keys() - variables.keys() - _OWN:
         del os.environ[name]
     os.environ.update(variables)
