@@ -113,7 +113,7 @@ OPERATIONS: Final = (
                 directory.reset_factor, bodies.OneAccount, _no_opening, answer=Ended),
     _on_account("close", "Close the account of an agent who leaves, for good", directory.close_account,
                 bodies.LeavingAccount, answer=directory.Left),
-    Operation(group="account", act="review", said="Accounts to confirm or unused, conventions about to end",
+    Operation(group="account", act="review", said="What the yearly review looks at",
               does=directory.review, asked=asking.AskedReview, row=directory.Finding,
               key=lambda row: f"{row.finding} {row.subject}"),
     _lists("account", "The accounts, closed ones too, by identifier", directory.accounts, asking.AskedAccounts,

@@ -404,7 +404,8 @@ def confirm_account(store: Store, identifier: str, signed: directory.Signature) 
 @click.option("--caisse", metavar="DIGITS", help="Only partners that this Caf has signed with.")
 @formatted
 def review_accounts(store: Store, caisse: str | None, form: str) -> None:
-    """List accounts that nobody has confirmed for a year or used for 90 days, and conventions that end within 60."""
+    """List accounts that nobody has confirmed for a year or used for 90 days, conventions that end within 60, and
+    requests to join that nobody has decided for 90."""
     print_rows(directory.Finding, directory.review(store, today=_today(), caisse=caisse), form=form)
 
 

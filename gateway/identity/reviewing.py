@@ -1,21 +1,22 @@
-"""What the yearly review looks at: accounts that nobody has confirmed or used, conventions about to end.
+"""What the yearly review looks at: accounts that nobody has confirmed or used, conventions about to end, and requests to
+join that nobody has decided, which keep a person's contact for as long.
 
 The CNIL asks for rights to be reviewed once a year (guide "Sécurité des données personnelles"). Days are civil days of
-the configured time zone.
+the configured time zone, those of requests of UTC.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, and_, exists, func, literal, or_, select, update
+from sqlalchemy import Connection, Select, Text, and_, cast, exists, func, literal, or_, select, update
 
 from gateway.identity.changes import Signature, write_change
-from gateway.identity.entries import caisse_problem, find_open_account, refuse
+from gateway.identity.entries import caisse_problem, find_open_account, refuse, seconds
 from gateway.identity.store import Store
-from gateway.identity.tables import account, convention, partner
+from gateway.identity.tables import account, convention, join_request, partner
 from gateway.identity.wrong import absent
 
 CONFIRMED_FOR: Final = 365
@@ -24,13 +25,16 @@ UNUSED_AFTER: Final = 90
 """Days without a log-in, or since it was entered or confirmed."""
 ENDS_WITHIN: Final = 60
 """Days before the last one of a convention."""
-FINDINGS: Final = ("unconfirmed", "unused", "ending")
+UNDECIDED_AFTER: Final = 90
+"""Days since a request to join came."""
+FINDINGS: Final = ("unconfirmed", "unused", "ending", "undecided")
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`subject` is an account's identifier, or a convention's number where it is `ending`. `day`: when it was confirmed
-    or used last, or ends; None where that is not known.
+    """`subject` is an account's identifier, a convention's number where it is `ending`, the number of a request to join
+    where it is `undecided`; `partner` is then the organisation that asks. `day`: when it was confirmed or used last, or
+    ends, or came; None where that is not known.
     """
 
     finding: str
@@ -49,10 +53,11 @@ def review(
     limit: int | None = None,
 ) -> list[Finding]:
     """What is to be looked at, or what is of one `finding` or of one Caf's partners: those `after` a finding and its
-    subject, written with a blank between, so many. Closed accounts need no review, suspended ones no use.
+    subject, written with a blank between, so many. Closed accounts need no review, suspended ones no use. A request is
+    every Caf's until one has signed.
     """
     refuse([None if caisse is None else caisse_problem(caisse)])
-    last, _, subject = (after or "").partition(" ")
+    last, _, passed = (after or "").partition(" ")
     if after is not None and last not in FINDINGS:
         refuse([absent(f"There is no finding {last!r}.", "Cette page n'existe pas.")])
     found: list[Finding] = []
@@ -61,9 +66,12 @@ def review(
             if finding in (None, kind):
                 query, key = _asked(kind, today, caisse)
                 if kind == last:
-                    query = query.where(key > subject)
+                    query = query.where(key > passed)
                 room = None if limit is None else limit - len(found)
-                found += [Finding(kind, *row) for row in connection.execute(query.order_by(key).limit(room))]
+                for subject, name, day in connection.execute(query.order_by(key).limit(room)):
+                    # A request came at an instant, in seconds.
+                    at = datetime.fromtimestamp(day, UTC).date() if kind == "undecided" else day
+                    found.append(Finding(kind, subject, name, at))
     return found
 
 
@@ -86,6 +94,13 @@ def note_use(connection: Connection, account_id: int, *, today: str) -> None:
 
 
 def _asked(kind: str, today: date, caisse: str | None) -> tuple[Select[Any], Any]:
+    if kind == "undecided":
+        since = seconds(datetime.combine(today - timedelta(days=UNDECIDED_AFTER - 1), time(), UTC))
+        due = and_(join_request.c.decided_at.is_(None), join_request.c.asked_at < since)
+        query = select(cast(join_request.c.id, Text), join_request.c.organisation, join_request.c.asked_at).where(due)
+        if caisse is not None:
+            query = query.where(or_(join_request.c.caisse.is_(None), join_request.c.caisse == caisse))
+        return query, cast(join_request.c.id, Text)
     of_caisse = literal(True) if caisse is None else convention.c.caisse == caisse
     if kind == "ending":
         query = select(convention.c.number, partner.c.name, convention.c.ends_on)

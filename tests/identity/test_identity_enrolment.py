@@ -291,3 +291,27 @@ def test_lists_are_read_page_by_page_on_every_database(office):
             if len(page) < 2:
                 break
         assert found == whole
+
+
+@on_both
+def test_a_request_that_nobody_decides_stands_in_the_review_after_ninety_days_until_somebody_does(office):
+    """With whatever else is to be looked at: page by page, a request is every Caf's until one has signed."""
+    came = office.noon.date()
+
+    def due(days=90, **asked):
+        found = directory.review(office.store, today=came + timedelta(days=days), finding="undecided", **asked)
+        return [(each.subject, each.partner, each.day) for each in found]
+
+    first, second = ask(office), ask(office, siret=OTHER_SIRET, organisation="Ccas")
+    assert due(89) == []
+    assert due() == [(str(first), "Udaf", came), (str(second), "Ccas", came)]
+    assert due(limit=1) == due()[:1]
+    assert due(after=f"undecided {first}") == due()[1:]
+    step(office, "receive", first)
+    step(office, "sign", first)
+    assert due(caisse="691") == due()
+    assert due(caisse="851") == due()[1:]
+    step(office, "approve", first, "b.roux")
+    step(office, "receive", second)
+    step(office, "refuse", second, "b.roux", why="no mission")
+    assert due(9999) == []
