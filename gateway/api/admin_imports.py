@@ -86,8 +86,8 @@ class ImportOperation(Operation):
             "written YYYY-MM-DD, several profiles with blanks between them. The file has at most "
             f"{LARGEST_FILE} bytes, some hundred rows: a longer one is the command's work. With `dry_run` nothing is "
             f"entered, and the problems are the answer; without it, they refuse the file. {MOST_TOLD} of them are told "
-            "at most. No account of the Caf's staff may be among the rows. `name` and `why` stand in the address, which "
-            "proxies write into their logs: name no family in them."
+            "at most. No account of the Caf's staff may be among the rows. `name` and `why` stand in the address, "
+            "which proxies write into their logs: name no family in them."
         )
 
     @property

@@ -124,17 +124,17 @@ def _password(from_stdin: bool, generate: bool) -> str:
     if generate:
         return new_password()
     if from_stdin:
-        return read_password()
+        return read_typed("password")
     asked: str = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
     return asked
 
 
-def read_password() -> str:
-    """The password on the first line of standard input."""
+def read_typed(what: str) -> str:
+    """What is so called, on the next line of standard input; nothing where it has ended."""
     try:
         return sys.stdin.buffer.readline(_LONGEST_LINE).decode().rstrip("\r\n")
     except UnicodeDecodeError:
-        raise click.UsageError("the password on standard input is not UTF-8.") from None
+        raise click.UsageError(f"the {what} on standard input is not UTF-8.") from None
 
 
 def print_shown(shown: directory.Shown[Any], *, form: str) -> None:

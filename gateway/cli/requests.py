@@ -1,7 +1,7 @@
 """`cafpro request`: organisations that ask to join, from the request to the convention.
 
-The steps are signed by people of the Caf, each with their own account and password, so that one user of the machine is
-not two of them.
+The steps are signed by people of the Caf, each with their own account, password and second factor, so that one user of
+the machine is not two of them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from gateway import settings
-from gateway.app import functions_file
+from gateway.app import functions_file, seal_of
 from gateway.cli.directory import (
     DAY,
     change_command,
@@ -23,7 +23,7 @@ from gateway.cli.directory import (
     max_agents_option,
     print_shown,
     profile_option,
-    read_password,
+    read_typed,
     why_needed,
     why_option,
 )
@@ -38,26 +38,40 @@ as_option = click.option(
     "--as", "identifier", required=True, metavar="IDENTIFIER", help="Who you are: an account of the Caf's staff."
 )
 stdin_option = click.option(
-    "--password-stdin", "from_stdin", is_flag=True, help="Read its password from standard input."
+    "--password-stdin",
+    "from_stdin",
+    is_flag=True,
+    help="Read its password from standard input, and from the next line the code of its second factor, if it has one.",
 )
 
 
 def staff_command(
     group: click.Group, name: str, example: str, *, why: Callable[[Any], Any] = why_option
 ) -> Callable[[Callable[..., None]], click.Command]:
-    """A `command` that one of the Caf's staff signs, with the password of their own account."""
+    """A `command` that one of the Caf's staff signs, with the password of their own account and, where it has a second
+    factor, a code of it."""
 
     def decorate(function: Callable[..., None]) -> click.Command:
         @functools.wraps(function)
         def sign(store: Store, identifier: str, from_stdin: bool, why: str, **parameters: Any) -> None:
-            password = read_password() if from_stdin else click.prompt("Password", hide_input=True, err=True)
-            now = datetime.now(UTC)
-            prove_staff(store, identifier=identifier, password=password, now=now)
+            # Of everyone alike: whether the password was right is told to nobody.
+            read = read_typed if from_stdin else _asked
+            password, code = read("password"), read("code")
+            now, seal = datetime.now(UTC), seal_of(click.get_current_context().obj)
+            prove_staff(store, identifier=identifier, password=password, code=code, seal=seal, now=now)
             function(store, signed=directory.Signature(identifier, why), now=now, **parameters)
 
         return command(group, name, f"{example} --as c.petit --password-stdin")(as_option(stdin_option(why(sign))))
 
     return decorate
+
+
+def _asked(what: str) -> str:
+    said = "Password" if what == "password" else "Code of the second factor (empty where the account has none)"
+    found: str = click.prompt(
+        said, hide_input=True, err=True, default=None if what == "password" else "", show_default=False
+    )
+    return found
 
 
 @click.group()

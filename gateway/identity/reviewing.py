@@ -1,5 +1,5 @@
-"""What the yearly review looks at: accounts that nobody has confirmed or used, conventions about to end, and requests to
-join that nobody has decided, which keep a person's contact for as long.
+"""What the yearly review looks at: accounts that nobody has confirmed or used, conventions about to end, and requests
+to join that nobody has decided, which keep a person's contact for as long.
 
 The CNIL asks for rights to be reviewed once a year (guide "Sécurité des données personnelles"). Days are civil days of
 the configured time zone, those of requests of UTC.

@@ -14,9 +14,11 @@ from sqlalchemy import Connection, select
 
 from gateway.errors import Misconfigured, OwnAccount, StaffAccount
 from gateway.identity.entries import is_text, refuse
-from gateway.identity.failures import forget_failures
+from gateway.identity.failures import forget_failures, note_failure
 from gateway.identity.proving import hold, prove_password
 from gateway.identity.refusals import LogInRefused
+from gateway.identity.sealing import Seal
+from gateway.identity.second_factor import factor_of, is_second_factor
 from gateway.identity.store import Store
 from gateway.identity.tables import account, partner
 from gateway.identity.wrong import conflicting
@@ -80,20 +82,32 @@ def staff_problem(connection: Connection, identifier: str) -> str | None:
     return None if is_staff(partner_kind=found.kind, profiles=found.profiles.split()) else _NOT_STAFF
 
 
-def prove_staff(store: Store, *, identifier: str, password: str, now: datetime) -> None:
-    """Whoever types commands is the one of the Caf's staff who is called `identifier`, by the account's own password.
+def prove_staff(
+    store: Store, *, identifier: str, password: str, code: str | None, seal: Seal | None, now: datetime
+) -> None:
+    """Whoever types commands is the one of the Caf's staff who is called `identifier`, by the account's own password
+    and, where it has a second factor, by a `code` of it, whose secret `seal` opens.
 
-    A wrong one counts as at a log-in, and locks the account as there. Raises `Misconfigured`, alike for a password
-    that is wrong and an account that is unknown, closed, suspended, locked or not of the staff; `StoreUnavailable`.
+    A wrong one counts as at a log-in, and locks the account as there. Raises `Misconfigured`, alike for a password or a
+    code that is wrong and an account that is unknown, closed, suspended, locked or not of the staff;
+    `StoreUnavailable`.
     """
     try:
         proved = prove_password(store, identifier=identifier, password=password, now=now)
         with store.change() as connection:
             hold(connection, proved)
             refuse([None if staff_problem(connection, identifier) is None else _NOT_PROVED])
-            forget_failures(connection, proved.account_id)
+            proves = factor_of(connection, proved.account_id) is None or is_second_factor(
+                connection, seal, proved.account_id, code, identifier=identifier, now=now
+            )
+            if proves:
+                forget_failures(connection, proved.account_id)
+            else:
+                note_failure(connection, proved.account_id, now=now)
     except LogInRefused:
         raise Misconfigured([_NOT_PROVED]) from None
+    if not proves:
+        raise Misconfigured([_NOT_PROVED])
 
 
 STAFF_ELSEWHERE: Final = conflicting(
@@ -103,4 +117,6 @@ _NOT_STAFF: Final = conflicting(
     "Only the Caf's staff do this: an account of a Caf without a profile, neither suspended nor closed.",
     "Seule une personne de la Caf qui gère Cafpro peut faire cela.",
 )
-_NOT_PROVED: Final = "The identifier or the password is wrong, or the account is none of the Caf's staff."
+_NOT_PROVED: Final = (
+    "The identifier, the password or the code of its second factor is wrong, or the account is none of the Caf's staff."
+)

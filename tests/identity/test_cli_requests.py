@@ -1,9 +1,19 @@
 """The commands of joining: each person of the Caf proves who they are with their own password."""
 
 import json
+from datetime import UTC, datetime, timedelta
 
+import pyotp
 import pytest
+from click.testing import CliRunner
 
+from gateway.app import seal_of
+from gateway.cli.main import main
+from gateway.identity import enrolling
+from gateway.identity.sealing import new_seal_key
+from gateway.identity.sessions import sign_in
+from gateway.identity.store import open_store
+from gateway.settings import load
 from tests.identity.test_cli_directory import cafpro, folder
 
 __all__ = ["folder"]
@@ -47,7 +57,7 @@ def test_nobody_signs_as_another(office):
     wrong = signed("receive", "c.petit", password=PASSWORDS["b.roux"], status=2)
     unknown = signed("receive", "nobody", password="Cheval-vert-du-marais-26", status=2)
     assert wrong == unknown
-    assert "The identifier or the password is wrong" in wrong
+    assert "The identifier, the password or the code of its second factor is wrong" in wrong
     for _ in range(9):
         signed("receive", "c.petit", password="x", status=2)
     assert signed("receive", "c.petit", status=2) == wrong, "locked, as after ten wrong passwords anywhere"
@@ -58,6 +68,55 @@ def test_nobody_signs_as_another(office):
     cafpro("partner", "add", "Ccas")
     cafpro("account", "add", "m.martin", "--partner", "Ccas", "--password-stdin", typed="Correct-horse-26\n")
     assert signed("refuse", "m.martin", "--why", "x", password="Correct-horse-26", status=2) == wrong
+
+
+@pytest.fixture
+def enrolled(office, folder):
+    """`c.petit` with a second factor: the application, and the recovery codes."""
+    (folder / "second-factor.key").write_text(f"{new_seal_key()}\n")
+    with (folder / "gateway.toml").open("a") as file:
+        file.write('second_factor_key_file = "second-factor.key"\n')
+    settings = load(folder / "gateway.toml", {})
+    seal, store, now = seal_of(settings), open_store(settings.store.url), datetime.now(UTC)
+    words = {"identifier": "c.petit", "password": PASSWORDS["c.petit"]}
+    agent = sign_in(store, settings.identity, **words, now=now).agent
+    begun = enrolling.begin_factor(store, seal, agent, password=words["password"], now=now)
+    application = pyotp.TOTP(begun.secret)
+    codes = enrolling.confirm_factor(store, seal, agent, code=application.now(), now=now)
+    store.close()
+    return application, codes
+
+
+def test_whoever_has_a_second_factor_signs_with_it(enrolled):
+    application, codes = enrolled
+    password = PASSWORDS["c.petit"]
+    wrong = signed("receive", "c.petit", status=2)
+    assert "the code of its second factor is wrong" in wrong
+    assert signed("receive", "c.petit", password=f"{password}\n000000", status=2) == wrong
+    assert signed("receive", "c.petit", password=f"wrong\n{codes[0]}", status=2) == wrong
+    soon = application.at(datetime.now(UTC) + timedelta(seconds=30))
+    signed("receive", "c.petit", password=f"{password}\n{soon}")
+    assert signed("sign", "c.petit", *SIGN, password=f"{password}\n{soon}", status=2) == wrong, "each is good once"
+    signed("sign", "c.petit", *SIGN, password=f"{password}\n{codes[0]}")
+    for _ in range(10):
+        assert signed("approve", "c.petit", password=f"{password}\n000000", status=2) == wrong
+    locked = signed("approve", "c.petit", password=f"{password}\n{codes[1]}", status=2)
+    assert locked == wrong, "locked, as after ten wrong passwords anywhere"
+    assert signed("refuse", "b.roux", "--why", "x", password=f"{PASSWORDS['b.roux']}\nwhatever") == ""
+
+
+def test_on_a_terminal_both_are_asked_for(enrolled):
+    """Of whoever has no second factor too: nobody learns there that the password was right."""
+    words = ("request", "receive", "1", "--as")
+    _, codes = enrolled
+    assert "is wrong" in cafpro(*words, "c.petit", typed=f"{PASSWORDS['c.petit']}\n\n", status=2)
+    said = CliRunner().invoke(main, [*words, "c.petit"], input=f"{PASSWORDS['c.petit']}\n{codes[0]}\n")
+    assert (said.exit_code, said.stdout) == (0, "")
+    assert said.stderr == "Password: \nCode of the second factor (empty where the account has none): \n"
+    done = CliRunner().invoke(
+        main, ["request", "refuse", "1", "--why", "x", "--as", "b.roux"], input=f"{PASSWORDS['b.roux']}\n\n"
+    )
+    assert done.exit_code == 0, done.output
 
 
 def test_a_function_that_may_not_ask_is_told_those_that_may(folder):
