@@ -353,17 +353,15 @@ def _come_back(providers: Sequence[str]) -> Json:
 
 
 def _arrived() -> Json:
-    page = {"text/html; charset=utf-8": {"schema": _TEXT}}
     return {
         "operationId": "arrived",
         "summary": "A page that leads a browser on to its new session",
         "security": [],
-        "responses": {"200": {"description": "In French.", "content": page}, **_problems(ARRIVED_REFUSALS)},
+        "responses": {"200": _PAGE, **_problems(ARRIVED_REFUSALS)},
     }
 
 
 def _logged_out(providers: Sequence[str]) -> Json:
-    page = {"text/html; charset=utf-8": {"schema": _TEXT}}
     return {
         "operationId": "loggedOut",
         "summary": "Come back from the end of a session at an OpenID provider",
@@ -371,7 +369,7 @@ def _logged_out(providers: Sequence[str]) -> Json:
         "browser that was sent there.",
         "security": [],
         "parameters": [_provider(providers), _parameter("state", _TEXT)],
-        "responses": {"200": {"description": "In French.", "content": page}, **_problems(LOGGED_OUT_REFUSALS)},
+        "responses": {"200": _PAGE, **_problems(LOGGED_OUT_REFUSALS)},
     }
 
 
@@ -474,6 +472,7 @@ def _object(*, optional: Json | None = None, **properties: Json) -> Json:
 
 
 _TEXT: Final[Json] = {"type": "string"}
+_PAGE: Final[Json] = {"description": "In French.", "content": {"text/html; charset=utf-8": {"schema": _TEXT}}}
 _INSTANT: Final[Json] = {"type": "string", "format": "date-time"}
 _SESSION_ID: Final[Json] = {
     "type": "string",

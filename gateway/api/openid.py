@@ -41,37 +41,34 @@ LOGGED_OUT: Final = f"{ADDRESS}/logged-out"
 ARRIVED: Final = "/-/openid"
 """Where an agent is sent at the end, whatever anyone asks for. A browser that another site has sent sends no `Strict`
 cookie along, redirects or not: only what a page of ours leads to has the session, and so this one leads on."""
-PAGE: Final = """\
+
+
+def _page(title: str, said: str, *, head: str = "") -> str:
+    return f"""\
 <!doctype html>
 <html lang="fr">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="refresh" content="0; url=/-/session">
-<title>Connexion à Cafpro</title>
+{head}<title>{title}</title>
 </head>
 <body>
 <main>
-<h1>Connexion à Cafpro</h1>
-<p>Votre organisme a confirmé votre identité. <a href="/-/session">Continuer</a></p>
+<h1>{title}</h1>
+<p>{said}</p>
 </main>
 </body>
 </html>
 """
-LOGGED_OUT_PAGE: Final = """\
-<!doctype html>
-<html lang="fr">
-<head>
-<meta charset="utf-8">
-<title>Déconnexion de Cafpro</title>
-</head>
-<body>
-<main>
-<h1>Déconnexion de Cafpro</h1>
-<p>Votre session Cafpro est terminée, et votre organisme vous a déconnecté.</p>
-</main>
-</body>
-</html>
-"""
+
+
+PAGE: Final = _page(
+    "Connexion à Cafpro",
+    'Votre organisme a confirmé votre identité. <a href="/-/session">Continuer</a>',
+    head='<meta http-equiv="refresh" content="0; url=/-/session">\n',
+)
+LOGGED_OUT_PAGE: Final = _page(
+    "Déconnexion de Cafpro", "Votre session Cafpro est terminée, et votre organisme vous a déconnecté."
+)
 _HTML: Final = ("Content-Type", "text/html; charset=utf-8")
 
 

@@ -37,13 +37,15 @@ def erase_once(settings: Settings, *, now: datetime) -> bool:
     try:
         with closing(open_store(settings.store.url, make=False)) as store:
             erased = erase_contacts(store, days=settings.identity.contact_days, now=now)
-    except (Misconfigured, StoreUnavailable) as error:
-        because = error.because if isinstance(error, StoreUnavailable) else " ".join(error.problems)
-        _log.error("contacts of requests to join are not erased, though some may be due", because=because)
-        return False
     except Exception as error:  # noqa: BLE001 - the thread must go on: without it contacts would be kept for ever
-        _log.error("contacts of requests to join are not erased", because=type(error).__name__)
+        _log.error("contacts of requests to join are not erased, though some may be due", because=_because(error))
         return False
     if erased:
         _log.info("contacts of requests to join erased", requests=erased, days=settings.identity.contact_days)
     return True
+
+
+def _because(error: Exception) -> str:
+    if isinstance(error, StoreUnavailable):
+        return error.because
+    return " ".join(error.problems) if isinstance(error, Misconfigured) else type(error).__name__

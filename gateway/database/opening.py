@@ -46,9 +46,9 @@ def open_database(
     """
     database, name = connected(url, setting=setting, make=make)
     try:
-        if history is None:
+        if history is None and make:
             _make_missing(database, tables)
-        else:
+        if history is not None:
             _stand_at_head(database, tables, history, make=make)
         with database.read() as connection:
             problems = lacking(inspected(connection), {each.name: each.c.keys() for each in tables.tables.values()})

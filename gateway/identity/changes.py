@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
-from sqlalchemy import CompoundSelect, Connection, Select, insert, or_, select, union_all
+from sqlalchemy import ColumnElement, CompoundSelect, Connection, Select, insert, or_, select, union_all
 
 from gateway.identity.entries import instant, is_text, refuse, seconds, text_problem
 from gateway.identity.store import Store
@@ -118,9 +118,9 @@ def changes(
             named &= change.c.act.not_like("% import")
         query = query.where(named | change.c.id.in_(_imports_of(subject)))
     if acts:
-        query = query.where(or_(*(change.c.act.startswith(f"{one} ", autoescape=True) for one in acts)))
+        query = query.where(or_(*map(_is_or_begins, acts)))
     if act is not None:
-        query = query.where((change.c.act == act) | change.c.act.startswith(f"{act} ", autoescape=True))
+        query = query.where(_is_or_begins(act))
     if by is not None:
         query = query.where(change.c.by == by)
     if since is not None:
@@ -131,6 +131,10 @@ def changes(
         query = query.where(change.c.id > after)
     with store.read() as connection:
         return [Change(row.id, instant(row.at), *row[2:]) for row in connection.execute(query)]
+
+
+def _is_or_begins(words: str) -> ColumnElement[bool]:
+    return (change.c.act == words) | change.c.act.startswith(f"{words} ", autoescape=True)
 
 
 def _midnight(day: date) -> int:

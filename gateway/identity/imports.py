@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -111,10 +112,8 @@ def import_file(
                     return Imported(rows, problems, None)
                 act, detail = f"{noun} import", f"{rows} {noun}s from {name}, SHA-256 {source.digest}"
                 change_id = write_change(connection, signed, act=act, subject=name, detail=detail, now=moment)
-                try:
+                with _as_overtaken(connection):
                     _write(connection, kind, staging, change_id, lambda done: tell("Writing", done, rows))
-                except (IntegrityError, connection.dialect.loaded_dbapi.IntegrityError):
-                    raise _Overtaken from None
         except _Overtaken:
             say(1, OVERTAKEN)
             return Imported(rows, 1, None)
@@ -123,6 +122,15 @@ def import_file(
 
 class _Overtaken(Exception):
     """What is to be written was checked against another directory than the one that there is."""
+
+
+@contextmanager
+def _as_overtaken(connection: Connection) -> Iterator[None]:
+    """What the database refuses was entered by somebody else since it was checked."""
+    try:
+        yield
+    except (IntegrityError, connection.dialect.loaded_dbapi.IntegrityError):
+        raise _Overtaken from None
 
 
 def _last_import(connection: Connection, noun: str) -> int | None:

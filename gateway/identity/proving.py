@@ -63,12 +63,17 @@ def prove_password(
     rows = store.ask(_ACCOUNT, identifier=identifier) if is_identifier(identifier) else []
     account_id, stored = rows[0] if rows else (NOBODY, None)
     if not passwords.password_matches(password, stored=stored) or stored is None:
-        try:
-            count_failure(store, account_id, now=now, attempt=attempt, wait_ms=PATIENCE_MS)
-        except StoreUnavailable as error:
-            raise GuessNotNoted(error.because) from None
+        note_guess(store, account_id, now=now, attempt=attempt)
         raise LogInRefused(PASSWORD_WRONG, identifier=identifier) if rows else LogInRefused(UNKNOWN_IDENTIFIER)
     return Proved(account_id, identifier, stored)
+
+
+def note_guess(store: Store, account_id: int, *, now: datetime, attempt: Attempt | None) -> None:
+    """Count what was wrong. Raises `GuessNotNoted`: whoever guesses while nothing can be noted is told nothing."""
+    try:
+        count_failure(store, account_id, now=now, attempt=attempt, wait_ms=PATIENCE_MS)
+    except StoreUnavailable as error:
+        raise GuessNotNoted(error.because) from None
 
 
 def hold(connection: Connection, proved: Proved) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ a fact that the policy cannot tell apart (`policy.likeness`) share a branch.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from gateway.model import Facts, Grant
@@ -58,26 +58,25 @@ class Decisions:
 
         Raises like `of`.
         """
-        self.of(facts)
-        names: list[str] = []
-        node: _Branch | Grant = self._by_action[facts.action]
-        while isinstance(node, _Branch):
-            names.append(node.fact)
-            node = node.ways[self._way(node, facts)]
-        return tuple(names)
+        return tuple(fact for fact, _ in self._path(facts))
 
     def alike(self, facts: Facts) -> int:
         """The situations (`policy.situations`) in which this profile is decided as here, for the same facts were read
         and were the same, or as good as. Raises like `of`."""
-        self.of(facts)
         found = having("action", [facts.action])
+        for fact, way in self._path(facts):
+            if fact != "profile":
+                found &= self._having(fact, way)
+        return found
+
+    def _path(self, facts: Facts) -> Iterator[tuple[str, object]]:
+        """Each fact that this decision rests on, in the order in which they are read, and which way it led."""
+        self.of(facts)
         node: _Branch | Grant = self._by_action[facts.action]
         while isinstance(node, _Branch):
             way = self._way(node, facts)
-            if node.fact != "profile":
-                found &= self._having(node.fact, way)
+            yield node.fact, way
             node = node.ways[way]
-        return found
 
     def _having(self, fact: str, way: object) -> int:
         found = self._sets.get((fact, way))

@@ -14,15 +14,14 @@ from gateway.errors import (
     Refusal,
     SecondFactorMissing,
     SessionEnded,
-    StoreUnavailable,
     TooManyRequests,
     TwoProofs,
 )
 from gateway.identity import facts, federated, sessions
-from gateway.identity.failures import NOBODY, count_failure
+from gateway.identity.failures import NOBODY
 from gateway.identity.guesses import Attempt, Guesses
-from gateway.identity.proving import PATIENCE_MS
-from gateway.identity.refusals import AgentSuspended, GuessNotNoted
+from gateway.identity.proving import note_guess
+from gateway.identity.refusals import AgentSuspended
 from gateway.identity.store import Store
 from gateway.identity.tokens import Named, Tokens, is_token
 from gateway.limits.limits import Limits
@@ -72,15 +71,11 @@ class Reception:
             attempt.admit(self.store, now=entry.at)
 
     def attempt_failed(self, entry: Entry) -> None:
-        """Something was tried that counts as a failed log-in of this address. Raises `GuessNotNoted`: whoever guesses
-        while nothing can be noted is told nothing."""
+        """Something was tried that counts as a failed log-in of this address. Raises `GuessNotNoted`."""
         self.limits.attempt_failed(address=entry.address)
         attempt = self.attempt(entry, None)
         if attempt is not None:
-            try:
-                count_failure(self.store, NOBODY, now=entry.at, attempt=attempt, wait_ms=PATIENCE_MS)
-            except StoreUnavailable as error:
-                raise GuessNotNoted(error.because) from None
+            note_guess(self.store, NOBODY, now=entry.at, attempt=attempt)
 
     def identify(self, environ: Mapping[str, Any], entry: Entry, *, with_password_alone: bool = False) -> Caller:
         """The agent, noted in the record's entry, and what proved it.

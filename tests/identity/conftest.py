@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway.identity import directory, passwords
+from gateway.identity import directory
 from gateway.identity.facts import dossier_facts
 from gateway.identity.sessions import SignedIn, identify, sign_in
 from gateway.identity.store import Store, open_store
@@ -155,9 +155,3 @@ def twin(anywhere: str) -> Iterator[Town]:
     directory.add_account(store, identifier=AGENT, password=PASSWORD, partner_name=PARTNER, profiles=["T9"])
     yield Town(store, anywhere, Identity(caisse="691", engagement_version="2012-07"), lambda work: work())
     store.close()
-
-
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Passwords compared in no time, for what is not about passwords."""
-    monkeypatch.setattr(passwords, "password_matches", lambda password, *, stored: password == PASSWORD)

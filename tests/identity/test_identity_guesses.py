@@ -24,7 +24,6 @@ KEY = bytes(32)
 HERE, THERE = "198.51.100.1", "198.51.100.2"
 BURST = 5
 WRONG = "Wrong-horse-2026"
-pytestmark = pytest.mark.usefixtures("quick")
 
 
 class Door:

@@ -54,7 +54,7 @@ def test_the_tenth_failure_in_a_row_locks_and_the_right_password_is_refused_as_a
     }
 
 
-def test_nine_failures_and_a_success_are_no_failures(town, quick):
+def test_nine_failures_and_a_success_are_no_failures(town):
     for _ in range(2):
         for _ in range(LOCKED_AFTER - 1):
             refused(town)
@@ -64,7 +64,7 @@ def test_nine_failures_and_a_success_are_no_failures(town, quick):
 
 
 @on_a_file
-def test_a_locked_account_is_not_written_to_any_more(town, quick):
+def test_a_locked_account_is_not_written_to_any_more(town):
     for _ in range(LOCKED_AFTER):
         refused(town)
     elsewhere = open_store(town.url)
@@ -86,7 +86,7 @@ def test_a_locked_account_is_not_written_to_any_more(town, quick):
         elsewhere.close()
 
 
-def test_an_unknown_identifier_leaves_no_trace_in_the_directory(town, quick):
+def test_an_unknown_identifier_leaves_no_trace_in_the_directory(town):
     for _ in range(LOCKED_AFTER + 1):
         refused(town, identifier="nobody")
         refused(town, identifier="NOT ONE")
@@ -106,7 +106,7 @@ def test_an_administrator_unlocks(town, act):
     assert town.sign_in().agent.identifier == town.agent
 
 
-def test_resuming_an_account_does_not_unlock_it_nor_the_reverse(town, quick):
+def test_resuming_an_account_does_not_unlock_it_nor_the_reverse(town):
     for _ in range(LOCKED_AFTER):
         refused(town)
     directory.suspend_account(town.store, identifier=town.agent)
@@ -117,7 +117,7 @@ def test_resuming_an_account_does_not_unlock_it_nor_the_reverse(town, quick):
     assert refused(town, town.password).because == "suspended account"
 
 
-def test_a_lock_does_not_end_the_sessions_that_are_open(town, quick):
+def test_a_lock_does_not_end_the_sessions_that_are_open(town):
     """Or anybody could throw an agent out by guessing."""
     token = town.sign_in().token
     for _ in range(LOCKED_AFTER):
@@ -125,7 +125,7 @@ def test_a_lock_does_not_end_the_sessions_that_are_open(town, quick):
     assert town.identify(token).identifier == town.agent
 
 
-def test_the_right_password_of_a_suspended_account_is_neither_failure_nor_success(town, quick):
+def test_the_right_password_of_a_suspended_account_is_neither_failure_nor_success(town):
     for _ in range(3):
         refused(town)
     directory.suspend_account(town.store, identifier=town.agent)
@@ -134,7 +134,7 @@ def test_the_right_password_of_a_suspended_account_is_neither_failure_nor_succes
     assert failures(town) == [(3, None)]
 
 
-def test_a_locked_account_with_several_profiles_does_not_say_that_the_password_is_right(town, quick):
+def test_a_locked_account_with_several_profiles_does_not_say_that_the_password_is_right(town):
     directory.set_profiles(town.store, identifier=town.agent, profiles=["T1", "T9"])
     with pytest.raises(ProfileRefused):
         town.sign_in()
@@ -156,7 +156,7 @@ def test_an_account_that_is_locked_while_the_right_password_is_checked_stays_shu
     assert directory.open_sessions(town.store, now=town.noon) == []
 
 
-def test_failures_that_two_processes_count_at_the_same_time_are_all_counted(town, quick, monkeypatch):
+def test_failures_that_two_processes_count_at_the_same_time_are_all_counted(town, monkeypatch):
     monkeypatch.setattr("gateway.identity.failures.LOCKED_AFTER", 1_000)
     children = []
     for _ in range(2):
@@ -177,7 +177,7 @@ def test_failures_that_two_processes_count_at_the_same_time_are_all_counted(town
 
 
 @on_a_file
-def test_whoever_guesses_while_nothing_can_be_counted_is_told_nothing(town, quick, monkeypatch):
+def test_whoever_guesses_while_nothing_can_be_counted_is_told_nothing(town, monkeypatch):
     """Neither whether there is such an account nor whether the password was right."""
     monkeypatch.setattr(town.store, "change", partial(town.store.change, wait_ms=1))
     other = sqlite3.connect(town.store.file, isolation_level=None)
@@ -190,7 +190,7 @@ def test_whoever_guesses_while_nothing_can_be_counted_is_told_nothing(town, quic
         other.close()
 
 
-def test_the_list_shows_the_lock_and_a_command_lifts_it(town, quick, tmp_path, monkeypatch):
+def test_the_list_shows_the_lock_and_a_command_lifts_it(town, tmp_path, monkeypatch):
     (tmp_path / "record.key").write_text("00" * 32)
     (tmp_path / "gateway.toml").write_text(
         f'[upstream]\nurl = "http://127.0.0.1:9000"\n[record]\nkey_file = "record.key"\n[store]\nurl = "{town.url}"\n'

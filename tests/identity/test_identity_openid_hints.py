@@ -34,7 +34,7 @@ def rows(town: Town) -> int:
         return connection.execute(select(func.count()).select_from(id_token)).scalar_one()
 
 
-def test_it_is_read_with_the_sessions_token_and_ends_with_the_session(twin, quick):
+def test_it_is_read_with_the_sessions_token_and_ends_with_the_session(twin):
     first, second = kept(twin), kept(twin, None)
     assert hint_of(twin.store, first) == Hint("idp", WRITTEN)
     assert hint_of(twin.store, second) == Hint("idp", None)
@@ -47,7 +47,7 @@ def test_it_is_read_with_the_sessions_token_and_ends_with_the_session(twin, quic
 
 
 @pytest.mark.attack(31)
-def test_whoever_reads_or_alters_the_store_gets_nothing_of_it(twin, quick):
+def test_whoever_reads_or_alters_the_store_gets_nothing_of_it(twin):
     mine, other = kept(twin), kept(twin, "x.y.z")
     with twin.store.read() as connection:
         [sealed] = connection.execute(select(id_token.c.sealed).where(id_token.c.token_hash == digest(mine))).scalars()
@@ -64,6 +64,6 @@ def test_whoever_reads_or_alters_the_store_gets_nothing_of_it(twin, quick):
         assert hint_of(twin.store, row) == Hint(altered.get("provider", "idp"), None)
 
 
-def test_one_that_no_address_bears_is_not_kept(twin, quick):
+def test_one_that_no_address_bears_is_not_kept(twin):
     assert hint_of(twin.store, kept(twin, "x" * LONGEST)) == Hint("idp", "x" * LONGEST)
     assert hint_of(twin.store, kept(twin, "x" * (LONGEST + 1))) == Hint("idp", None)

@@ -10,8 +10,6 @@ from gateway.identity.opaque import digest, new_token, public_id
 from gateway.identity.own_sessions import end_own, own_sessions
 from gateway.identity.sessions import sign_in, sign_out
 
-pytestmark = pytest.mark.usefixtures("quick")
-
 MINUTE = timedelta(minutes=1)
 OTHER = "a.dupont"
 

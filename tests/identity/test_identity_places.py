@@ -18,8 +18,6 @@ from gateway.settings import Identity
 from tests.identity.test_identity_own_sessions import MINUTE, OTHER, called, end, seen_by
 from tests.identity.test_identity_second_factor import Enrolled
 
-pytestmark = pytest.mark.usefixtures("quick")
-
 
 @pytest.fixture
 def full(twin):

@@ -22,7 +22,6 @@ from gateway.identity.tables import METADATA, failure, second_factor
 
 SEAL = Seal([new_seal_key()])
 STEP = timedelta(seconds=STEP_SECONDS)
-pytestmark = pytest.mark.usefixtures("quick")
 
 
 class Enrolled:
