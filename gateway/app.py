@@ -85,7 +85,7 @@ def create_app(
     row = row or counts.take(0)
     current = policies or Current(load_approved(settings))
     store = open_store(settings.store.url, make=False)
-    journal = open_journal(settings.record.url)
+    journal = open_journal(settings.record.url, make=False)
     door = Door(settings.server.public_url, settings.server.hosts)
     issuers = settings.identity.issuers
     vouchers = load_vouchers(issuers) if issuers else Vouchers((), (), ())

@@ -28,6 +28,7 @@ _PRAGMAS: Final = (
 )
 PAUSE: Final = 0.1
 """Seconds between two attempts at a server that is away. Each costs a thread, and there is one for every request."""
+_EMPTY: Final = "is empty, and a gateway is at work with it: put back what it held, or start the gateway anew."
 _TABLES: Final = 0x0CAF
 """Key of the PostgreSQL advisory lock under which one process at a time makes or changes tables."""
 
@@ -51,7 +52,10 @@ def open_database(
         if history is not None:
             _stand_at_head(database, tables, history, make=make)
         with database.read() as connection:
-            problems = lacking(inspected(connection), {each.name: each.c.keys() for each in tables.tables.values()})
+            found = inspected(connection)
+            if not make and not found.get_table_names():
+                raise _Unusable(_EMPTY)
+            problems = lacking(found, {each.name: each.c.keys() for each in tables.tables.values()})
         if problems:
             raise _Unusable(f"holds other tables than Cafpro's: {' '.join(problems)}")
     except StoreUnavailable as failure:
@@ -183,7 +187,7 @@ def _stand_at_head(database: Database, tables: MetaData, history: History, *, ma
     with database.read() as connection:
         found = standing(connection, history)
     if found.empty and not make:
-        raise _Unusable("is empty, and a gateway is at work with it: put back what it held, or start the gateway anew.")
+        raise _Unusable(_EMPTY)
     if found.empty:
         with database.change() as connection:
             alone(database, connection)

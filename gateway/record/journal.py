@@ -46,6 +46,7 @@ class Journal:
         self._database.close()
 
 
-def open_journal(url: str) -> Journal:
-    """The record at `url`, made where there is none. Raises `Misconfigured`."""
-    return Journal(open_database(url, METADATA, setting="record.url"))
+def open_journal(url: str, *, make: bool = True) -> Journal:
+    """The record at `url`, made where there is none unless `make` forbids it. Whoever serves has it already: where it
+    is gone then, a new one in its place would hide what is lost. Raises `Misconfigured`."""
+    return Journal(open_database(url, METADATA, setting="record.url", make=make))
