@@ -22,7 +22,7 @@ _OWN = frozenset({"POLAR_TIMEOUT_MS"})
 """Variables that those modules set for themselves."""
 _PR_SET_PDEATHSIG = 1
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload([*_KNOWN, "tests.story.warm"])
+_CONTEXT.set_forkserver_preload([*_KNOWN, "tests.story.proven", "tests.story.warm"])
 
 
 class WarmProcess:
