@@ -1,5 +1,5 @@
-"""Every test, whatever it is about: no example is wrong because the machine was slow, and files that wait run beside
-files that work."""
+"""Every test, whatever it is about: no example is wrong because the machine was slow, files that wait run beside files
+that work, and of what takes long to begin (the gateway, PostgreSQL, Chromium) each process of the tests has one."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +9,21 @@ import pytest
 from hypothesis import settings
 
 from gateway.identity import passwords
+from tests.browser.chromium import chromium, obstacles
+from tests.database.server import server
 from tests.hashing import Remembering
+from tests.story.fixtures import gateway, sessions, start_backend, start_gateway, stub_url
+
+__all__ = [
+    "chromium",
+    "gateway",
+    "obstacles",
+    "server",
+    "sessions",
+    "start_backend",
+    "start_gateway",
+    "stub_url",
+]
 
 HERE = Path(__file__).resolve().parent
 

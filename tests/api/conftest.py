@@ -4,11 +4,6 @@ from typing import Any
 
 import pytest
 
-from tests.database.conftest import server
-from tests.story.fixtures import gateway, start_backend, start_gateway, stub_url
-
-__all__ = ["gateway", "server", "start_backend", "start_gateway", "stub_url"]
-
 on_a_file = pytest.mark.parametrize("stored", ["sqlite"], indirect=True)
 """For what is answered before the directory is asked, or without it: once is enough."""
 

@@ -9,11 +9,8 @@ import pytest
 
 from tests.attacks.sending import BOUNDLESS, Sender
 from tests.story.brochure import PROFILES
-from tests.story.fixtures import gateway, sessions, start_backend, start_gateway, stub_url
 from tests.story.running import Backend, Gateway
 from upstream_stub.dossiers import VARIANTS, dossier_text, rubric_text
-
-__all__ = ["gateway", "sessions", "start_backend", "start_gateway", "stub_url"]
 
 
 @pytest.fixture(scope="session")

@@ -10,16 +10,12 @@ from typing import Any
 
 import pytest
 
-from tests.database.conftest import server
 from tests.faults.breaking import LONG, Breakable, MoodyBackend
 from tests.faults.load import Question, question
 from tests.faults.report import write
 from tests.faults.trial import Measured, trial
 from tests.story.brochure import OPEN, kept_dossier
-from tests.story.fixtures import stub_url
 from upstream_stub.dossiers import dossier_text
-
-__all__ = ["server", "stub_url"]
 
 PROFILES = ("T1", "T2", "T6", "T11")
 DOSSIERS = ("9990001", "9990003", "9990005", "9990010")

@@ -17,9 +17,7 @@ from gateway.identity.tables import METADATA
 from gateway.loop.waiting import run
 from gateway.model import Agent, dossier_number
 from gateway.settings import Identity
-from tests.database.conftest import Server, server
-
-__all__ = ["server"]
+from tests.database.server import Server
 
 PARTNER = "CCAS de Lyon"
 AGENT = "m.martin"

@@ -13,12 +13,9 @@ import pytest
 from gateway.identity import directory, partners
 from tests.openid.running import PARTNER, SIRET, Browser, Provider
 from tests.story.brochure import OPEN, kept_dossier
-from tests.story.fixtures import start_backend, start_gateway, stub_url
 from tests.story.providers import issuers_file
 from tests.story.running import ENGAGEMENT, PASSWORD, Answer, Gateway, is_problem
 from upstream_stub.dossiers import dossier_text
-
-__all__ = ["start_backend", "start_gateway", "stub_url"]
 
 
 class House(NamedTuple):

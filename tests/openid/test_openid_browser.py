@@ -7,11 +7,8 @@ from contextlib import closing
 import pytest
 
 from gateway.identity import partners
-from tests.browser.conftest import chromium, obstacles
 from tests.openid.running import PARTNER, SIRET, Provider
 from tests.story.providers import issuers_file
-
-__all__ = ["chromium", "obstacles"]
 
 
 @pytest.fixture

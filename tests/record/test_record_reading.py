@@ -17,10 +17,10 @@ from gateway.record import reading
 from gateway.record.entry import COLUMNS, Entry, instant_text
 from gateway.record.journal import METADATA, Journal, record
 from gateway.record.reading import Kind, RecordReader, open_reader
-from tests.database.conftest import server, url
+from tests.database.server import url
 from tests.record.synthetic import rows
 
-__all__ = ["server", "url"]
+__all__ = ["url"]
 
 NOW = datetime(2026, 6, 15, 10, 0, tzinfo=UTC)
 READING = {"request_id": "r" * 24, "now": NOW, "who": "command line: someone", "command": "cafpro policy test"}

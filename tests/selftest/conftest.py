@@ -11,10 +11,9 @@ import pytest
 
 from tests.selftest.fronts import Front
 from tests.server.conftest import certificate
-from tests.story.fixtures import gateway, sessions, start_backend, start_gateway, stub_url
 from tests.story.running import Gateway, free_port
 
-__all__ = ["certificate", "gateway", "sessions", "start_backend", "start_gateway", "stub_url"]
+__all__ = ["certificate"]
 
 READ, OTHER, CLOSED, OBJECTED = "9990001", "9990003", "9990002", "9990008"
 UNLIMITED = {

@@ -12,10 +12,7 @@ import pytest
 from sqlalchemy import select, update
 
 from gateway.identity.tables import guess
-from tests.database.conftest import server
 from tests.story.running import PASSWORD, Answer, Gateway, is_problem
-
-__all__ = ["server"]
 
 WRONG = "Une-autre-phrase-2013"
 BURST = 4

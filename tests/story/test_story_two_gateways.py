@@ -31,13 +31,10 @@ from gateway.identity import directory
 from gateway.identity.failures import LOCKED_AFTER, count_failure
 from gateway.identity.store import open_store
 from gateway.identity.tables import account, join_request
-from tests.database.conftest import server
 from tests.story.brochure import OPEN, kept_dossier
 from tests.story.providers import Provider, issuers_file
 from tests.story.running import PATIENCE, Answer, Gateway, exchange, is_problem, until
 from upstream_stub.dossiers import dossier_text
-
-__all__ = ["server"]
 
 PROMISED = 2.0
 """Seconds within which every worker of every machine knows."""
