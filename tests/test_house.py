@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "database": {"errors", "loop"},
     "metrics": {"errors"},
     "limits": {"errors"},
-    "policy_files": {"errors", "model", "policy", "redaction"},
+    "policy_files": {"errors", "loop", "model", "policy", "redaction"},
     "identity": {"errors", "limits", "model", "networks", "settings", "database"},
     "record": {"errors", "loop", "model", "database"},
     "proxy": {

@@ -7,7 +7,6 @@ by `/-/health/ready` for as long as it lasts.
 from __future__ import annotations
 
 import os
-import select
 import signal
 import socket
 import time
@@ -19,6 +18,7 @@ from typing import Any, Final, Protocol
 import structlog
 from cachetools import LRUCache
 
+from gateway.loop.waking import Wakeful
 from gateway.policy_files.board import Accepted, Board
 from gateway.policy_files.control import Control, Outcome, tell
 from gateway.policy_files.examining import Verdict
@@ -29,7 +29,8 @@ NAME: Final = "cafpro-policies"
 """What the process is called in lists of processes."""
 NICE: Final = 2
 """Requests come first: a check wants seconds of a processor."""
-TURN_SECONDS: Final = 0.1
+TURN_SECONDS: Final = 1.0
+"""Nothing waits longer for the time of something: a look, sums to be written, an address that another gateway had."""
 SETTLED_SECONDS: Final = 0.2
 """Between the two looks of one who was told to look now."""
 UNSETTLED_SECONDS: Final = 5.0
@@ -85,10 +86,11 @@ class Keeper:
             name.write(NAME)
         os.nice(NICE)
         signal.signal(signal.SIGHUP, self._hang_up)
+        wakeful = Wakeful()
         next_look = 0.0
         try:
             while keep_on():
-                asking = self._waited_for()
+                asking = self._waited_for(wakeful, min(TURN_SECONDS, max(0.0, next_look - time.monotonic())))
                 if asking or self._told:
                     self._told = False
                     outcome = self.look_now()
@@ -109,12 +111,12 @@ class Keeper:
     def _hang_up(self, *_: Any) -> None:
         self._told = True
 
-    def _waited_for(self) -> list[socket.socket]:
-        """Those who ask, once somebody does or a worker tells something, or after a little while."""
+    def _waited_for(self, wakeful: Wakeful, seconds: float) -> list[socket.socket]:
+        """Those who ask, once somebody does, a worker tells something or a signal comes, or after so many seconds."""
         sources: list[Control | Draft] = [self._draft] if self._draft else []
         if self._control.open():
             sources.append(self._control)
-        select.select(sources, (), (), 0.0 if self._told else TURN_SECONDS)
+        wakeful.wait(seconds, sources)
         return self._control.asked()
 
     # What there is to see.

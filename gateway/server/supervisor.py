@@ -24,6 +24,7 @@ from typing import Any, Final
 
 import structlog
 
+from gateway.loop.waking import Wakeful, noticed
 from gateway.server.connection import Patience
 from gateway.server.lanes import Lanes
 from gateway.server.memory import share_one_heap
@@ -32,6 +33,8 @@ from gateway.server.worker import Served, Worker
 BACKLOG: Final = 4096
 GRACE_SECONDS: Final = 12.0
 RESPAWN_SECONDS: Final = 1.0
+AGAIN_SECONDS: Final = 0.05
+"""Between two attempts to have a process, or to end one."""
 CANNOT_START: Final = 3
 CRASHED: Final = 4
 GARBAGE: Final = 5_000
@@ -121,6 +124,8 @@ def supervise(
         if child == 0:
             code = CRASHED
             try:
+                wakeful.forget()
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 code = process()
             except BaseException:  # noqa: BLE001 - a worker must never run on as a second supervisor
                 traceback.print_exc()
@@ -133,7 +138,8 @@ def supervise(
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     # Whoever started us may ignore it, and then no child could be waited for.
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGCHLD, noticed)
+    wakeful = Wakeful()
     companion: set[int] = set()
     if beside:
         signal.signal(signal.SIGHUP, hang_up)
@@ -145,7 +151,8 @@ def supervise(
         if beside and not companion and time.monotonic() >= spawns_after:
             with suppress(OSError):
                 companion.add(spawn(partial(_accompany, beside, listener, supervisor)))
-        time.sleep(0.05)
+        complete = len(places) == workers and bool(companion or not beside)
+        wakeful.wait(None if complete else AGAIN_SECONDS)
         if _ended(companion):
             companion.clear()
             _log.error("the process beside the workers ended and is replaced")
@@ -170,18 +177,18 @@ def supervise(
                 slot = min(free)
                 places[spawn(partial(worker, slot))] = slot
     listener.close()
-    _stop({*places, *companion})
+    _stop({*places, *companion}, wakeful)
     return code
 
 
-def _stop(children: Set[int]) -> None:
+def _stop(children: Set[int], wakeful: Wakeful) -> None:
     """End the workers: gracefully, and those that do not end, by force."""
     until = time.monotonic() + GRACE_SECONDS + 3
     while children and time.monotonic() < until:
         for child in children:
             # Again and again: one that was just forked may not be listening yet.
             os.kill(child, signal.SIGTERM)
-        time.sleep(0.05)
+        wakeful.wait(AGAIN_SECONDS)
         children = children - _ended(children).keys()
     for child in children:
         os.kill(child, signal.SIGKILL)
