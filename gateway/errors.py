@@ -605,3 +605,7 @@ class Misconfigured(Exception):
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("\n".join(problems))
         self.problems = tuple(problems)
+
+
+class Absent(Misconfigured):
+    """A database is not there, or holds nothing, and whoever asks is not the one to make it."""

@@ -30,13 +30,13 @@ def check(config: Path, form: str) -> None:
     warnings: list[str] = []
     try:
         settings = settings_module.load(config, os.environ)
-        problems = problems_at_start(settings, config)
+        problems = problems_at_start(settings, config, absent=warnings)
         trouble = Backend(settings.upstream).reachable()
         if trouble:
             problems.append(f"upstream.url: nothing answers at {settings.upstream.url} ({trouble}).")
         if settings.identity.issuers:
             problems += _providers(settings.identity.issuers)
-        warnings = rights_warnings(settings)
+        warnings += rights_warnings(settings)
     except Misconfigured as error:
         problems = list(error.problems)
     if form == "json":

@@ -17,6 +17,7 @@ from gateway import settings
 from gateway.cli.options import configuration
 from gateway.cli.output import FORMATS, print_rows
 from gateway.cli.speaking import FOUND, MISUSE, leave
+from gateway.database.opening import is_file
 from gateway.errors import Misconfigured, StoreUnavailable
 from gateway.identity import directory
 from gateway.identity.facts import local_date
@@ -58,7 +59,8 @@ def command(group: click.Group, name: str, example: str) -> Callable[[Callable[.
         def run(config: Path, **parameters: Any) -> None:
             try:
                 found = settings.load(config, os.environ)
-                store = open_store(found.store.url)
+                # A file that is gone is to be put back: a gateway at work would go on in another one.
+                store = open_store(found.store.url, make=not is_file(found.store.url))
             except Misconfigured as error:
                 leave(error.problems, status=FOUND)
             click.get_current_context().obj = found

@@ -81,7 +81,7 @@ class Writing:
         self._book: ShadowBook | None = None
 
     def __call__(self, draft: str, against: str, tally: Tally) -> None:
-        self._book = self._book or open_shadow_book(self._url)
+        self._book = self._book or open_shadow_book(self._url, make=False)
         self._book.add(
             draft,
             against,

@@ -28,8 +28,11 @@ from gateway.cli.directory import (
     why_option,
 )
 from gateway.cli.output import print_rows
+from gateway.cli.speaking import FOUND, leave
+from gateway.errors import Misconfigured
 from gateway.identity import directory
 from gateway.identity.functions import load_functions
+from gateway.identity.sealing import Seal
 from gateway.identity.staff import prove_staff
 from gateway.identity.store import Store
 
@@ -56,14 +59,22 @@ def staff_command(
         def sign(store: Store, identifier: str, from_stdin: bool, why: str, **parameters: Any) -> None:
             # Of everyone alike: whether the password was right is told to nobody.
             read = read_typed if from_stdin else _asked
+            seal = _seal(click.get_current_context().obj)
             password, code = read("password"), read("code")
-            now, seal = datetime.now(UTC), seal_of(click.get_current_context().obj)
+            now = datetime.now(UTC)
             prove_staff(store, identifier=identifier, password=password, code=code, seal=seal, now=now)
             function(store, signed=directory.Signature(identifier, why), now=now, **parameters)
 
         return command(group, name, f"{example} --as c.petit --password-stdin")(as_option(stdin_option(why(sign))))
 
     return decorate
+
+
+def _seal(found: settings.Settings) -> Seal | None:
+    try:
+        return seal_of(found)
+    except Misconfigured as error:
+        leave(error.problems, status=FOUND)
 
 
 def _asked(what: str) -> str:

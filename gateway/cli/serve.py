@@ -21,7 +21,8 @@ from gateway.cli.log import SINK, Stream, write_log
 from gateway.cli.options import configuration
 from gateway.cli.rights import rights_problems, rights_warnings
 from gateway.cli.speaking import leave
-from gateway.errors import Busy, Misconfigured, StoreUnavailable
+from gateway.database.opening import is_file
+from gateway.errors import Absent, Busy, Misconfigured, StoreUnavailable
 from gateway.identity.engagement import load_wording, wording_problem
 from gateway.identity.functions import load_functions
 from gateway.identity.issuers import load_vouchers
@@ -34,6 +35,7 @@ from gateway.policy_files.shadow import Seen
 from gateway.proxy.answers import STATUS_LINES, always_sent, fresh_id, problem
 from gateway.proxy.credentials import Door
 from gateway.record.journal import open_journal
+from gateway.record.shadow import open_shadow_book
 from gateway.server.connection import Patience
 from gateway.server.lanes import Lanes, Places, Refuse
 from gateway.server.memory import Heap
@@ -60,8 +62,10 @@ def own_tls(settings: Settings) -> ssl.SSLContext | None:
         raise Misconfigured([problem]) from None
 
 
-def problems_at_start(settings: Settings, config: Path) -> list[str]:
-    """Everything that would stop a start: policies, keys, store, record, secrets that are none."""
+def problems_at_start(settings: Settings, config: Path, *, absent: list[str] | None = None) -> list[str]:
+    """Everything that would stop a start: policies, keys, store, record, secrets that are none. A start makes the
+    databases that are not there. With `absent` no file is made: a sentence for each that is not there is put into it.
+    """
     problems = [*exposed(settings, config, os.environ), *unusable(settings)]
     for part in (
         lambda: load_approved(settings),
@@ -69,23 +73,30 @@ def problems_at_start(settings: Settings, config: Path) -> list[str]:
         lambda: asserting_of(settings),
         lambda: seal_of(settings),
         lambda: settings.identity.issuers and load_vouchers(settings.identity.issuers),
-        lambda: check_store(settings),
+        lambda: check_store(settings, make=_made(settings.store.url, absent)),
         lambda: load_functions(functions_file(settings)),
-        lambda: open_journal(settings.record.url).close(),
+        lambda: open_journal(settings.record.url, make=_made(settings.record.url, absent)).close(),
+        # The process beside the workers needs it, and must not make it (`cli/keeping.py`).
+        lambda: open_shadow_book(settings.record.url).close() if settings.policies.draft and absent is None else None,
         lambda: own_tls(settings),
         lambda: settings.metrics.token_file and scrape_token(settings.metrics.token_file),
     ):
         try:
             part()
         except Misconfigured as error:
-            problems += error.problems
+            (problems if absent is None or not isinstance(error, Absent) else absent).extend(error.problems)
     return [*problems, *rights_problems(settings)]
 
 
-def check_store(settings: Settings) -> None:
-    """Raises `Misconfigured` where the directory cannot be opened, or its agents accepted another engagement."""
+def _made(url: str, absent: list[str] | None) -> bool:
+    return absent is None or not is_file(url)
+
+
+def check_store(settings: Settings, *, make: bool) -> None:
+    """Raises `Misconfigured` where the directory cannot be opened, or its agents accepted another engagement; `Absent`
+    where there is none, and `make` forbids to make it."""
     wording = load_wording(settings.identity)
-    with closing(open_store(settings.store.url)) as store:
+    with closing(open_store(settings.store.url, make=make)) as store:
         try:
             problem = wording_problem(store, wording)
         except StoreUnavailable:

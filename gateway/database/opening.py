@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import stat
@@ -16,7 +17,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from gateway.database.connections import BUSY_MS, Database
 from gateway.database.history import History, Standing, inspected, lacking, standing
-from gateway.errors import Misconfigured, StoreUnavailable
+from gateway.errors import Absent, Misconfigured, StoreUnavailable
 from gateway.loop.loop import current_task
 
 _PRAGMAS: Final = (
@@ -28,7 +29,8 @@ _PRAGMAS: Final = (
 )
 PAUSE: Final = 0.1
 """Seconds between two attempts at a server that is away. Each costs a thread, and there is one for every request."""
-_EMPTY: Final = "is empty, and a gateway is at work with it: put back what it held, or start the gateway anew."
+_ABSENT: Final = "is not there. Put it back, if there was one; if there was none, a start of the gateway makes it."
+_EMPTY: Final = "is empty. Put back what it held, if it did; if it did not, a start of the gateway makes what it needs."
 _TABLES: Final = 0x0CAF
 """Key of the PostgreSQL advisory lock under which one process at a time makes or changes tables."""
 
@@ -54,7 +56,7 @@ def open_database(
         with database.read() as connection:
             found = inspected(connection)
             if not make and not found.get_table_names():
-                raise _Unusable(_EMPTY)
+                raise _Nothing(_EMPTY)
             problems = lacking(found, {each.name: each.c.keys() for each in tables.tables.values()})
         if problems:
             raise _Unusable(f"holds other tables than Cafpro's: {' '.join(problems)}")
@@ -63,7 +65,7 @@ def open_database(
         raise Misconfigured([f"{setting}: {name} cannot be used: {failure.because}."]) from None
     except _Unusable as problem:
         database.close()
-        raise Misconfigured([f"{setting}: {name} {problem}"]) from None
+        raise _refusal(problem)([f"{setting}: {name} {problem}"]) from None
     return database
 
 
@@ -84,7 +86,12 @@ def connected(url: str, *, setting: str, make: bool = True) -> tuple[Database, s
     except (ArgumentError, ValueError):
         raise Misconfigured([f"{setting}: is not a database URL such as sqlite:///cafpro.db."]) from None
     except _Unusable as problem:
-        raise Misconfigured([f"{setting}: {problem}"]) from None
+        raise _refusal(problem)([f"{setting}: {problem}"]) from None
+
+
+def is_file(url: str) -> bool:
+    """Whether the database at `url` is a file, and not on a server, which is there when it answers."""
+    return url.startswith("sqlite")
 
 
 def alone(database: Database, connection: Connection) -> None:
@@ -99,6 +106,14 @@ class _Unusable(Exception):
     """The end of a sentence that begins with the setting's name."""
 
 
+class _Nothing(_Unusable):
+    """There is nothing, and nothing may be made."""
+
+
+def _refusal(problem: _Unusable) -> type[Misconfigured]:
+    return Absent if isinstance(problem, _Nothing) else Misconfigured
+
+
 def _file(url: sqlalchemy.URL, *, make: bool) -> Database:
     if url.database in (None, "", ":memory:") or url.host or url.query:
         raise _Unusable("must name one file, such as sqlite:///cafpro.db, without options.")
@@ -106,6 +121,8 @@ def _file(url: sqlalchemy.URL, *, make: bool) -> Database:
     try:
         _make_private(file, make=make)
     except OSError as error:
+        if error.errno == errno.ENOENT and not make:
+            raise _Nothing(f"{file} {_ABSENT}") from None
         raise _Unusable(f"{file} cannot be opened ({error.strerror}).") from None
     # `mode=rw`: a file that disappears while the gateway runs must be an error, never a new and empty directory.
     address = f"file:{quote(str(file))}?mode=rw"
@@ -187,7 +204,7 @@ def _stand_at_head(database: Database, tables: MetaData, history: History, *, ma
     with database.read() as connection:
         found = standing(connection, history)
     if found.empty and not make:
-        raise _Unusable(_EMPTY)
+        raise _Nothing(_EMPTY)
     if found.empty:
         with database.change() as connection:
             alone(database, connection)

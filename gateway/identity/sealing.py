@@ -34,6 +34,10 @@ class Seal:
 
         return MultiFernet([Fernet(key) for key in self._texts])
 
+    def prepare(self) -> None:
+        """Load now what the first use would."""
+        self._keys  # noqa: B018 - it is kept
+
     def sealed(self, text: str, *, account_id: int) -> str:
         """`text`, to be kept with this account and opened with no other."""
         return self._keys.encrypt(f"{account_id} {text}".encode()).decode("ascii")

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, select
 from gateway.errors import Misconfigured, OwnAccount, StaffAccount
 from gateway.identity.entries import is_text, refuse
 from gateway.identity.failures import forget_failures, note_failure
-from gateway.identity.proving import hold, prove_password
+from gateway.identity.proving import PATIENCE_MS, hold, prove_password
 from gateway.identity.refusals import LogInRefused
 from gateway.identity.sealing import Seal
 from gateway.identity.second_factor import factor_of, is_second_factor
@@ -92,9 +92,12 @@ def prove_staff(
     code that is wrong and an account that is unknown, closed, suspended, locked or not of the staff;
     `StoreUnavailable`.
     """
+    if seal is not None:
+        seal.prepare()  # for everyone: what is loaded would tell whose password was right
     try:
         proved = prove_password(store, identifier=identifier, password=password, now=now)
-        with store.change() as connection:
+        # As patient as where a wrong password is counted, or the wait would tell that it was right.
+        with store.change(wait_ms=PATIENCE_MS) as connection:
             hold(connection, proved)
             refuse([None if staff_problem(connection, identifier) is None else _NOT_PROVED])
             proves = factor_of(connection, proved.account_id) is None or is_second_factor(

@@ -31,6 +31,8 @@ NICE: Final = 2
 """Requests come first: a check wants seconds of a processor."""
 TURN_SECONDS: Final = 1.0
 """Nothing waits longer for the time of something: a look, sums to be written, an address that another gateway had."""
+LEAST_SECONDS: Final = 0.1
+"""Between two looks, however often they are asked for."""
 SETTLED_SECONDS: Final = 0.2
 """Between the two looks of one who was told to look now."""
 UNSETTLED_SECONDS: Final = 5.0
@@ -69,7 +71,7 @@ class Keeper:
     ) -> None:
         """Looks every so many seconds, and when it is told to. `examine` says whether a folder may come into force; it
         may block for as long as a check takes."""
-        self._board, self._examine, self._every = board, examine, every
+        self._board, self._examine, self._every = board, examine, max(every, LEAST_SECONDS)
         self._control, self._counted, self._draft = control, counted, draft
         stale = board.standing().stale
         self._watch = Watch(folder, known="" if stale else board.newest()[1].mark)
@@ -234,6 +236,8 @@ def _ending() -> Iterator[None]:
     """What blocks meanwhile is broken off when the process is to end."""
 
     def end(*_: Any) -> None:
+        # Once: what is broken off must not be broken off in its cleaning up.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         raise _Ended
 
     before = signal.signal(signal.SIGTERM, end)

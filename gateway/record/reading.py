@@ -119,8 +119,8 @@ class RecordReader:
 
 
 def open_reader(url: str) -> RecordReader:
-    """The record at `url`. Raises `Misconfigured`."""
-    return RecordReader(open_database(url, METADATA, setting="record.url"))
+    """The record at `url`, which is never made to be read. Raises `Misconfigured`."""
+    return RecordReader(open_database(url, METADATA, setting="record.url", make=False))
 
 
 def _span(connection: Connection, since: datetime) -> Span:

@@ -110,9 +110,10 @@ class ShadowBook:
         self._database.close()
 
 
-def open_shadow_book(url: str) -> ShadowBook:
-    """The one in the record's database at `url`, made where there is none. Raises `Misconfigured`."""
-    return ShadowBook(open_database(url, METADATA, setting="record.url"))
+def open_shadow_book(url: str, *, make: bool = True) -> ShadowBook:
+    """The one in the record's database at `url`, made where there is none unless `make` forbids it, as of the record
+    itself (`journal.open_journal`). Raises `Misconfigured`."""
+    return ShadowBook(open_database(url, METADATA, setting="record.url", make=make))
 
 
 def _add(connection: Connection, table: Table, key: Mapping[str, object], sums: Mapping[str, int], now: int) -> bool:

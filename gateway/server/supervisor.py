@@ -143,12 +143,17 @@ def supervise(
     companion: set[int] = set()
     if beside:
         signal.signal(signal.SIGHUP, hang_up)
+    # Nor may whoever started us hold them back: nothing but a signal ends the wait below.
+    signal.pthread_sigmask(
+        signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, *((signal.SIGHUP,) if beside else ()))
+    )
     places = {spawn(partial(worker, slot)): slot for slot in range(workers)}
     first = frozenset(places)
     code = 0
     spawns_after = 0.0
     while not stopping:
         if beside and not companion and time.monotonic() >= spawns_after:
+            hung_up = False  # who begins looks at everything: there is nothing to tell it
             with suppress(OSError):
                 companion.add(spawn(partial(_accompany, beside, listener, supervisor)))
         complete = len(places) == workers and bool(companion or not beside)
@@ -183,13 +188,17 @@ def supervise(
 
 def _stop(children: Set[int], wakeful: Wakeful) -> None:
     """End the workers: gracefully, and those that do not end, by force."""
-    until = time.monotonic() + GRACE_SECONDS + 3
-    while children and time.monotonic() < until:
-        for child in children:
-            # Again and again: one that was just forked may not be listening yet.
-            os.kill(child, signal.SIGTERM)
+    now = again = time.monotonic()
+    until = now + GRACE_SECONDS + 3
+    while children and now < until:
+        # Again and again: one that was just forked may not be listening yet.
+        if now >= again:
+            again = now + AGAIN_SECONDS
+            for child in children:
+                os.kill(child, signal.SIGTERM)
         wakeful.wait(AGAIN_SECONDS)
         children = children - _ended(children).keys()
+        now = time.monotonic()
     for child in children:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)

@@ -113,6 +113,18 @@ def test_check_lists_everything_that_would_stop_a_start(cafpro, furnished):
     assert any("upstream.url: nothing answers" in problem for problem in problems)
 
 
+@pytest.mark.parametrize("name", ["record.db", "cafpro.db"])
+def test_check_makes_no_database_where_one_is_gone_and_says_so(cafpro, furnished, name):
+    """A gateway at work would go on in it; but a start would not be stopped."""
+    (furnished / name).unlink()
+    said = cafpro("check", "--config", furnished / "gateway.toml", "--format", "json")
+    told = json.loads(said.stdout)
+    [warning] = told["warnings"]
+    assert f"{furnished / name} is not there. Put it back, if there was one" in warning
+    assert [problem for problem in told["problems"] if not problem.startswith("upstream.url")] == []
+    assert not (furnished / name).exists()
+
+
 @pytest.mark.parametrize("command", ["serve", "check"])
 def test_a_bad_configuration_is_said_whole_and_starts_nothing(cafpro, tmp_path, command):
     config = tmp_path / "gateway.toml"

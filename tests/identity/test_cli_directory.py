@@ -17,6 +17,7 @@ from gateway.cli.directory import change, objection, session
 from gateway.cli.main import main
 from gateway.cli.showing import account, convention, mandate, partner
 from gateway.identity.passwords import password_problem
+from gateway.identity.store import open_store
 
 ROOT = Path(__file__).parents[2]
 CONFIGURATION = """
@@ -42,6 +43,7 @@ def folder(request, tmp_path, monkeypatch):
     (tmp_path / "gateway.toml").write_text(CONFIGURATION)
     (tmp_path / "record.key").write_bytes(os.urandom(32))
     monkeypatch.chdir(tmp_path)
+    open_store("sqlite:///cafpro.db").close()
     return tmp_path
 
 
@@ -338,3 +340,12 @@ def test_one_entry_is_shown_with_everything_that_was_done_to_it(folder):
         assert name in (str(value) for value in entry.values())
     for group, name in (("partner", "Udaf"), ("convention", "7"), ("account", "nobody"), ("mandate", "7")):
         assert cafpro(group, "show", name, status=2).startswith("There is no ")
+
+
+def test_no_command_makes_a_directory_where_the_file_is_gone(folder):
+    """A gateway at work would go on in it, and know nobody."""
+    (folder / "cafpro.db").unlink()
+    for words in (("account", "list"), ("partner", "add", "Udaf"), ("mandate", "import", "gateway.toml")):
+        said = cafpro(*words, status=1)
+        assert said.startswith(f"store.url: {folder / 'cafpro.db'} is not there. Put it back, if there was one")
+    assert not (folder / "cafpro.db").exists()

@@ -9,7 +9,9 @@ from click.testing import CliRunner
 
 from gateway.app import seal_of
 from gateway.cli.main import main
+from gateway.database.connections import BUSY_MS, Database
 from gateway.identity import enrolling
+from gateway.identity.proving import PATIENCE_MS
 from gateway.identity.sealing import new_seal_key
 from gateway.identity.sessions import sign_in
 from gateway.identity.store import open_store
@@ -103,6 +105,26 @@ def test_whoever_has_a_second_factor_signs_with_it(enrolled):
     locked = signed("approve", "c.petit", password=f"{password}\n{codes[1]}", status=2)
     assert locked == wrong, "locked, as after ten wrong passwords anywhere"
     assert signed("refuse", "b.roux", "--why", "x", password=f"{PASSWORDS['b.roux']}\nwhatever") == ""
+
+
+def test_it_takes_no_longer_to_hear_that_the_code_was_wrong(enrolled, monkeypatch):
+    """Whoever holds the store up meanwhile would learn by the wait that the password was right."""
+    waits, change = [], Database.change
+
+    def noting(store, *, wait_ms=BUSY_MS):
+        waits.append(wait_ms)
+        return change(store, wait_ms=wait_ms)
+
+    monkeypatch.setattr(Database, "change", noting)
+    for typed in ("wrong\n000000", f"{PASSWORDS['c.petit']}\n000000", f"{PASSWORDS['c.petit']}\n"):
+        signed("receive", "c.petit", password=typed, status=2)
+    assert waits == [PATIENCE_MS] * 3
+
+
+def test_a_key_that_cannot_be_read_is_said_before_anything_is_typed(enrolled, folder):
+    (folder / "second-factor.key").write_text("none\n")
+    said = cafpro("request", "receive", "1", "--as", "c.petit", status=1)
+    assert said.startswith("identity.second_factor_key_file:") and "Password" not in said
 
 
 def test_on_a_terminal_both_are_asked_for(enrolled):

@@ -112,7 +112,7 @@ def test_a_directory_that_is_gone_is_not_made_anew(tmp_path, capsys):
     assert erase_once(settings, now=NOON) is False
     with closing(sqlite3.connect(file)) as connection:
         assert connection.execute("SELECT name FROM sqlite_schema").fetchall() == []
-    with pytest.raises(Misconfigured, match=r"is empty, and a gateway is at work with it"):
+    with pytest.raises(Misconfigured, match=r"is empty\. Put back what it held"):
         open_store(settings.store.url, make=False)
     assert capsys.readouterr().out.count("are not erased, though some may be due") == 2
 

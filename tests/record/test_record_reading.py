@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, select
 
 from gateway.database.opening import open_database
-from gateway.errors import StoreUnavailable
+from gateway.errors import Absent, StoreUnavailable
 from gateway.policy_files.folder import load_folder, shipped
 from gateway.record import reading
 from gateway.record.entry import COLUMNS, Entry, instant_text
-from gateway.record.journal import METADATA, Journal, record
+from gateway.record.journal import METADATA, Journal, open_journal, record
 from gateway.record.reading import Kind, RecordReader, open_reader
 from tests.database.server import url
 from tests.record.synthetic import rows
@@ -118,8 +118,8 @@ def test_the_first_row_is_found_whatever_is_missing_and_however_late_rows_came(p
 def test_a_reader_holds_up_nobody_who_writes(tmp_path, policy, monkeypatch):
     monkeypatch.setattr(reading, "AT_ONCE", 50)
     file = tmp_path / "record.db"
-    reader = open_reader(f"sqlite:///{file}")
     database = open_database(f"sqlite:///{file}", METADATA, setting="record.url")
+    reader = open_reader(f"sqlite:///{file}")
     with contextlib.closing(database), contextlib.closing(reader), contextlib.closing(sqlite3.connect(file)) as other:
         Journal(database).write(list(rows(policy, 300, until=NOW, days=10)))
         span = reader.begin(NOW - timedelta(days=20), **READING)
@@ -134,6 +134,7 @@ def test_a_reader_holds_up_nobody_who_writes(tmp_path, policy, monkeypatch):
 
 
 def test_a_record_that_does_not_say_when_is_not_read_as_if_it_did(tmp_path):
+    open_journal(f"sqlite:///{tmp_path / 'record.db'}").close()
     reader = open_reader(f"sqlite:///{tmp_path / 'record.db'}")
     with contextlib.closing(reader), contextlib.closing(sqlite3.connect(tmp_path / "record.db")) as other:
         names = ", ".join(COLUMNS)
@@ -145,8 +146,16 @@ def test_a_record_that_does_not_say_when_is_not_read_as_if_it_did(tmp_path):
 
 def test_a_record_that_cannot_say_it_was_read_is_not_read(tmp_path, policy):
     file = tmp_path / "record.db"
+    open_journal(f"sqlite:///{file}").close()
     reader = open_reader(f"sqlite:///{file}")
     with contextlib.closing(reader), contextlib.closing(sqlite3.connect(file, isolation_level=None)) as holder:
         holder.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreUnavailable):
             reader.begin(NOW, **READING)
+
+
+def test_a_record_that_is_not_there_is_not_made_to_be_read(tmp_path):
+    """A gateway at work would go on in it as if nothing were missing."""
+    with pytest.raises(Absent, match=r"record\.url: .*record\.db is not there"):
+        open_reader(f"sqlite:///{tmp_path / 'record.db'}")
+    assert list(tmp_path.iterdir()) == []

@@ -218,8 +218,16 @@ def test_without_their_supervisor_the_workers_end(start):
     assert alive == []
 
 
-def test_a_starter_that_ignores_the_end_of_children_changes_nothing(start):
-    running = start(prepare=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN) and None)
+@pytest.mark.parametrize(
+    "prepare",
+    [
+        lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN) and None,
+        lambda: signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGCHLD, signal.SIGTERM)) and None,
+    ],
+    ids=["ignored", "held back"],
+)
+def test_a_starter_that_wants_no_word_of_the_end_of_children_changes_nothing(start, prepare):
+    running = start(prepare=prepare)
     until(lambda: running.made() == 2)
     running.workers()[0].kill()
     until(lambda: running.made() == 3)
@@ -306,6 +314,23 @@ def test_the_process_beside_is_replaced_and_the_workers_go_on(start, tmp_path, h
     running.ask("/")
     assert workers <= {child.pid for child in running.workers()}
     until(lambda: psutil.pid_exists(running.beside()[-1]))
+    running.process.send_signal(signal.SIGHUP)
+    until((tmp_path / "hung up").exists)
+
+
+def test_a_word_for_the_process_beside_is_not_kept_for_later_where_there_is_none(start, tmp_path):
+    """The next one begins by looking; told at any later time, it would look when nobody asked."""
+    running = start(kind="accompanied")
+    until(lambda: running.made() == 2 and running.beside())
+    psutil.Process(running.beside()[0]).kill()
+    until(lambda: not psutil.pid_exists(running.beside()[0]))
+    running.process.send_signal(signal.SIGHUP)
+    until(lambda: len(running.beside()) == 2)
+    [worker, _] = [child for child in running.workers() if child.pid not in running.beside()]
+    worker.kill()
+    until(lambda: running.made() == 3)
+    running.ask("/")
+    assert not (tmp_path / "hung up").exists()
     running.process.send_signal(signal.SIGHUP)
     until((tmp_path / "hung up").exists)
 

@@ -49,7 +49,7 @@ def shadow(config: Path, form: str) -> None:
         if settings.policies.draft is None:
             leave([f"{config}: there is no draft. Name its folder in [policies] draft, and restart the gateway."])
         draft = look(settings.policies.draft)
-        book = open_shadow_book(settings.record.url)
+        book = open_shadow_book(settings.record.url, make=False)
         try:
             runs = book.runs()
         finally:
