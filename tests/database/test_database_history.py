@@ -338,7 +338,7 @@ def test_a_store_of_a_later_version_is_refused_in_a_sentence(fresh, cafpro):
 def test_current_says_where_the_store_is(fresh, cafpro):
     kept = fresh()
     if kept.kind == "sqlite":
-        assert "cannot be opened (No such file or directory)" in cafpro(kept, "store", "current", status=1)
+        assert "is not there. Put it back, if there was one" in cafpro(kept, "store", "current", status=1)
         assert not Path(kept.url.removeprefix("sqlite:///")).exists()
         kept.run("")
     assert "no table yet" in cafpro(kept, "store", "current", status=1)
@@ -377,7 +377,7 @@ def test_a_store_that_cannot_be_reached_is_said_in_a_sentence(tmp_path, cafpro):
             "cannot be used now, and is as it was: the database failed (SQLITE_NOTADB)",
         ),
         ("postgresql+psycopg://agent:hunter2@127.0.0.1:1/cafpro", "cannot be used now, and is as it was: the database"),
-        ("sqlite:///absent.db", "cannot be opened (No such file or directory)"),
+        ("sqlite:///absent.db", "is not there. Put it back, if there was one"),
         ("mysql://localhost/x", "must begin with sqlite:/// or postgresql+psycopg://"),
     ):
         for words in (("current",), ("upgrade",), ("downgrade", "0001"), ("downgrade", "0001", "--yes")):
