@@ -59,14 +59,12 @@ def _ended(tree: Path, tests: list[str]) -> str:
     # A compiled file is told from its source by size and second: two mutants may share both. And plugins that these
     # tests do not use take longer to load than most mutants to be killed.
     environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-    command = [sys.executable, "-m", "tests.mutation.fresh"]
-    given = {"input": json.dumps(tests), "text": True, "capture_output": True}
     try:
         ended = subprocess.run(
-            command,
+            [sys.executable, "-m", "tests.mutation.fresh"],
             cwd=tree,
             env=environment,
-            input=given,
+            input=json.dumps(tests),
             text=True,
             capture_output=True,
             timeout=LONGEST,
