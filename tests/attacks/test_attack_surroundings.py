@@ -499,7 +499,9 @@ def entered(tmp_path_factory) -> Path:
 @pytest.mark.parametrize("group", ["partner", "convention", "account", "mandate", "objection", "session"])
 def test_no_cell_of_a_list_is_a_formula_wherever_a_spreadsheet_cuts(entered, group):
     words = ["gateway.cli", group, "list", "--config", str(entered), "--format", "csv"]
-    shown = warm.run(words, environment(), seconds=PATIENCE).stdout
+    done = warm.run(words, environment(), seconds=PATIENCE)
+    assert done.returncode == 0, done
+    shown = done.stdout
     assert formulas_in(shown) == set()
     assert group == "session" or len(shown.splitlines()) == 1 + len(FORMULAS)
 
