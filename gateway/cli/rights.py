@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Table, text
 
 from gateway.database.connections import Database
 from gateway.database.history import DIRECTORY
-from gateway.database.opening import connected
+from gateway.database.opening import connected, is_file
 from gateway.database.rights import READ, alterable, granting, is_role, lacking_rights, others, user
 from gateway.errors import Misconfigured, StoreUnavailable
 from gateway.identity import tables as directory
@@ -69,12 +69,13 @@ def grant_rights(settings: Settings, role: str, *, only_say: bool) -> list[str]:
     record whatever is taken from it, or the tables are somebody else's; `StoreUnavailable`.
     """
     if not only_say:
-        for made in (
-            open_store(settings.store.url),
-            open_journal(settings.record.url),
-            open_shadow_book(settings.record.url),
+        for opened, url in (
+            (open_store, settings.store.url),
+            (open_journal, settings.record.url),
+            (open_shadow_book, settings.record.url),
         ):
-            made.close()
+            if not is_file(url):
+                opened(url).close()
     statements: list[str] = []
     for setting, database, tables in _servers(settings):
         with database.change() as connection:

@@ -180,3 +180,11 @@ def test_init_makes_nothing_that_could_not_be_served(cafpro, tmp_path, option):
 )
 def test_misuse_and_findings_end_with_their_own_code(cafpro, words, status):
     assert cafpro(*words).exit_code == status
+
+
+def test_rights_are_given_on_no_file_and_none_is_made_to_be_refused(cafpro, furnished):
+    for name in ("record.db", "cafpro.db"):
+        (furnished / name).unlink()
+    said = cafpro("store", "grant", "--config", furnished / "gateway.toml", "gateway")
+    assert said.exit_code != 0
+    assert not (furnished / "record.db").exists() and not (furnished / "cafpro.db").exists()
