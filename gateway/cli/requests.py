@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -47,6 +47,8 @@ stdin_option = click.option(
     help="Read its password from standard input, and from the next line the code of its second factor, if it has one.",
 )
 
+_CODE: Final = "Code of the second factor (empty where the account has none)"
+
 
 def staff_command(
     group: click.Group, name: str, example: str, *, why: Callable[[Any], Any] = why_option
@@ -57,10 +59,13 @@ def staff_command(
     def decorate(function: Callable[..., None]) -> click.Command:
         @functools.wraps(function)
         def sign(store: Store, identifier: str, from_stdin: bool, why: str, **parameters: Any) -> None:
-            # Of everyone alike: whether the password was right is told to nobody.
-            read = read_typed if from_stdin else _asked
             seal = _seal(click.get_current_context().obj)
-            password, code = read("password"), read("code")
+            # Both, of everyone alike: whether the password was right is told to nobody.
+            if from_stdin:
+                password, code = read_typed("password"), read_typed("code")
+            else:
+                password = click.prompt("Password", hide_input=True, err=True)
+                code = click.prompt(_CODE, hide_input=True, err=True, default="", show_default=False)
             now = datetime.now(UTC)
             prove_staff(store, identifier=identifier, password=password, code=code, seal=seal, now=now)
             function(store, signed=directory.Signature(identifier, why), now=now, **parameters)
@@ -75,14 +80,6 @@ def _seal(found: settings.Settings) -> Seal | None:
         return seal_of(found)
     except Misconfigured as error:
         leave(error.problems, status=FOUND)
-
-
-def _asked(what: str) -> str:
-    said = "Password" if what == "password" else "Code of the second factor (empty where the account has none)"
-    found: str = click.prompt(
-        said, hide_input=True, err=True, default=None if what == "password" else "", show_default=False
-    )
-    return found
 
 
 @click.group()

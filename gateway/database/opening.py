@@ -49,15 +49,12 @@ def open_database(
     """
     database, name = connected(url, setting=setting, make=make)
     try:
-        if history is None and make:
-            _make_missing(database, tables)
         if history is not None:
             _stand_at_head(database, tables, history, make=make)
+        else:
+            _stand_complete(database, tables, make=make)
         with database.read() as connection:
-            found = inspected(connection)
-            if not make and not found.get_table_names():
-                raise _Nothing(_EMPTY)
-            problems = lacking(found, {each.name: each.c.keys() for each in tables.tables.values()})
+            problems = lacking(inspected(connection), {each.name: each.c.keys() for each in tables.tables.values()})
         if problems:
             raise _Unusable(f"holds other tables than Cafpro's: {' '.join(problems)}")
     except StoreUnavailable as failure:
@@ -189,10 +186,14 @@ def _make_private(file: Path, *, make: bool) -> None:
         os.close(descriptor)
 
 
-def _make_missing(database: Database, tables: MetaData) -> None:
+def _stand_complete(database: Database, tables: MetaData, *, make: bool) -> None:
+    """Make the tables that are missing, where `make` allows it. Raises `_Nothing` where it forbids it and none is."""
     with database.read() as connection:
-        if set(tables.tables) <= set(inspected(connection).get_table_names()):
-            return
+        found = inspected(connection).get_table_names()
+    if not make and not found:
+        raise _Nothing(_EMPTY)
+    if not make or set(tables.tables) <= set(found):
+        return
     with database.change() as connection:
         alone(database, connection)
         tables.create_all(connection)

@@ -9,10 +9,9 @@ import pytest
 from gateway import errors
 from gateway.api.openapi import LOG_IN_REFUSALS, description, refusals
 from gateway.app import create_app
-from gateway.cli.init import furnish
-from gateway.policy_files.folder import shipped
 from gateway.proxy.credentials import CSRF_HEADER, Door
 from gateway.settings import load
+from tests.furnishing import furnished
 from tests.identity.vouching import provider
 from tests.story.running import is_problem
 
@@ -28,14 +27,7 @@ def settings_of(tmp_path_factory):
         (folder / "token").write_text(f"{TOKEN}\n")
         (folder / "idp.secret").write_text(f"{TOKEN}\n")
         (folder / "issuers.toml").write_text(provider())
-        file = furnish(
-            folder / "gateway",
-            bind="127.0.0.1:8080",
-            public_url=public_url,
-            upstream="http://127.0.0.1:9",
-            caisse="851",
-            policies=shipped(),
-        )
+        file = furnished(folder / "gateway", public_url=public_url)
         return load(file, {name: value.format(folder=folder) for name, value in environ.items()})
 
     return made

@@ -4,8 +4,7 @@ import pytest
 
 from gateway import settings
 from gateway.cli import serve
-from gateway.cli.init import furnish
-from gateway.policy_files.folder import shipped
+from tests.furnishing import furnished
 
 TOLD = {
     "HEAD_SECONDS": ("1.5", lambda told: told["patience"].head, 1.5),
@@ -20,14 +19,7 @@ TOLD = {
 
 @pytest.mark.parametrize(("name", "text", "found", "expected"), [(name, *row) for name, row in TOLD.items()])
 def test_the_server_is_told_what_the_settings_say(tmp_path, monkeypatch, name, text, found, expected):
-    file = furnish(
-        tmp_path / "caf",
-        bind="127.0.0.1:0",
-        public_url="http://127.0.0.1:8080",
-        upstream="http://127.0.0.1:9",
-        caisse="851",
-        policies=shipped(),
-    )
+    file = furnished(tmp_path / "caf")
     told = {}
 
     def supervise(make, listener, **terms):

@@ -6,24 +6,16 @@ from contextlib import closing
 import pytest
 
 from gateway.app import create_app
-from gateway.cli.init import furnish
 from gateway.cli.keeping import Writing
 from gateway.errors import Absent, Misconfigured
-from gateway.policy_files.folder import shipped
 from gateway.policy_files.shadow import Tally
 from gateway.settings import load
+from tests.furnishing import furnished
 
 
 @pytest.fixture
 def configuration(tmp_path):
-    return furnish(
-        tmp_path / "gateway",
-        bind="127.0.0.1:8080",
-        public_url="http://127.0.0.1:8080",
-        upstream="http://127.0.0.1:9",
-        caisse="851",
-        policies=shipped(),
-    )
+    return furnished(tmp_path / "gateway")
 
 
 @pytest.mark.parametrize("left", ["nothing", "an empty file"])
