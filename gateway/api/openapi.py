@@ -8,7 +8,7 @@ counts for what an address may ask for.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from itertools import groupby
 from operator import attrgetter
 from typing import Any, Final
@@ -112,11 +112,8 @@ class OpenApi:
     without OpenID providers, none of their names."""
 
     def __init__(self, reception: Reception, exit: Exit, *, metrics: bool, providers: Sequence[str]) -> None:
-        door = reception.door
-        text = msgspec.json.encode(description(door, metrics=metrics, providers=providers))
-        self._answer = Answer(200, text, (("Content-Type", "application/json"), *always_sent(secure=door.secure)))
-        self._reception = reception
-        self._exit = exit
+        self._reception, self._exit = reception, exit
+        self._metrics, self._providers = metrics, providers
 
     def openapi(self, environ: Mapping[str, Any]) -> Answer:
         """200 with the description, not recorded; 429 where the address has asked for too much."""
@@ -126,6 +123,13 @@ class OpenApi:
         except TooManyRequests as refusal:
             return self._exit.leave(entry, partial(_refuse, refusal))
         return self._answer
+
+    @cached_property
+    def _answer(self) -> Answer:
+        # Made when somebody asks: few do, and a worker would be a tenth longer in starting.
+        door = self._reception.door
+        text = msgspec.json.encode(description(door, metrics=self._metrics, providers=self._providers))
+        return Answer(200, text, (("Content-Type", "application/json"), *always_sent(secure=door.secure)))
 
 
 def _refuse(refusal: Refusal, _: Entry) -> Answer:

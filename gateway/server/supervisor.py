@@ -147,6 +147,9 @@ def supervise(
     signal.pthread_sigmask(
         signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, *((signal.SIGHUP,) if beside else ()))
     )
+    # A collector writes on all that it looks at: what was made until now stays in pages that the processes share.
+    gc.collect()
+    gc.freeze()
     places = {spawn(partial(worker, slot)): slot for slot in range(workers)}
     first = frozenset(places)
     code = 0

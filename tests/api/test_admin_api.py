@@ -260,6 +260,10 @@ def test_a_list_is_turned_page_by_page_to_its_end(office, staff):
             office.store, partner_name=name, number=f"P/{7 - number}", caisse="851", starts_on=day,
             ends_on=day + timedelta(days=1), profiles=["T1"],
         )  # fmt: skip
+        directory.add_mandate(
+            office.store, dossier="9990001", kind="judgment", partner_name=name, starts_on=day, ends_on=None,
+            reference=f"Page {number}",
+        )  # fmt: skip
     for group in ("partners", "conventions", "accounts", "mandates", "sessions", "changes"):
         whole = office.ask(f"/-/admin/{group}?limit=200", staff).json()["rows"]
         found, after = [], ""
