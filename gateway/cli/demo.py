@@ -107,7 +107,8 @@ def demo(
         except Misconfigured as error:
             leave(error.problems)
         if upstream is None:
-            stub = stack.enter_context(_running("upstream_stub", "--port", str(stub_port)))
+            # The first address that is shown is the gateway's: whoever asks the stub's reads whole dossiers.
+            stub = stack.enter_context(_running("upstream_stub", "--port", str(stub_port), silent=True))
             _wait_for(f"{own_upstream}/etat", stub)
         gateway = stack.enter_context(
             _running("gateway.cli", "serve", "--config", str(configuration), hosts=f"localhost:{port}")
@@ -160,10 +161,12 @@ def _entrust(store: Store, *, partner: str, kind: str, starts_on: date) -> None:
 
 
 @contextlib.contextmanager
-def _running(module: str, *arguments: str, hosts: str = "") -> Iterator[subprocess.Popen[bytes]]:
-    """A process of ours, ended by its id when the block ends."""
+def _running(module: str, *arguments: str, hosts: str = "", silent: bool = False) -> Iterator[subprocess.Popen[bytes]]:
+    """A process of ours, ended by its id when the block ends. `silent`: only its errors are shown."""
     environment = {**_environment(), **({"CAFPRO_SERVER__HOSTS": hosts} if hosts else {})}
-    process = subprocess.Popen([sys.executable, "-m", module, *arguments], env=environment)  # noqa: S603 - our own
+    process = subprocess.Popen(  # noqa: S603 - our own
+        [sys.executable, "-m", module, *arguments], env=environment, stdout=subprocess.DEVNULL if silent else None
+    )
     try:
         yield process
     finally:

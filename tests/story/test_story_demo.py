@@ -107,6 +107,11 @@ def ordinary(numero: str, profile: str) -> bytes:
     return kept_dossier(dossier_text(numero) or b"", OPEN[profile])
 
 
+def test_the_first_address_that_it_shows_is_the_gateways(demo):
+    """The stub backend hands out whole dossiers: who took its address for the gateway's would think that it leaks."""
+    assert re.findall(r"http://[^\s/,]+", demo.said())[0] == demo.url
+
+
 def test_it_prints_its_address_its_accounts_and_one_dossier_as_two_profiles_see_it(demo):
     said = demo.said()
     assert f"answers at {demo.url}" in said
