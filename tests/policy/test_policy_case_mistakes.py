@@ -37,6 +37,7 @@ MISTAKES = {
     "a word twice": (CASE + 'opens = ["adresse", "adresse"]', (4, 10), "`adresse` stands twice in `opens`."),
     "a number for a word": (CASE + "opens = [1]", (4, 1), "`opens` takes words between double quotes"),
     "yes for a word": (CASE + "objection = true\n" + OPENS, (4, 1), "`objection` takes words between double quotes"),
+    "yes beside an empty word": (CASE + 'convention = [true, ""]\n' + OPENS, (4, 1), "`convention` takes words between double quotes"),
     "a table for a word": (CASE + 'convention = {is = "none"}\n' + OPENS, (4, 1), "`convention` takes words between double quotes"),
     "an empty list of words": (CASE + "convention = []\n" + OPENS, (4, 1), "`convention` is an empty list: name at least one word, or leave the key out."),
     "a mandate without its list": (CASE + 'mandates = "judgment"\n' + OPENS, (4, 1), 'mandates is a list, also of one: mandates = ["judgment"]. Without any: mandates = [].'),
@@ -52,6 +53,7 @@ MISTAKES = {
     "a heading with one bracket": ('[case]\nname = "a"', (1, 1), "write [[case]], with two brackets on each side."),
     "defaults with two brackets": ('[[defaults]]\nconvention = "none"\n', (1, 1), "write [defaults], with one bracket on each side."),
     "a word that is written otherwise, and under the next key too": (CASE + 'convention = "n\\u006fe"\nobjection = "noe"\n' + OPENS, (4, 1), "`noe` is never a value of `convention`."),
+    "the same where the next key begins with a capital": (CASE + 'convention = "n\\u006fe"\nObjection = "noe"\n' + OPENS, (4, 1), "`noe` is never a value of `convention`."),
     "cases written as a list": ('case = [{name = "a", profile = "T1", opens = ["adresse"]}]', (1, 1), "each case has its own heading: write [[case]] on a line of its own."),
     "a key twice": (CASE + 'profile = "T2"\n' + OPENS, (4, 15), "this key or table stands twice here: remove one of the two."),
     # ------------------------------------------------------------------ what a test must say
