@@ -149,7 +149,13 @@ def create_app(
         aside=Aside(1, "probe").do,
         headers=always,
     )
-    described = OpenApi(reception, way_out, metrics=token is not None, providers=sorted(clients))
+    described = OpenApi(
+        reception,
+        way_out,
+        metrics=token is not None,
+        providers=sorted(clients),
+        aside=Aside(1, "description").do,
+    )
     prompt = {
         "/-/health/live": health.live,
         "/-/health/ready": health.ready,

@@ -5,6 +5,7 @@ import configparser
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import click
@@ -189,3 +190,9 @@ def test_nothing_of_the_gateway_prints():
 
 def test_the_package_runs_on_the_pythons_it_declares():
     assert (3, 11) <= sys.version_info[:2] <= (3, 12)
+
+
+def test_no_two_tests_are_called_alike(request):
+    """Side by side, of tests that have one name one is run, and the others are taken for done."""
+    names = Counter(item.nodeid for item in request.session.items)
+    assert [name for name, times in names.items() if times > 1] == []

@@ -7,8 +7,8 @@ counts for what an address may ask for.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property, partial
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from itertools import groupby
 from operator import attrgetter
 from typing import Any, Final
@@ -111,9 +111,20 @@ class OpenApi:
     """Shows the description of the addresses under `/-/`, of those that exist: without a scrape token, no metrics;
     without OpenID providers, none of their names."""
 
-    def __init__(self, reception: Reception, exit: Exit, *, metrics: bool, providers: Sequence[str]) -> None:
+    def __init__(
+        self,
+        reception: Reception,
+        exit: Exit,
+        *,
+        metrics: bool,
+        providers: Sequence[str],
+        aside: Callable[[Callable[[], Answer]], Answer],
+    ) -> None:
+        """`aside` does in a thread what takes long."""
         self._reception, self._exit = reception, exit
         self._metrics, self._providers = metrics, providers
+        self._aside = aside
+        self._answer: Answer | None = None
 
     def openapi(self, environ: Mapping[str, Any]) -> Answer:
         """200 with the description, not recorded; 429 where the address has asked for too much."""
@@ -122,14 +133,14 @@ class OpenApi:
             self._reception.limits.admit_address(entry.address)
         except TooManyRequests as refusal:
             return self._exit.leave(entry, partial(_refuse, refusal))
-        return self._answer
+        # Made when somebody asks: few do, and every worker would begin later. It takes a while: not in the loop.
+        return self._answer or self._aside(self._made)
 
-    @cached_property
-    def _answer(self) -> Answer:
-        # Made when somebody asks: few do, and a worker would be a tenth longer in starting.
+    def _made(self) -> Answer:
         door = self._reception.door
         text = msgspec.json.encode(description(door, metrics=self._metrics, providers=self._providers))
-        return Answer(200, text, (("Content-Type", "application/json"), *always_sent(secure=door.secure)))
+        self._answer = Answer(200, text, (("Content-Type", "application/json"), *always_sent(secure=door.secure)))
+        return self._answer
 
 
 def _refuse(refusal: Refusal, _: Entry) -> Answer:
