@@ -90,7 +90,7 @@ def _rules(file: str, text: str) -> Iterator[Rule]:
     pending: list[Token] = []
     statements = iter(read(file, text))
     for token in tokens(text):
-        if token.text == ";" and token.kind == "mark":
+        if token.text == ";":
             yield _rule(file, next(statements), pending, starts)
             pending = []
         else:
@@ -120,6 +120,9 @@ def _rule(file: str, statement: Statement, written: Sequence[Token], starts: Seq
     )
 
 
+# A token's text says what it is: a string's has its quotation marks.
+
+
 def _closing(written: Sequence[Token], opening: int) -> int:
     """The place of the bracket that closes the one at `opening`."""
     depth = 0
@@ -131,7 +134,7 @@ def _closing(written: Sequence[Token], opening: int) -> int:
 
 
 def _deeper(token: Token) -> int:
-    return (token.text in ("(", "[")) - (token.text in (")", "]")) if token.kind == "mark" else 0
+    return (token.text in ("(", "[")) - (token.text in (")", "]"))
 
 
 def _listed(written: Sequence[Token], first: int, end: int) -> Iterator[tuple[int, int]]:
@@ -139,7 +142,7 @@ def _listed(written: Sequence[Token], first: int, end: int) -> Iterator[tuple[in
     depth, start = 0, first
     for at in range(first, end):
         depth += _deeper(written[at])
-        if depth == 0 and written[at].kind == "mark" and written[at].text == ",":
+        if depth == 0 and written[at].text == ",":
             yield start, at
             start = at + 1
     if start < end:
@@ -151,16 +154,11 @@ def _goal_ranges(written: Sequence[Token], first: int) -> list[tuple[int, int]]:
     ranges: list[tuple[int, int]] = []
     at = first
     while at < len(written):
-        token = written[at]
-        if (token.text in ("(", ")") and token.kind == "mark") or (
-            token.kind == "name" and token.text in ("and", "or")
-        ):
+        if written[at].text in ("(", ")", "and", "or"):
             at += 1
             continue
         start = at
-        while at < len(written) and not (
-            (written[at].kind == "name" and written[at].text in ("and", "or")) or written[at].text == ")"
-        ):
+        while at < len(written) and written[at].text not in (")", "and", "or"):
             at = _closing(written, at) + 1 if _deeper(written[at]) > 0 else at + 1
         ranges.append((start, at))
     return ranges

@@ -108,11 +108,8 @@ def _blocks(tables: Mapping[str, Any], lines: Sequence[str], refuse: Refuse) -> 
         if brackets != wanted:
             refuse(at + 1, 1, f"write {wanted}{name}{']' * len(wanted)}, with {_count(wanted)} on each side.")
             return []
-        table = next(pending.get(name, iter(())), None)
-        if table is None:
-            refuse(at + 1, 1, f"`{name}` is written in two ways in this file: only {wanted}{name}… is read.")
-            return []
-        blocks.append(Block(name, table, lines[at:end], at + 1))
+        # TOML has refused a heading that makes no table.
+        blocks.append(Block(name, next(pending[name]), lines[at:end], at + 1))
     _leftovers(tables, pending, lines, refuse)
     return blocks
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.policy.case_reading import Vocabulary, read_cases
+from gateway.policy.case_blocks import LONGEST_LINE, shown
+from gateway.policy.case_reading import LONGEST_NAME, MOST_SITUATIONS, Vocabulary, read_cases
 from gateway.policy_files.folder import shipped
 
 CASE = '[[case]]\nname = "a"\nprofile = "T1"\n'
@@ -41,6 +42,8 @@ MISTAKES = {
     "a table for a word": (CASE + 'convention = {is = "none"}\n' + OPENS, (4, 1), "`convention` takes words between double quotes"),
     "an empty list of words": (CASE + "convention = []\n" + OPENS, (4, 1), "`convention` is an empty list: name at least one word, or leave the key out."),
     "a mandate without its list": (CASE + 'mandates = "judgment"\n' + OPENS, (4, 1), 'mandates is a list, also of one: mandates = ["judgment"]. Without any: mandates = [].'),
+    "a misspelt word in a promise": (PROMISE + 'convention = "no"\nnever = "every"', (3, 14), "`no` is never a value of `convention`."),
+    "a list for the code": (CASE + 'code = ["GW320"]', (4, 1), "`code` takes words between double quotes, one of them"),
     "a list for the gate": (CASE + 'refused = ["dossier"]', (4, 1), "`refused` takes words between double quotes, one of them"),
     # ------------------------------------------------------------------ keys
     "a misspelt key": (CASE + 'covention = "none"\n' + OPENS, (4, 1), "a case has no `covention`. Did you mean `convention`?"),
@@ -48,7 +51,9 @@ MISTAKES = {
     "a key of cases in a promise": (PROMISE + 'mandates = ["masp"]\nnever = "every"', (3, 1), "a promise has no `mandates`. Did you mean `mandates_any_of`?"),
     "a profile among the defaults": ('[defaults]\nprofile = "T1"\n' + CASE + OPENS, (2, 1), "[defaults] has no `profile`."),
     "a misspelt word among the defaults": ('[defaults]\nconvention = "no"\n' + CASE + OPENS, (2, 14), "`no` is never a value of `convention`. Did you mean `none`?"),
-    "a key outside any test": ('name = "a"\n' + CASE + OPENS, (1, 1), "`name` is not understood here."),
+    "a key outside any test": ('name = "a"\n' + CASE + OPENS, (1, 1), "`name` is not understood here. Every key stands under [[case]], [[promise]] or [defaults]."),
+    "a key of two words outside any test": ('# Tests\n"my name" = "a"\n' + CASE + OPENS, (1, 1), "`my name` is not understood here."),
+    "a misspelt word below a misspelt heading": ('[[cases]]\nname = "a"\n' + CASE + 'opens = ["creance"]', (6, 10), "unknown rubric `creance`."),
     "a misspelt heading": ('[[cases]]\nname = "a"', (1, 1), "`cases` is not understood here. Did you mean `case`? Known: [[case]], [[promise]]."),
     "a heading with one bracket": ('[case]\nname = "a"', (1, 1), "write [[case]], with two brackets on each side."),
     "defaults with two brackets": ('[[defaults]]\nconvention = "none"\n', (1, 1), "write [defaults], with one bracket on each side."),
@@ -75,10 +80,14 @@ MISTAKES = {
     # ------------------------------------------------------------------ files
     "an empty file": ("# nothing yet\n", (1, 1), "the file holds no test. Write [[case]] or [[promise]], or remove it."),
     "nothing but defaults": ('[defaults]\nconvention = "none"\n', (1, 1), "the file holds no test."),
-    "a string without an end": (CASE + 'opens = ["adresse]\n', (4, 19), "from here on the file cannot be read: check quotation marks, brackets and commas"),
+    "a string without an end": (CASE + 'opens = ["adresse]\n', (4, 19), "from here on the file cannot be read: check quotation marks, brackets and commas (Illegal character '\\n')."),
     "typographic quotation marks": (CASE + "opens = [“adresse”]", (4, 10), "from here on the file cannot be read"),
     "a list without an end": (CASE + 'opens = ["adresse"', (4, 1), "from here on the file cannot be read"),
     "a text over several lines": (CASE + OPENS + 'code = """\n[[case]]\n"""', (5, 1), "texts over several lines (three quotation marks) are not used here"),
+    "a text over several lines between other marks": (CASE + OPENS + "code = '''\n[[case]]\n'''", (5, 1), "texts over several lines (three quotation marks) are not used here"),
+    "a line of too many square brackets": (CASE + OPENS + "# " + "[" * 201, (5, 1), "this line has too many brackets or dots."),
+    "a line of too many braces": (CASE + OPENS + "# " + "{" * 201, (5, 1), "this line has too many brackets or dots."),
+    "a line of too many letters": (CASE + OPENS + "#" * (LONGEST_LINE + 1), (5, 1), "this line has more than 2000 characters"),
     "a line without an end": (CASE + "opens = [" + '"adresse", ' * 200 + "]", (4, 1), "this line has more than 2000 characters"),
     "a key of ten thousand parts": ("a" + ".a" * 900 + " = 1", (1, 1), "this line has too many brackets or dots."),
     "brackets that nest deeper than Python": ("a = " + "[\n" * 5000 + "]" * 100, (1, 1), "brackets nest deeper than 8."),
@@ -110,6 +119,37 @@ def test_what_is_right_beside_a_mistake_is_still_understood(vocabulary):
         "tests/x.toml", CASE + OPENS + '[[case]]\nname = "b"\nprofile = "T99"\n' + OPENS, vocabulary
     )
     assert ([case.name for case in suite.cases], len(problems)) == (["a"], 1)
+
+
+def test_of_two_tests_with_mistakes_neither_is_understood(vocabulary):
+    bad = 'profile = "T99"\n'
+    suite, problems = read_cases(
+        "tests/x.toml", f'[[case]]\nname = "a"\n{bad}{OPENS}[[case]]\nname = "b"\n{bad}{OPENS}', vocabulary
+    )
+    assert (suite.cases, len(problems)) == ((), 2)
+
+
+def test_what_is_as_long_or_as_many_as_may_be_is_read(vocabulary):
+    name = "n" * LONGEST_NAME
+    ways = ", ".join(["[]"] * 125)
+    many = (
+        'profile = ["T1", "T2", "T3", "T4", "T5", "T6", "T8", "T9", "T10", "T11"]\npartner_kind = ["caf", "external"]\n'
+    )
+    for line in ("#" * LONGEST_LINE, "# " + "[" * 200, "# " + "{" * 200, "# " + "." * 200):
+        text = (
+            f'{line}\n[[case]]\nname = "{name}"\n{many}convention = ["none", "expired"]\nmandates = [{ways}]\n{OPENS}'
+        )
+        suite, problems = read_cases("tests/x.toml", text, vocabulary)
+        assert (problems, [len(case.facts) for case in suite.cases]) == ([], [MOST_SITUATIONS])
+
+
+def test_a_promise_knows_its_place(vocabulary):
+    suite, _ = read_cases("tests/x.toml", "\n" + PROMISE + 'never = "every"', vocabulary)
+    assert [(promise.file, promise.line) for promise in suite.promises] == [("tests/x.toml", 2)]
+
+
+def test_what_was_written_is_repeated_up_to_its_fortieth_letter():
+    assert [shown("a" * length) for length in (40, 41)] == ["a" * 40, "a" * 40 + "…"]
 
 
 def test_a_profile_that_does_not_exist_may_be_wanted_to_be_refused(vocabulary):

@@ -65,6 +65,7 @@ def test_what_is_said_to_stand_somewhere_stands_there(texts):
             text = folder[rule.file]
             (again,) = read("x", f"{rule.whole.of(text)};")
             assert without_lines(again) == without_lines(rule.statement)
+            assert rule.name_span.of(text) == rule.name
             for parameter, span in rule.parameters:
                 (alone,) = read("x", f"x({span.of(text)});")
                 assert without_lines(alone.parameters[0]) == without_lines(parameter)
