@@ -50,7 +50,7 @@ def toggled(policy, texts, profile, slug):
 
 # -------------------------------------------------------------------- where rules stand
 
-TANGLED = """rubric("first", "line", ["T2"], "e");
+TANGLED = """rubric("first", "line", ["T2"], "e"); nothing();
 # a rule; with a comment and a "text"
 convention(agent: Agent, "x, (y)") if (agent.convention = "in_force" or
     # between
