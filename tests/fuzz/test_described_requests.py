@@ -35,9 +35,9 @@ from gateway.proxy.credentials import Door
 from tests.identity.vouching import provider
 from tests.story.running import ENGAGEMENT, PASSWORD, Gateway
 
-EXAMPLES = int(os.environ.get("DESCRIBED_EXAMPLES", "30"))
+EXAMPLES = int(os.environ.get("DESCRIBED_EXAMPLES", "15"))
 """For each address and method."""
-STAFF_EXAMPLES = max(1, EXAMPLES // 10)
+STAFF_EXAMPLES = max(2, EXAMPLES // 10)
 """There are many of these addresses, made from one table."""
 TOKEN = "un-jeton-de-lecture-de-32-caracteres"
 

@@ -43,6 +43,9 @@ MISTAKES = {
     "an empty list of words": (CASE + "convention = []\n" + OPENS, (4, 1), "`convention` is an empty list: name at least one word, or leave the key out."),
     "a mandate without its list": (CASE + 'mandates = "judgment"\n' + OPENS, (4, 1), 'mandates is a list, also of one: mandates = ["judgment"]. Without any: mandates = [].'),
     "a misspelt word in a promise": (PROMISE + 'convention = "no"\nnever = "every"', (3, 14), "`no` is never a value of `convention`."),
+    "a misspelt word that a promise leaves out": (PROMISE + 'convention_other_than = "no"\nnever = "every"', (3, 25), "`no` is never a value of `convention_other_than`."),
+    "a misspelt profile that a promise leaves out": (PROMISE + 'profile_other_than = "T111"\nnever = "every"', (3, 22), "unknown profile `T111`. Did you mean `T11`?"),
+    "a promise about none of the profiles": (PROMISE + 'profile_other_than = "every"\nnever = "every"', (3, 1), "this leaves no profile: the promise would say nothing."),
     "a list for the code": (CASE + 'code = ["GW320"]', (4, 1), "`code` takes words between double quotes, one of them"),
     "a list for the gate": (CASE + 'refused = ["dossier"]', (4, 1), "`refused` takes words between double quotes, one of them"),
     # ------------------------------------------------------------------ keys
