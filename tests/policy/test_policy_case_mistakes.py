@@ -37,7 +37,7 @@ MISTAKES = {
     "the code that stays in the record": (CASE + 'code = "GW321"', (4, 1), "`GW321` stays in the record; what goes out is `GW320`: write that."),
     "a word twice": (CASE + 'opens = ["adresse", "adresse"]', (4, 10), "`adresse` stands twice in `opens`."),
     "a number for a word": (CASE + "opens = [1]", (4, 1), "`opens` takes words between double quotes"),
-    "yes for a word": (CASE + "objection = true\n" + OPENS, (4, 1), "`objection` takes words between double quotes"),
+    "yes for a word": (CASE + "objection = true\n" + OPENS, (4, 1), '`objection` takes words between double quotes, as in objection = "…".'),
     "yes beside an empty word": (CASE + 'convention = [true, ""]\n' + OPENS, (4, 1), "`convention` takes words between double quotes"),
     "a table for a word": (CASE + 'convention = {is = "none"}\n' + OPENS, (4, 1), "`convention` takes words between double quotes"),
     "an empty list of words": (CASE + "convention = []\n" + OPENS, (4, 1), "`convention` is an empty list: name at least one word, or leave the key out."),
@@ -45,6 +45,8 @@ MISTAKES = {
     "a misspelt word in a promise": (PROMISE + 'convention = "no"\nnever = "every"', (3, 14), "`no` is never a value of `convention`."),
     "a misspelt word that a promise leaves out": (PROMISE + 'convention_other_than = "no"\nnever = "every"', (3, 25), "`no` is never a value of `convention_other_than`."),
     "a misspelt profile that a promise leaves out": (PROMISE + 'profile_other_than = "T111"\nnever = "every"', (3, 22), "unknown profile `T111`. Did you mean `T11`?"),
+    "a misspelt mandate in a promise": (PROMISE + 'mandates_any_of = ["masq"]\nnever = "every"', (3, 20), "`masq` is never a value of `mandates_any_of`. Did you mean `masp`?"),
+    "a misspelt mandate that a promise leaves out": (PROMISE + 'mandates_none_of = ["masq"]\nnever = "every"', (3, 21), "`masq` is never a value of `mandates_none_of`. Did you mean `masp`?"),
     "a promise about none of the profiles": (PROMISE + 'profile_other_than = "every"\nnever = "every"', (3, 1), "this leaves no profile: the promise would say nothing."),
     "a list for the code": (CASE + 'code = ["GW320"]', (4, 1), "`code` takes words between double quotes, one of them"),
     "a list for the gate": (CASE + 'refused = ["dossier"]', (4, 1), "`refused` takes words between double quotes, one of them"),
@@ -115,6 +117,11 @@ def test_all_mistakes_of_a_file_are_told_at_once_in_its_order(vocabulary):
     text = CASE + 'opens = ["creance"]\n' + '[[case]]\nname = "b"\nprofile = "T99"\nrefused = "dosier"\n' + PROMISE
     _, problems = read_cases("tests/x.toml", text, vocabulary)
     assert [problem.line for problem in problems] == [4, 7, 8, 9, 10]
+
+
+def test_nobody_who_asks_is_one_mistake(vocabulary):
+    _, problems = read_cases("tests/x.toml", '[[case]]\nname = "a"\n' + OPENS, vocabulary)
+    assert len(problems) == 1
 
 
 def test_what_is_right_beside_a_mistake_is_still_understood(vocabulary):

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from gateway.policy.anatomy import anatomy
 from gateway.policy.case_reading import DECLARED, Vocabulary, read_cases
-from gateway.policy.cases import Judge
+from gateway.policy.cases import Judge, listed
 from gateway.policy.coverage import percent
 from gateway.policy.enumeration import Decisions, Openings, openings
 from gateway.policy.loading import load
@@ -325,6 +325,38 @@ def test_a_policy_that_opens_one_cell_more_fails_a_shipped_table_and_a_shipped_p
     landlords = openings(opened, None, ["T10"])
     broken = [promise.name for promise in tests.suite.promises if any(True for _ in promise.broken(landlords))]
     assert "landlords never see the debts, the family, the letters" in broken
+
+
+SHUT = {
+    "profile": ("T7", "profiles.polar has no line for T7"),
+    "rubric": ("T7", "no row of matrix.polar names T7"),
+    "rubric, for another action": ("T2", "gates.polar:18 (opens) opens nothing for the action consult"),
+    "convention": ("T2", "the gate convention is shut: conditions.polar:5 (convention)"),
+    "dossier": ("T9", "the gate dossier is shut: conditions.polar:25 lets T9 in by judgment or masp only"),
+    "dossier, of a profile without a line": (
+        "T7",
+        "the gate dossier is shut: conditions.polar:34, conditions.polar:37 (entrusted)",
+    ),
+    "refusal": ("T2", "the gate refusal is shut: refusals.polar:4 (refusal)"),
+    "a gate without a rule": ("T2", "the gate a gate without a rule is shut: a gate without a rule"),
+}
+
+
+@pytest.mark.parametrize(("gate", "profile", "said"), [(gate.split(",")[0], *told) for gate, told in SHUT.items()])
+def test_each_gate_that_is_shut_is_told_with_its_lines(judge, everything_in_order, gate, profile, said):
+    assert judge.shut_by(gate, replace(everything_in_order, profile=profile)) == said
+
+
+def test_a_verdict_says_of_which_test_and_how_much_was_looked_at(policy, judge, suite):
+    (promise,) = suite(
+        '[[promise]]\nname = "x"\nprofile = ["T2", "T3"]\nnever = ["rsa", "famille", "courrier"]'
+    ).promises
+    verdict = judge.promise(promise, openings(policy, None, ["T2", "T3"]))
+    assert (verdict.test, verdict.tried) == (promise, 6)
+
+
+def test_no_rubric_at_all_is_said_so():
+    assert listed(frozenset()) == "nothing"
 
 
 # -------------------------------------------------------------------- the folder

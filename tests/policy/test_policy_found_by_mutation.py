@@ -8,7 +8,9 @@ import pytest
 from msgspec.structs import replace
 
 from gateway.policy import engine
+from gateway.policy.anatomy import anatomy
 from gateway.policy.canaries import MOST, defects
+from gateway.policy.conditions import always_holds, held
 from gateway.policy.engine import Policy
 from gateway.policy.grammar import DEEPEST_NESTING, LARGEST_FILE, LONGEST_STATEMENT, MOST_PROBLEMS, read, read_on
 from gateway.policy.layout import known
@@ -273,6 +275,22 @@ def test_a_stranger_who_opens_by_allow_field_alone_is_found(texts):
     loaded = StrictOso({**{file: texts[file] for file in FILES}, G: texts[G] + stranger})
     found = defects(Policy(read_folder(texts)[0], loaded, "a stranger"))
     assert found == ['the profile "T0" does not exist and yet it opens something.']
+
+
+# ------------------------------------------------------------------ what conditions ask for
+
+
+def test_a_fact_has_one_word_and_mandates_any_number():
+    facts = replace(MOST, mandates=frozenset({"masp", "judgment"}))
+    assert (held(facts, "convention"), held(facts, "mandates")) == ({"in_force"}, {"masp", "judgment"})
+
+
+@pytest.mark.parametrize(("named", "holds"), [(["T1", "T2"], True), (["T1"], False)])
+def test_a_rule_that_names_every_profile_asks_for_nothing(texts, named, holds):
+    listed = ", ".join(f'"{each}"' for each in named)
+    asks = f'anyone(agent: Agent, "x") if agent.profile in [{listed}];'
+    (rule,) = anatomy({**texts, C: asks}).named("anyone")
+    assert always_holds(rule, ("agent", "label"), ("T1", "T2")) is holds
 
 
 # ------------------------------------------------------------------ the ways out of the engine
