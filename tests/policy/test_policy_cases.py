@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from gateway.policy.anatomy import anatomy
 from gateway.policy.case_reading import DECLARED, Vocabulary, read_cases
-from gateway.policy.cases import Judge, listed
+from gateway.policy.cases import Judge, listed, spoken
 from gateway.policy.coverage import percent
 from gateway.policy.enumeration import Decisions, Openings, openings
 from gateway.policy.loading import load
@@ -355,8 +355,13 @@ def test_a_verdict_says_of_which_test_and_how_much_was_looked_at(policy, judge, 
     assert (verdict.test, verdict.tried) == (promise, 6)
 
 
-def test_no_rubric_at_all_is_said_so():
+def test_no_rubric_and_no_mandate_are_said_so(everything_in_order):
     assert listed(frozenset()) == "nothing"
+    said = {held: spoken(replace(everything_in_order, mandates=frozenset(held))) for held in ((), ("masp", "judgment"))}
+    assert {held: line.split("mandates ")[1].split(", objection")[0] for held, line in said.items()} == {
+        (): "none",
+        ("masp", "judgment"): "judgment, masp",
+    }
 
 
 # -------------------------------------------------------------------- the folder
