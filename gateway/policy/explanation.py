@@ -88,8 +88,7 @@ def explain(policy: Policy, facts: Facts) -> Explanation:
     """The decision on `facts`, which are within their vocabularies, told whole. May raise like `Policy.evaluate`."""
     proofs = Proofs(policy)
     grant, ways = policy.proved(facts)
-    profiles = [facts.profile] if facts.profile in policy.profiles else []
-    could = openings(policy, profiles=profiles)
+    could = openings(policy, profiles=[facts.profile])
     places: dict[str, dict[Place, None]] = {}
     for rule, trace in ways:
         places.setdefault(rule[0], {}).update(dict.fromkeys(proofs.places(trace)))

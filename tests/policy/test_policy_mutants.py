@@ -344,21 +344,39 @@ def test_a_change_that_oso_does_not_take_is_unusable(tested, texts, rules, polic
 
 def test_coverage_lists_what_a_weak_suite_leaves_out(policy, tested):
     points = coverage(tested(WEAK))
-    left = {(point.kind, point.where, point.said) for point in points if not point.exercised}
+    left, reached = (
+        {(point.kind, point.where, point.said) for point in points if point.exercised is exercised}
+        for exercised in (False, True)
+    )
     assert ("cell", "matrix.polar:14", "T4 × creances (closed)") in left
-    assert ("cell", "matrix.polar:8", "T2 × enfants (open)") not in left
+    assert ("cell", "matrix.polar:8", "T2 × enfants (open)") in reached
     assert ("dossiers", "conditions.polar:25", "T9: with the mandate masp") in left
-    assert ("dossiers", "conditions.polar:25", "T9: without any of these mandates") not in left
-    assert ("dossiers", "conditions.polar:19", "T2: any dossier") not in left
-    assert ("condition", "conditions.polar:5", "convention is something else") not in left
+    assert ("dossiers", "conditions.polar:25", "T9: without any of these mandates") in reached
+    assert ("dossiers", "conditions.polar:19", "T2: any dossier") in reached
+    assert ("condition", "conditions.polar:5", "convention is something else") in reached
     assert ("condition", "conditions.polar:8", "engagement is something else") in left
     assert ("condition", "conditions.polar:12", "assurance is federated") in left
     assert ("condition", "refusals.polar:5", "objection is raised") in left
     assert ("rule", "refusals.polar:4", "refusal holds") in left
-    assert ("rule", "refusals.polar:4", "refusal does not hold") not in left
+    assert ("rule", "refusals.polar:4", "refusal does not hold") in reached
     assert ("rule", "conditions.polar:37", "entrusted holds") in left
     assert sum(point.kind == "cell" and point.exercised for point in points) == 20
     assert 5 < percent(points) < 15
+
+
+def test_a_mandate_that_opens_nothing_is_not_exercised(tested):
+    shut = '[[case]]\nname = "a"\nprofile = "T9"\nmandates = ["masp"]\nconvention = "expired"\nrefused = "convention"\n'
+    said = {point.said: point.exercised for point in coverage(tested(shut)) if point.kind == "dossiers"}
+    assert said["T9: with the mandate masp"] is False
+
+
+def test_situations_that_open_something_come_first(tested):
+    shut, opened = tested(WEAK.replace('"T4"', '"T2"')).of_profile("T2")[::-1]
+    assert (shut.convention, opened.convention) == ("suspended", "in_force")
+
+
+def test_of_no_points_all_are_exercised():
+    assert percent([]) == 100
 
 
 def test_without_a_test_nothing_is_exercised(tested):
