@@ -5,6 +5,7 @@ from itertools import combinations, product
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gateway.errors import Misconfigured
 from gateway.model import GATES
@@ -81,6 +82,33 @@ def test_what_would_open_a_rubric_does_and_nothing_less_does(policy, decisions, 
             have = [dict(zip(VARIABLES, situation, strict=True)).items() for situation in SITUATIONS]
             wanted = [1 << at for at, items in enumerate(have) if any(items >= change for change in nearest)]
             assert each.needs == sum(wanted)
+
+
+def test_an_explanation_names_what_it_explains(policy, texts, everything_in_order):
+    facts = replace(everything_in_order, profile="T2")
+    found = explain(policy, facts)
+    assert found.facts == facts
+    assert [each.label for each in found.rubrics] == [row.label for row in policy.rows]
+    assert {seen.profile: seen.label for seen in who(policy, "adresse", openings(policy))} == policy.profiles
+    gate = found.gates[0]
+    assert (gate.gate, gate.holds, gate.read) == ("profile", True, {"profile": "T2"})
+    assert gate.places == (line_of(texts, "profiles.polar", 'profile("T2"'),)
+
+
+def test_mandates_are_told_one_after_the_other(policy, everything_in_order):
+    found = explain(policy, replace(everything_in_order, profile="T9", mandates=frozenset({"masp", "judgment"})))
+    [gate] = [each for each in found.gates if each.gate == "dossier"]
+    assert gate.read == {"profile": "T9", "mandates": "judgment masp"}
+
+
+def test_a_gate_that_is_shut_shows_the_line_of_the_profile_that_could_have_opened_it(
+    policy, texts, everything_in_order
+):
+    found = explain(policy, replace(everything_in_order, profile="T9", mandates=frozenset()))
+    [gate] = [each for each in found.gates if each.gate == "dossier"]
+    lines = {place.line for place in gate.places if place.file == "conditions.polar"}
+    assert (gate.holds, line_of(texts, "conditions.polar", 'dossiers("T9"').line in lines) == (False, True)
+    assert line_of(texts, "conditions.polar", 'dossiers("T10"').line not in lines
 
 
 def test_an_open_rubric_is_traced_to_its_row_and_to_every_condition_that_held(policy, texts):

@@ -370,6 +370,22 @@ def test_a_mandate_that_opens_nothing_is_not_exercised(tested):
     assert said["T9: with the mandate masp"] is False
 
 
+def test_a_condition_on_the_profile_is_exercised_by_who_asks(changed, tested):
+    texts = changed("refusals.polar", 'agent.partner_kind = "external"', 'agent.partner_kind = "external"')
+    texts["refusals.polar"] += 'refusal(agent: Agent, _dossier: Dossier, "nobody") if agent.profile in ["T16"];\n'
+    loaded, found = load(texts), anatomy(texts)
+    suite, decisions = tested(WEAK).suite, Decisions(loaded)
+    points = coverage(Examined(loaded, texts, found, suite, decisions, Decisions(widened(loaded, texts, found))))
+    said = {point.said: point.exercised for point in points if point.where == "refusals.polar:6"}
+    assert said == {
+        "profile is T16": False,
+        "profile is something else": True,
+        "refusal holds": False,
+        "refusal does not hold": True,
+    }
+    assert not [point.said for point in points if point.kind == "rule" and point.said.startswith("allow")]
+
+
 def test_situations_that_open_something_come_first(tested):
     shut, opened = tested(WEAK.replace('"T4"', '"T2"')).of_profile("T2")[::-1]
     assert (shut.convention, opened.convention) == ("suspended", "in_force")
