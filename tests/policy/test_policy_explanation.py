@@ -95,6 +95,15 @@ def test_an_explanation_names_what_it_explains(policy, texts, everything_in_orde
     assert gate.places == (line_of(texts, "profiles.polar", 'profile("T2"'),)
 
 
+def test_a_rule_whose_place_has_no_name_is_found(texts, everything_in_order):
+    more = texts["refusals.polar"] + 'refusal(agent: Agent, _: Dossier, "nobody") if agent.profile = "T2";\n'
+    policy = load({**texts, "refusals.polar": more})
+    [gate] = [
+        each for each in explain(policy, replace(everything_in_order, profile="T2")).gates if each.gate == "refusal"
+    ]
+    assert (gate.holds, gate.places) == (True, (Place("refusals.polar", more.count("\n")),))
+
+
 def test_mandates_are_told_one_after_the_other(policy, everything_in_order):
     found = explain(policy, replace(everything_in_order, profile="T9", mandates=frozenset({"masp", "judgment"})))
     [gate] = [each for each in found.gates if each.gate == "dossier"]

@@ -7,12 +7,16 @@ from types import SimpleNamespace
 import pytest
 from msgspec.structs import replace
 
+from gateway.errors import Misconfigured
 from gateway.policy import engine
 from gateway.policy.anatomy import anatomy
 from gateway.policy.canaries import MOST, defects
 from gateway.policy.conditions import always_holds, held
 from gateway.policy.engine import Policy
+from gateway.policy.enumeration import enumerated
+from gateway.policy.given_facts import typed_facts
 from gateway.policy.grammar import DEEPEST_NESTING, LARGEST_FILE, LONGEST_STATEMENT, MOST_PROBLEMS, read, read_on
+from gateway.policy.grid import Grid
 from gateway.policy.layout import known
 from gateway.policy.lint import FILES, Folder, Row, read_folder
 from gateway.policy.loading import fingerprint, load
@@ -291,6 +295,15 @@ def test_a_rule_that_names_every_profile_asks_for_nothing(texts, named, holds):
     asks = f'anyone(agent: Agent, "x") if agent.profile in [{listed}];'
     (rule,) = anatomy({**texts, C: asks}).named("anyone")
     assert always_holds(rule, ("agent", "label"), ("T1", "T2")) is holds
+
+
+def test_only_mandates_are_several():
+    with pytest.raises(Misconfigured, match=r"`in_force\+expired` is never a value of `convention`"):
+        typed_facts("T1", "convention=in_force+expired")
+
+
+def test_a_cell_that_is_never_open_has_no_mark(policy):
+    assert Grid(enumerated(policy)).mark("T2", "creances") == ""
 
 
 # ------------------------------------------------------------------ the ways out of the engine
