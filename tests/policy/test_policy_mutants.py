@@ -386,6 +386,21 @@ def test_a_condition_on_the_profile_is_exercised_by_who_asks(changed, tested):
     assert not [point.said for point in points if point.kind == "rule" and point.said.startswith("allow")]
 
 
+def test_rows_are_looked_at_in_any_of_the_situations(changed, tested):
+    texts = changed(
+        "gates.polar", "  profile in profiles and\n", "  profile in profiles and\n  limited(agent, slug) and\n"
+    )
+    texts["schema.polar"] += "type limited(agent: Agent, slug: String);\n"
+    for kind, slug in (("caf", "enfants"), ("external", "adresse")):
+        asks = f'agent.partner_kind = "{kind}" and slug in ["{slug}"]'
+        texts["conditions.polar"] += f"limited(agent: Agent, slug: String) if {asks};\n"
+    loaded, found = load(texts), anatomy(texts)
+    kinds = '[[case]]\nname = "a"\nprofile = "T2"\npartner_kind = ["caf", "external"]\nopens = ["adresse"]\n'
+    wide = Decisions(widened(loaded, texts, found))
+    examined = Examined(loaded, texts, found, tested(kinds).suite, Decisions(loaded), wide)
+    assert examined.looked_at("T2") == {"enfants", "adresse"}
+
+
 def test_situations_that_open_something_come_first(tested):
     shut, opened = tested(WEAK.replace('"T4"', '"T2"')).of_profile("T2")[::-1]
     assert (shut.convention, opened.convention) == ("suspended", "in_force")
