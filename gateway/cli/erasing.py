@@ -8,17 +8,16 @@ from contextlib import closing
 from datetime import UTC, datetime
 from typing import Final
 
-import structlog
-
 from gateway.errors import Misconfigured, StoreUnavailable
 from gateway.identity.retention import erase_contacts
 from gateway.identity.store import open_store
+from gateway.logs import get_logger
 from gateway.settings import Settings
 
 EVERY_SECONDS: Final = 3600.0
 AGAIN_SECONDS: Final = 60.0
 """Where the store could not be asked."""
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 def begin_erasing(settings: Settings) -> None:

@@ -11,9 +11,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import structlog
-
 from gateway.errors import Busy
+from gateway.logs import get_logger
 
 if TYPE_CHECKING:
     from gateway.identity.public_keys import PublicKey
@@ -33,7 +32,7 @@ MOST_WAITING: Final = 16
 back. Fewer than the threads of our own addresses."""
 LONGEST_NAME: Final = 256
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 class KeysAway(Exception):

@@ -12,8 +12,9 @@ from contextlib import suppress
 from operator import attrgetter
 from typing import Final
 
-import structlog
 from greenlet import getcurrent, greenlet
+
+from gateway.logs import get_logger
 
 READ: Final = select.EPOLLIN
 WRITE: Final = select.EPOLLOUT
@@ -22,7 +23,7 @@ _QUIET_LOOKS: Final = 4
 """How often the descriptors are looked at before what waits for quiet is done in any case."""
 
 _due: Final = attrgetter("due")
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 class Task(greenlet):

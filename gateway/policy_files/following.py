@@ -14,9 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-import structlog
-
 from gateway.errors import Misconfigured
+from gateway.logs import get_logger
 from gateway.policy.loading import fingerprint
 from gateway.policy_files.board import Accepted, Board
 from gateway.policy_files.folder import Current, InForce, load_texts
@@ -26,7 +25,7 @@ WARM_SECONDS: Final = 0.5
 WARMED: Final = 256
 _HAND_OVER_SECONDS: Final = 0.0005
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 class Follower:

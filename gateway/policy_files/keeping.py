@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-import structlog
 from cachetools import LRUCache
 
+from gateway.logs import get_logger
 from gateway.loop.waking import Wakeful
 from gateway.policy_files.board import Accepted, Board
 from gateway.policy_files.control import Control, Outcome, tell
@@ -40,7 +40,7 @@ SWAP_SECONDS: Final = 5.0
 """How long the workers are waited for."""
 _VERDICTS_KEPT: Final = 32
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 class Counted(Protocol):

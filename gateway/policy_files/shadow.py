@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-import structlog
 from polar.exceptions import OsoError
 
 from gateway.errors import Misconfigured
+from gateway.logs import get_logger
 from gateway.model import Facts, Grant
 from gateway.policy.engine import Policy
 from gateway.policy.sandbox import PolicyDefect
@@ -36,7 +36,7 @@ _AT_ONCE: Final = 64
 _BUSY_SECONDS: Final = 0.25
 _LARGEST: Final = 1024 * 1024
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 class Asked(msgspec.Struct, frozen=True, array_like=True):

@@ -14,9 +14,9 @@ from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
 import msgspec
-import structlog
 
 from gateway.errors import Fault, RecordUnavailable, Refusal
+from gateway.logs import get_logger
 from gateway.metrics.counts import Row
 from gateway.record.entry import Entry
 from gateway.record.recorder import Recorder
@@ -34,7 +34,7 @@ HSTS: Final = ("Strict-Transport-Security", "max-age=31536000")
 
 STATUS_LINES: Final[Mapping[int, str]] = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 class Answer(NamedTuple):

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 import requests
-import structlog
 
 from gateway.errors import NoSuchDossier, Refusal, UpstreamLate, UpstreamNotUnderstood, UpstreamUnreachable
+from gateway.logs import get_logger
 from gateway.metrics.counts import Row
 from gateway.metrics.layout import Outcome
 from gateway.proxy.breaker import Breaker, State
@@ -26,7 +26,7 @@ SAID: Final = {
     State.CLOSED: "the backend answers again",
 }
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 class Document(NamedTuple):

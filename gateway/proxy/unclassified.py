@@ -6,11 +6,11 @@ import threading
 from collections import Counter
 from typing import Final
 
-import structlog
+from gateway.logs import get_logger
 
 PATHS_KEPT: Final = 1_000
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 class Unclassified:

@@ -12,13 +12,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-import structlog
-
 from gateway.errors import RecordUnavailable, Refusal
+from gateway.logs import get_logger
 from gateway.loop.waiting import Outcome, until_quiet
 from gateway.record.entry import Entry
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 Row = tuple[object, ...]
 

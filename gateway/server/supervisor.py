@@ -22,8 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-import structlog
-
+from gateway.logs import get_logger
 from gateway.loop.waking import Wakeful, noticed
 from gateway.server.connection import Patience
 from gateway.server.lanes import Lanes
@@ -41,7 +40,7 @@ GARBAGE: Final = 5_000
 """Objects made and not freed again before the collector looks for circles among them."""
 _PR_SET_PDEATHSIG: Final = 1
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 def listen(host: str, port: int) -> socket.socket:
