@@ -90,6 +90,7 @@ def _rules(file: str, text: str) -> Iterator[Rule]:
     pending: list[Token] = []
     statements = iter(read(file, text))
     for token in tokens(text):
+        # A text says what kind of token it is, here and below: that of a string has its quotation marks.
         if token.text == ";":
             yield _rule(file, next(statements), pending, starts)
             pending = []
@@ -118,9 +119,6 @@ def _rule(file: str, statement: Statement, written: Sequence[Token], starts: Seq
             for goal, place in zip(statement.goals, goals, strict=True)
         ),
     )
-
-
-# A token's text says what it is: a string's has its quotation marks.
 
 
 def _closing(written: Sequence[Token], opening: int) -> int:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+from collections.abc import Mapping
 
 import pytest
 from hypothesis import given, settings
@@ -232,11 +233,15 @@ always = ["adresse"]
 
 @pytest.fixture(scope="module")
 def tested(policy, texts, rules, wide):
-    def build(text: str) -> Examined:
+    def build(text: str, folder: Mapping[str, str] | None = None) -> Examined:
+        """The tests of `text` and the shipped policies, or those of another folder."""
         vocabulary = Vocabulary(tuple(policy.profiles), tuple(row.slug for row in policy.rows))
         suite, problems = read_cases("tests/x.toml", text, vocabulary)
         assert problems == []
-        return Examined(policy, texts, rules, suite, Decisions(policy), Decisions(wide))
+        if folder is None:
+            return Examined(policy, texts, rules, suite, Decisions(policy), Decisions(wide))
+        loaded, found = load(folder), anatomy(folder)
+        return Examined(loaded, folder, found, suite, Decisions(loaded), Decisions(widened(loaded, folder, found)))
 
     return build
 
@@ -312,12 +317,10 @@ def test_what_opens_nothing_anywhere_is_not_counted(policy, texts, rules, tested
             'agent.engagement = "signed";', 'agent.engagement = "signed" and agent.engagement in ["signed", "missing"];'
         ),
     }
-    loaded, found = load(doubled), anatomy(doubled)
-    suite = tested(WEAK).suite
-    changed = Examined(loaded, doubled, found, suite, Decisions(loaded), Decisions(widened(loaded, doubled, found)))
+    examined = tested(WEAK, doubled)
     fates = {
-        mutant.said: Rules(changed, code).fate(mutant)
-        for mutant in rule_mutants(doubled, found, loaded.profiles)
+        mutant.said: Rules(examined, code).fate(mutant)
+        for mutant in rule_mutants(doubled, examined.rules, policy.profiles)
         if mutant.said.startswith("if conditions.polar:8 (`engagement`) did not take")
     }
     assert fates == {
@@ -326,12 +329,9 @@ def test_what_opens_nothing_anywhere_is_not_counted(policy, texts, rules, tested
     }
 
 
-def test_a_cell_that_would_open_nothing_is_not_counted(changed, tested):
-    texts = changed("refusals.polar", 'agent.partner_kind = "external"', 'agent.partner_kind = "external"')
-    texts["refusals.polar"] += 'refusal(agent: Agent, _dossier: Dossier, "nobody") if agent.profile = "T16";\n'
-    loaded, found = load(texts), anatomy(texts)
-    suite = tested(WEAK).suite
-    cells = Cells(Examined(loaded, texts, found, suite, Decisions(loaded), Decisions(widened(loaded, texts, found))))
+def test_a_cell_that_would_open_nothing_is_not_counted(texts, tested):
+    more = 'refusal(agent: Agent, _dossier: Dossier, "nobody") if agent.profile = "T16";\n'
+    cells = Cells(tested(WEAK, {**texts, "refusals.polar": texts["refusals.polar"] + more}))
     told = [survivor.said for survivor in cells.survivors()]
     assert (cells.without_effect, cells.counted, len(told)) == (20, 260, 240)
     assert not [said for said in told if " T16 " in said]
@@ -370,12 +370,9 @@ def test_a_mandate_that_opens_nothing_is_not_exercised(tested):
     assert said["T9: with the mandate masp"] is False
 
 
-def test_a_condition_on_the_profile_is_exercised_by_who_asks(changed, tested):
-    texts = changed("refusals.polar", 'agent.partner_kind = "external"', 'agent.partner_kind = "external"')
-    texts["refusals.polar"] += 'refusal(agent: Agent, _dossier: Dossier, "nobody") if agent.profile in ["T16"];\n'
-    loaded, found = load(texts), anatomy(texts)
-    suite, decisions = tested(WEAK).suite, Decisions(loaded)
-    points = coverage(Examined(loaded, texts, found, suite, decisions, Decisions(widened(loaded, texts, found))))
+def test_a_condition_on_the_profile_is_exercised_by_who_asks(texts, tested):
+    more = 'refusal(agent: Agent, _dossier: Dossier, "nobody") if agent.profile in ["T16"];\n'
+    points = coverage(tested(WEAK, {**texts, "refusals.polar": texts["refusals.polar"] + more}))
     said = {point.said: point.exercised for point in points if point.where == "refusals.polar:6"}
     assert said == {
         "profile is T16": False,
@@ -394,11 +391,8 @@ def test_rows_are_looked_at_in_any_of_the_situations(changed, tested):
     for kind, slug in (("caf", "enfants"), ("external", "adresse")):
         asks = f'agent.partner_kind = "{kind}" and slug in ["{slug}"]'
         texts["conditions.polar"] += f"limited(agent: Agent, slug: String) if {asks};\n"
-    loaded, found = load(texts), anatomy(texts)
     kinds = '[[case]]\nname = "a"\nprofile = "T2"\npartner_kind = ["caf", "external"]\nopens = ["adresse"]\n'
-    wide = Decisions(widened(loaded, texts, found))
-    examined = Examined(loaded, texts, found, tested(kinds).suite, Decisions(loaded), wide)
-    assert examined.looked_at("T2") == {"enfants", "adresse"}
+    assert tested(kinds, texts).looked_at("T2") == {"enfants", "adresse"}
 
 
 def test_situations_that_open_something_come_first(tested):
