@@ -337,6 +337,33 @@ def test_a_cell_that_would_open_nothing_is_not_counted(texts, tested):
     assert not [said for said in told if " T16 " in said]
 
 
+def test_what_opens_in_some_situation_only_is_counted(changed, tested):
+    """A cell that no test notices is told where it would open something in one situation at least, be it alone in it."""
+    examined = tested('[[promise]]\nname = "a"\nprofile = "T9"\nnever = ["rsa"]\n', limited(changed))
+    told = {survivor.said.split("`")[1] for survivor in Cells(examined).survivors() if " T2 " in survivor.said}
+    assert told == {"enfants", "adresse"}
+
+
+def test_a_promise_notices_what_breaks_it_in_its_own_situations(tested):
+    elsewhere = PROMISED.replace("in_force", "expired").split("[[promise]]")[1]
+    told = {survivor.said for survivor in Cells(tested(f"{WEAK}[[promise]]{elsewhere}")).survivors()}
+    assert "If T4 were given `creances`, no test would notice." in told
+
+
+def test_what_became_of_all_changes_is_counted(monkeypatch, policy, texts, rules, tested):
+    examined = tested(WEAK)
+    some = list(rule_mutants(texts, rules, policy.profiles))
+    unusable = dataclasses.replace(some[0], text="convention(")
+    nothing = dataclasses.replace(some[0], text=texts[some[0].file])
+    noticed = next(one for one in some if "(`convention`) also took suspended" in one.said)
+    survivor = next(one for one in some if "(`convention`) also took expired" in one.said)
+    changes = [unusable, *[nothing] * 2, *[noticed] * 4, *[survivor] * 8]
+    monkeypatch.setattr("gateway.policy.survival.rule_mutants", lambda *_: changes)
+    found = survival(examined, code)
+    assert (found.cells, found.conditions, found.without_effect, found.unusable) == (280, 12, 2, 1)
+    assert (found.counted, len(found.survivors)) == (292, 268)
+
+
 def test_a_change_that_oso_does_not_take_is_unusable(tested, texts, rules, policy):
     mutant = next(rule_mutants(texts, rules, policy.profiles))
     assert Rules(tested(WEAK), code).fate(dataclasses.replace(mutant, text="convention(")) == "unusable"
@@ -383,7 +410,8 @@ def test_a_condition_on_the_profile_is_exercised_by_who_asks(texts, tested):
     assert not [point.said for point in points if point.kind == "rule" and point.said.startswith("allow")]
 
 
-def test_rows_are_looked_at_in_any_of_the_situations(changed, tested):
+def limited(changed) -> dict[str, str]:
+    """A policy that opens one rubric to a partner of the Caf and another to one of outside."""
     texts = changed(
         "gates.polar", "  profile in profiles and\n", "  profile in profiles and\n  limited(agent, slug) and\n"
     )
@@ -391,8 +419,12 @@ def test_rows_are_looked_at_in_any_of_the_situations(changed, tested):
     for kind, slug in (("caf", "enfants"), ("external", "adresse")):
         asks = f'agent.partner_kind = "{kind}" and slug in ["{slug}"]'
         texts["conditions.polar"] += f"limited(agent: Agent, slug: String) if {asks};\n"
+    return texts
+
+
+def test_rows_are_looked_at_in_any_of_the_situations(changed, tested):
     kinds = '[[case]]\nname = "a"\nprofile = "T2"\npartner_kind = ["caf", "external"]\nopens = ["adresse"]\n'
-    assert tested(kinds, texts).looked_at("T2") == {"enfants", "adresse"}
+    assert tested(kinds, limited(changed)).looked_at("T2") == {"enfants", "adresse"}
 
 
 def test_situations_that_open_something_come_first(tested):
