@@ -338,7 +338,7 @@ def test_a_cell_that_would_open_nothing_is_not_counted(texts, tested):
 
 
 def test_what_opens_in_some_situation_only_is_counted(changed, tested):
-    """A cell that no test notices is told where it would open something in one situation at least, be it alone in it."""
+    """A cell that no test notices is told where it would open something in one situation at least."""
     examined = tested('[[promise]]\nname = "a"\nprofile = "T9"\nnever = ["rsa"]\n', limited(changed))
     told = {survivor.said.split("`")[1] for survivor in Cells(examined).survivors() if " T2 " in survivor.said}
     assert told == {"enfants", "adresse"}
