@@ -76,5 +76,5 @@ def _cuts(statement: list[_Standing], closed: set[Cell]) -> Iterator[tuple[int, 
         place = inside.index(each)
         yield each.first, each.last
         comma = place - 1 if kept and each.first > kept[-1].first else place + 1
-        if 0 <= comma < len(inside):
+        if comma < len(inside):
             yield inside[comma].first, inside[comma].last

@@ -14,6 +14,7 @@ from gateway.policy.cases import Judge, listed, spoken
 from gateway.policy.coverage import percent
 from gateway.policy.enumeration import Decisions, Openings, openings
 from gateway.policy.loading import load
+from gateway.policy.survival import Survival
 from gateway.policy.trial import trial
 from gateway.policy_files.case_files import read_tests
 from gateway.policy_files.folder import shipped
@@ -406,3 +407,38 @@ def test_what_cannot_be_read_is_told_beside_everything_else(folder, policy):
     ]
     assert "line 2 is not UTF-8" in sentences[1]
     assert sentences[2].startswith("tests/wrong.toml:3: unknown profile `T33`. Did you mean `T3`?")
+
+
+# -------------------------------------------------------------------- a trial
+
+BOTH_KINDS = """
+[[case]]
+name = "T2's column"
+profile = "T2"
+opens = ["enfants", "qf_cnaf", "adresse"]
+
+[[promise]]
+name = "T4 never sees the debts"
+profile = "T4"
+never = ["creances"]
+"""
+
+
+@pytest.mark.parametrize("covered", [False, True])
+@pytest.mark.parametrize("mutated", [False, True])
+def test_a_trial_says_what_was_asked_of_it(monkeypatch, policy, texts, suite, covered, mutated):
+    judged = Survival(cells=1, conditions=2, without_effect=0, unusable=0, survivors=())
+    monkeypatch.setattr("gateway.policy.trial.survival", lambda *_: judged)
+    found = trial(policy, texts, suite(BOTH_KINDS), code, covered=covered, mutated=mutated)
+    assert [verdict.test.name for verdict in found.verdicts] == ["T2's column", "T4 never sees the debts"]
+    assert found.failed == []
+    assert (found.coverage is not None, found.survival) == (covered, judged if mutated else None)
+
+
+def test_of_a_policy_that_does_not_keep_its_tests_nobody_can_say_what_they_would_notice(policy, texts, suite):
+    wrong = suite(BOTH_KINDS.replace("creances", "adresse") + '[[case]]\nname = "a"\nprofile = "T9"\nopens = ["rsa"]\n')
+    found = trial(policy, texts, wrong, code, covered=True, mutated=True)
+    assert [verdict.test.name for verdict in found.failed] == ["a", "T4 never sees the debts"]
+    assert found.failed[0].failures[0].decided[0].startswith("the gate dossier is shut: conditions.polar:25")
+    assert found.coverage is not None
+    assert found.survival is None

@@ -104,6 +104,13 @@ def test_a_rule_whose_place_has_no_name_is_found(texts, everything_in_order):
     assert (gate.holds, gate.places) == (True, (Place("refusals.polar", more.count("\n")),))
 
 
+def test_the_first_places_without_a_name_are_found_too(changed, everything_in_order):
+    """oso numbers them through the folder: those of the first rules have one digit."""
+    policy = load(changed("conditions.polar", "_action: String", "_: String"))
+    [gate] = [each for each in explain(policy, everything_in_order).gates if each.gate == "assurance"]
+    assert gate.places == (Place("conditions.polar", 11),)
+
+
 def test_mandates_are_told_one_after_the_other(policy, everything_in_order):
     found = explain(policy, replace(everything_in_order, profile="T9", mandates=frozenset({"masp", "judgment"})))
     [gate] = [each for each in found.gates if each.gate == "dossier"]
@@ -207,6 +214,16 @@ def test_two_rules_with_the_same_head_are_told_apart_by_what_they_call(changed):
         [gate] = [gate for gate in explain(policy, facts).gates if gate.gate == "engagement"]
         lines = [texts["conditions.polar"].splitlines()[place.line - 1] for place in gate.places]
         assert [beginning in line for line in lines] == [True, True], lines
+
+
+def test_two_rules_with_the_same_head_are_told_apart_by_the_words_of_a_list(changed):
+    old = 'engagement(agent: Agent, "engagement signed") if agent.engagement = "signed";'
+    head = old.removesuffix(";")
+    both = "\n".join(f'{head} and agent.partner_kind in ["{kind}"];' for kind in ("external", "caf"))
+    policy = load(changed("conditions.polar", old, both))
+    for kind, line in (("external", 8), ("caf", 9)):
+        [gate] = [g for g in explain(policy, typed_facts("T1", f"partner_kind={kind}")).gates if g.gate == "engagement"]
+        assert gate.places == (Place("conditions.polar", line),)
 
 
 def test_a_rubric_that_a_rule_opens_in_some_situations_only_says_which(changed):

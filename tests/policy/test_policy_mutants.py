@@ -119,6 +119,16 @@ OTHER_USES = {
     "another rubric's row": ("gates.polar", "rubric(slug, _, profiles, source)", "rubric(_, _, profiles, source)"),
     "a second look at the rows": ("conditions.polar", '"any" in kinds;', '"any" in kinds and rubric("rsa", _, _, _);'),
     "the list compared whole": ("gates.polar", "profile in profiles and", "profile = profiles and"),
+    "a look at the rows afterwards": (
+        "gates.polar",
+        "opens(agent, action, dossier, slug, _);",
+        "opens(agent, action, dossier, slug, _) and rubric(slug, _, _, _);",
+    ),
+    "a look at what has no row": (
+        "conditions.polar",
+        '"any" in kinds;',
+        '"any" in kinds and not rubric("none", _, _, _);',
+    ),
     "another profile than the agent's": ("gates.polar", "agent.profile = profile", 'profile = "T1"'),
 }
 
@@ -133,6 +143,12 @@ def test_cells_are_not_judged_singly_where_rows_are_put_to_another_use(policy, c
 def test_the_profile_may_be_asked_for_without_a_name_of_its_own(policy, changed, everything_in_order):
     texts = changed("gates.polar", "  agent.profile = profile and\n", "")
     texts["gates.polar"] = texts["gates.polar"].replace("profile in profiles", "agent.profile in profiles")
+    everywhere = widened(policy, texts, anatomy(texts)).evaluate(replace(everything_in_order, profile="T2"))
+    assert everywhere.rubrics == policy.slugs
+
+
+def test_the_profile_may_stand_on_either_side(policy, changed, everything_in_order):
+    texts = changed("gates.polar", "  agent.profile = profile and", "  profile = agent.profile and")
     everywhere = widened(policy, texts, anatomy(texts)).evaluate(replace(everything_in_order, profile="T2"))
     assert everywhere.rubrics == policy.slugs
 
@@ -348,6 +364,21 @@ def test_a_promise_notices_what_breaks_it_in_its_own_situations(tested):
     elsewhere = PROMISED.replace("in_force", "expired").split("[[promise]]")[1]
     told = {survivor.said for survivor in Cells(tested(f"{WEAK}[[promise]]{elsewhere}")).survivors()}
     assert "If T4 were given `creances`, no test would notice." in told
+
+
+def test_a_promise_notices_a_changed_rule_in_its_own_situations(tested, texts, rules, policy):
+    promise = '[[promise]]\nname = "a"\nprofile = "T1"\nconvention = "expired"\nnever = ["creances"]\n'
+    judged = Rules(tested(promise), code)
+    fates = {
+        mutant.said.rpartition("also took ")[2]: judged.fate(mutant)
+        for mutant in rule_mutants(texts, rules, policy.profiles)
+        if "(`convention`) also took" in mutant.said
+    }
+    assert fates == {
+        "suspended for convention": "survived",
+        "expired for convention": "noticed",
+        "none for convention": "survived",
+    }
 
 
 def test_what_became_of_all_changes_is_counted(monkeypatch, policy, texts, rules, tested):

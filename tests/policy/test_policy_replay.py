@@ -18,6 +18,7 @@ ANSWERS = {
     "dossier": [frozenset(SLUGS)],
     "rubric": [frozenset((s,)) for s in SLUGS],
     "letter": [frozenset(("courrier",))],
+    "either": [frozenset(("creances",)), frozenset(("famille",))],
 }
 
 
@@ -37,16 +38,19 @@ def test_what_is_lost_and_gained_is_counted_by_rubric_partner_and_profile(policy
     consulted(replay, "", left=["adresse", "creances"], times=3, policy=policy.fingerprint)
     consulted(replay, "", left=["adresse"], times=2, policy=policy.fingerprint)
     consulted(replay, "", profile="T2", left=["adresse"], times=5, partner="B", policy="older")
-    consulted(replay, "convention=expired", times=7, partner="C", policy=policy.fingerprint)
+    consulted(replay, "convention=expired", times=6, partner="C", policy=policy.fingerprint)
+    consulted(replay, "convention=expired", partner="C", policy="older")
     replay.other(11)
+    replay.other(1)
     found = replay.result
-    assert (found.consultations, found.others, found.replayed, found.decided) == (17, 11, 17, 3)
+    assert (found.consultations, found.others, found.replayed, found.decided) == (17, 12, 17, 3)
     assert not found.not_replayable
-    assert found.elsewhere == Counter(older=5)
+    assert found.elsewhere == Counter(older=6)
     [(slug, tally)] = found.rubrics.items()
     assert (slug, tally.lost, tally.left, tally.gained) == ("creances", 5, 3, 5)
     assert {name: (t.lost, t.gained) for name, t in found.partners.items()} == {"A": (5, 0), "B": (0, 5)}
     assert {name: (t.lost, t.gained) for name, t in found.profiles.items()} == {"T1": (5, 0), "T2": (0, 5)}
+    assert [t.left for t in (found.touched, found.partners["A"], found.profiles["T2"])] == [3, 3, 0]
     assert (found.refused, found.admitted, found.changes) == (0, 0, True)
 
 
@@ -58,12 +62,18 @@ def test_a_change_counts_only_where_the_route_can_answer_that_rubric(policy, dra
     consulted(replay, "", route="rubric", left=["creances"])
     assert replay.result.rubrics["creances"].left == 1
     assert replay.result.refused == 1, "nothing else was asked for at that address"
+    consulted(replay, "", route="rubric", left=["creances"], times=2)
+    consulted(replay, "", profile="T2", route="rubric", left=["creances"], times=4)
+    consulted(replay, "", profile="T2", route="rubric", left=["creances"])
+    consulted(replay, "", profile="T2", route="rubric", left=["adresse"])
+    assert (replay.result.refused, replay.result.admitted) == (3, 5)
 
 
 def test_a_refusal_that_does_not_say_what_was_asked_for_is_not_guessed(policy, draft):
     replay = Replay(policy, draft, ANSWERS)
     consulted(replay, "", profile="T2", route="rubric", times=4)
-    assert replay.result.not_replayable == Counter({NOT_SAID: 4})
+    consulted(replay, "", profile="T2", route="either", times=5)
+    assert replay.result.not_replayable == Counter({NOT_SAID: 9})
     consulted(replay, "", profile="T13", route="rubric", times=2)
     assert replay.result.replayed == 2, "whatever was asked for, nothing would change"
 

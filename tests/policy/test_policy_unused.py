@@ -71,6 +71,11 @@ def test_what_is_no_row_stays_whatever_it_holds():
     assert without_cells(text, [("T1", "x")]) == text.removesuffix('["T1"], "s");') + '[], "s");'
 
 
+def test_blanks_at_the_end_of_a_line_stay():
+    text = 'rubric("x", "X", [\n  "T1", \n  "T9" \n], "s");\n'
+    assert without_cells(text, [("T1", "x")]) == 'rubric("x", "X", [\n   \n  "T9" \n], "s");\n'
+
+
 def test_windows_line_ends_stay():
     text = '# a\r\nrubric("x", "X", ["T1", "T9"], "s");\r\n'
     assert without_cells(text, [("T9", "x")]) == '# a\r\nrubric("x", "X", ["T1"], "s");\r\n'
@@ -79,9 +84,11 @@ def test_windows_line_ends_stay():
 def test_a_cell_is_unused_that_is_open_and_of_which_nothing_left(policy):
     opened = Openings({("T2", "adresse"): 1, ("T2", "enfants"): 3, ("T1", "rsa"): 1})
     usage = Usage()
-    usage.left("T2", ["adresse", "qf_cnaf"], 4)
+    usage.left("T2", ["adresse", "qf_cnaf"], 3)
+    usage.left("T2", ["adresse"], 1)
     usage.left("T1", ["adresse"], 2)
     found = unused(policy, opened, usage)
     assert {profile: slugs for profile, slugs in found.items() if slugs} == {"T2": ["enfants"], "T1": ["rsa"]}
     assert list(found) == list(policy.profiles)
     assert usage.profiles == {"T2": 4, "T1": 2}
+    assert usage.cells == {("T2", "adresse"): 4, ("T2", "qf_cnaf"): 3, ("T1", "adresse"): 2}
