@@ -9,7 +9,7 @@ from polar.exceptions import OsoError
 
 from gateway.model import FACT_VOCABULARIES
 from gateway.policy.engine import Policy
-from gateway.policy.enumeration import Decisions
+from gateway.policy.enumeration import Decisions, openings
 from gateway.policy.grammar import read
 from gateway.policy.likeness import likenesses
 from gateway.policy.lint import Folder
@@ -228,6 +228,14 @@ def test_any_policy_decides_alike_where_it_is_said_to(policy, texts, bodies, rig
 def unread(policy: Policy) -> Policy:
     """The same policy, of whose rules nothing is known: no value is like another."""
     return Policy(Folder(policy.profiles, policy.rows), policy._engine, policy.fingerprint)
+
+
+def test_where_nothing_is_alike_each_situation_is_enumerated_for_itself(policy):
+    decisions = Decisions(unread(policy))
+    assert decisions.evaluated == 0
+    assert openings(policy, decisions, ["T9"]) == openings(policy, profiles=["T9"])
+    facts = facts_in(SITUATIONS[0], "T9")
+    assert decisions.alike(facts).bit_count() < Decisions(policy).alike(facts).bit_count()
 
 
 def test_the_shipped_policies_decide_each_of_64_512_facts_as_without_any_likeness(policy):
