@@ -159,7 +159,7 @@ def _factor(members: Sequence[Words], rest: Sequence[int]) -> tuple[int, ...]:
 def _projected(members: Sequence[Words], places: Sequence[int]) -> set[Words]:
     if len(places) == 1:
         return {(situation[places[0]],) for situation in members}
-    return set(map(itemgetter(*places), members)) if places else {()}
+    return set(map(itemgetter(*places), members))
 
 
 def _cover(places: Sequence[int], allowed: set[Words]) -> Requirement:

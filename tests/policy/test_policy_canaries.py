@@ -10,8 +10,9 @@ import pytest
 
 from gateway.errors import Misconfigured
 from gateway.policy import loading
-from gateway.policy.canaries import LACKING, LEAST, PHANTOMS, STRANGERS, defects
+from gateway.policy.canaries import LACKING, LEAST, PHANTOMS, STRANGERS, Defect, defects, found
 from gateway.policy.engine import Policy
+from gateway.policy.enumeration import Decisions
 from gateway.policy.lint import read_folder
 from gateway.policy.loading import load
 from gateway.policy.sandbox import StrictOso
@@ -66,9 +67,26 @@ def folder(texts):
 @pytest.mark.parametrize(("file", "old", "new", "said"), DEFECTS.values(), ids=list(DEFECTS))
 def test_a_policy_that_opens_too_much_is_found_by_a_canary(changed, folder, monkeypatch, file, old, new, said):
     monkeypatch.setenv("POLAR_TIMEOUT_MS", "2000")  # what has no end is asked more than once
-    found = defects(let_through(changed(file, old, new), folder))
-    assert any(sentence.startswith(said) for sentence in found), "\n".join(found[:10])
-    assert all(sentence.endswith(".") for sentence in found)
+    told = defects(let_through(changed(file, old, new), folder))
+    assert any(sentence.startswith(said) for sentence in told), "\n".join(told[:10])
+    assert all(sentence.endswith(".") for sentence in told)
+
+
+@pytest.mark.parametrize(
+    ("defect", "profile", "rule"),
+    [
+        ("any rubric by allow_field", "T1", "allow_field"),
+        ("one rubric more by allow_field", "T2", "allow_field"),
+        ("a profile added by the gates", "T5", "opens"),
+        ("an opens that ignores the convention", "T1", "convention"),
+        ("an opens for any action", "T1", "opens"),
+        ("a refusal that reads what is not there", "", ""),
+    ],
+)
+def test_what_a_canary_found_names_the_profile_and_the_rule_to_look_at(changed, folder, defect, profile, rule):
+    file, old, new, _ = DEFECTS[defect]
+    every = found(Decisions(let_through(changed(file, old, new), folder)))
+    assert next(each.rule for each in every if each.profile == profile) == rule
 
 
 @pytest.mark.parametrize("stranger", STRANGERS, ids=ascii)
@@ -77,8 +95,10 @@ def test_a_profile_that_must_not_exist_is_found_even_with_a_row_and_dossiers(tex
         M: texts[M].replace(ENFANTS, f'["T2", "T3", "{stranger}"], '),
         C: f'{texts[C]}\ndossiers("{stranger}", ["any"], "x");',
     }
-    found = defects(let_through({**texts, **added}, folder))
-    assert found == [f'the profile "{stranger}" does not exist and yet it opens something.']
+    policy = let_through({**texts, **added}, folder)
+    said = f'the profile "{stranger}" does not exist and yet it opens something.'
+    assert found(Decisions(policy)) == [Defect("", said, "")]
+    assert defects(policy) == [said]
 
 
 @pytest.mark.parametrize(("file", "old", "new", "said"), DEFECTS.values(), ids=list(DEFECTS))

@@ -103,6 +103,12 @@ def test_a_description_says_exactly_the_set_it_describes(description):
     assert bits_of(describe(bits)) == bits
 
 
+def test_words_and_alternatives_come_in_the_order_of_the_vocabularies():
+    either = ({"engagement": ("signed",)}, {"convention": ("suspended", "in_force"), "engagement": ("outdated",)})
+    wide = {"convention": ("in_force", "suspended"), "engagement": ("signed", "outdated")}
+    assert describe(bits_of((either,))) == ((wide, {"engagement": ("signed",)}),)
+
+
 def test_everything_requires_nothing_and_nothing_has_no_alternative():
     assert describe(EVERY) == ()
     assert describe(0) == ((),)

@@ -11,7 +11,7 @@ from gateway.policy.enumeration import Decisions
 from gateway.policy.lint import read_folder
 from gateway.policy.loading import engine
 from gateway.policy.sandbox import PolicyDefect
-from gateway.policy.totality import STRANGE, STRANGE_MANDATES, UNTYPED, UNTYPED_MANDATES, leaks
+from gateway.policy.totality import STRANGE, STRANGE_MANDATES, UNTYPED, UNTYPED_MANDATES, Leak, leaks
 
 C, R = "conditions.polar", "refusals.polar"
 CONVENTION = 'convention(agent: Agent, "convention in force") if agent.convention = "in_force"'
@@ -92,11 +92,29 @@ def test_whatever_is_strange_is_a_fault_of_the_decision(policy, fact):
 
 def test_a_decision_that_no_longer_looks_at_the_words_is_found(few, monkeypatch):
     """As if `decide` had lost its check: what it grants then is named."""
-    policy = of(few).policy
-    monkeypatch.setattr(Policy, "decide", lambda self, facts: Grant(frozenset(("adresse",))))
-    found = {(leak.fact, leak.value) for leak in leaks(Decisions(policy))}
-    assert {fact for fact, _ in found} == set(FACT_VOCABULARIES)
-    assert ("convention", "nothing at all") in found and ("mandates", "a set of numbers") in found
+    policy, asked = of(few).policy, []
+
+    def careless(self, facts):
+        asked.append(facts)
+        return Grant(frozenset(("adresse",)))
+
+    monkeypatch.setattr(Policy, "decide", careless)
+    strange = {
+        fact: {**STRANGE_MANDATES, **UNTYPED_MANDATES} if fact == "mandates" else {**STRANGE, **UNTYPED}
+        for fact in FACT_VOCABULARIES
+    }
+    assert leaks(Decisions(policy)) == [
+        Leak(profile, ("adresse",), fact, value)
+        for profile in ("T2", "T9")
+        for fact, values in strange.items()
+        for value in values
+    ]
+    assert asked == [
+        replace(MOST, profile=profile, **{fact: given})
+        for profile in ("T2", "T9")
+        for fact, values in strange.items()
+        for given in values.values()
+    ]
 
 
 @pytest.mark.parametrize("value", [None, 1, True, ["in_force"], b"in_force"], ids=repr)
