@@ -110,7 +110,7 @@ def _words(text: str, rule: Rule, condition: Asked, profiles: tuple[str, ...]) -
         return _mutant(text, rule, placed.span, by, said, {fact: found}, placed.line)
 
     if fact == "mandates":
-        yield changed(_held(placed, text), f"did not ask: {placed.span.of(text)}", others)
+        yield changed(_held(placed), f"did not ask: {placed.span.of(text)}", others)
         yield changed(f"not ({placed.span.of(text)})", f"asked the contrary of: {placed.span.of(text)}", mine)
         for kind in others:
             yield changed(f'"{kind}" in {condition.variable}.{fact}', f"asked for {kind}", (kind,))
@@ -120,7 +120,7 @@ def _words(text: str, rule: Rule, condition: Asked, profiles: tuple[str, ...]) -
         return f"{condition.variable}.{fact} in {_list(found)}"
 
     if others:  # else the condition asks for nothing today
-        yield changed(_held(placed, text), f"did not ask: {placed.span.of(text)}", others)
+        yield changed(_held(placed), f"did not ask: {placed.span.of(text)}", others)
     yield changed(among(others), f"asked the contrary of: {placed.span.of(text)}", mine)
     for one in mine if len(mine) > 1 else ():
         yield changed(among(w for w in mine if w != one), f"did not take {one} for {fact}", (one,))
@@ -137,14 +137,14 @@ def _condition(
     goal, written = placed.goal, placed.span.of(text)
     if (isinstance(goal, Comparison) and _binds(goal)) or (isinstance(goal, Call) and goal.name in LOOKED_UP):
         return
-    dropped, contrary, needed = _held(placed, text), f"not ({written})", True
+    dropped, contrary, needed = _held(placed), f"not ({written})", True
     if isinstance(goal, Denied):
         contrary = written.removeprefix("not").lstrip()
     elif isinstance(goal, Call):
         found = _answers(goal, rule)
         given = "".join(f' and {name} = "-"' for name in found)
         arguments = ", ".join("_" if _name(term) in found else _written(term) for term in goal.arguments)
-        dropped, contrary = f"{_held(placed, text, but=found)}{given}", f"not {goal.name}({arguments}){given}"
+        dropped, contrary = f"{_held(placed, but=found)}{given}", f"not {goal.name}({arguments}){given}"
         needed = not any(always_holds(one, rules.shapes[one.name], profiles) for one in rules.named(goal.name))
     if needed:  # else the condition asks for nothing today
         yield _mutant(text, rule, placed.span, dropped, f"did not ask: {written}", {}, placed.line)
@@ -169,7 +169,7 @@ def _answers(goal: Call, rule: Rule) -> list[str]:
     return [_name(term) for term in goal.arguments if _name(term) not in known | {"", "_"}]
 
 
-def _held(placed: PlacedGoal, text: str, but: Iterable[str] = ()) -> str:
+def _held(placed: PlacedGoal, but: Iterable[str] = ()) -> str:
     """A condition that always holds and names the same variables: oso takes one that stands once for a slip."""
     names = dict.fromkeys(name for term in terms_of(placed.goal) for name in _variables(term))
     left = ", ".join(name for name in names if name != "_" and name not in but)

@@ -78,6 +78,18 @@ def test_situations_that_are_alike_are_decided_alike_and_have_each_other(decisio
         assert decisions.alike(facts_in(other, profile)) == alike
 
 
+def test_each_distinct_decision_is_evaluated_once(policy, everything_in_order):
+    decisions = Decisions(policy)
+    for profile, engagement in (("T1", "missing"), ("T1", "signed"), ("T1", "outdated"), ("T2", "signed")):
+        decisions.of(replace(everything_in_order, profile=profile, engagement=engagement))
+    assert decisions.evaluated == 3, "a missing engagement and an outdated one come to the same"
+
+
+def test_what_a_decision_rests_on_is_told_once_and_in_order(decisions, everything_in_order):
+    read = ("profile", "convention", "engagement", "assurance", "mandates", "objection")
+    assert decisions.read_for(replace(everything_in_order, profile="T9", mandates=frozenset(["masp"]))) == read
+
+
 def test_few_of_the_64_512_decisions_need_the_engine(decisions, opened):
     assert len(opened.cells) == 89
     assert decisions.evaluated < 3_000

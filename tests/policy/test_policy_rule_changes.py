@@ -12,6 +12,7 @@ from gateway.policy.mutants import rule_mutants
 SCHEMA_TEXT = """
 type dossiers(profile: String, kinds: List, source: String);
 type verified();
+type known(a: Agent);
 type convention(a: Agent, label);
 type assurance(a: Agent, action: String, label);
 type entrusted(a: Agent, d: Dossier, label);
@@ -20,6 +21,7 @@ type admitted(a: Agent, action: String, d: Dossier, label);
 type allow(a: Agent, action: String, d: Dossier);
 """
 ALWAYS = 'assurance(a: Agent, _: String, _) if a.assurance in ["password", "second_factor", "federated"];'
+ALWAYS += ' known(a: Agent) if a.profile in ["T1", "T2"];'
 CHANGES = """
 conditions.polar: dossiers("T1", ["any"], "x");
     wanted some mandate of T1 {'profile': ['T1']}
@@ -124,6 +126,9 @@ gates.polar: admitted(a: Agent, t: String, d: Dossier, x) if refusal(a.profile, 
         [a] = [a] and it = "-" and z = "-"
     asked the contrary of: refusal(a.profile, ["y", z], "w", it, _, z) {}
         not refusal(a.profile, ["y", z], "w", _, _, _) and it = "-" and z = "-"
+gates.polar: admitted(a: Agent, t: String, d: Dossier, x) if known(a);
+    asked the contrary of: known(a) {}
+        not known(a)
 gates.polar: allow(a: Agent, t: String, d: Dossier) if admitted(a, t, d, _);
 """
 

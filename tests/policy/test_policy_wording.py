@@ -48,6 +48,16 @@ JUDGMENT_OR_MASP = ({"judgment": HELD}, {"masp": HELD})
             ["(convention en vigueur ou suspendue) et engagement signé, ou agent d'un partenaire extérieur"],
         ),
         (
+            ({"assurance": ("federated",), "convention": ("in_force",)}, {"partner_kind": ("caf",)}),
+            ["convention in force and identity proved by federation, or a partner of kind caf"],
+            ["convention en vigueur et identité prouvée par fédération d'identité, ou agent de la Caf"],
+        ),
+        (
+            ({"engagement": ("signed",), "masp": HELD}, {"partner_kind": ("caf",)}),
+            ["engagement signed and mandate: masp, or a partner of kind caf"],
+            ["engagement signé et mandat : Masp, ou agent de la Caf"],
+        ),
+        (
             ({"assurance": ("second_factor", "federated")},),
             ["identity proved by second factor or federation"],
             ["identité prouvée par second facteur ou fédération d'identité"],
