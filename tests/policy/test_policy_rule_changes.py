@@ -129,6 +129,24 @@ gates.polar: admitted(a: Agent, t: String, d: Dossier, x) if refusal(a.profile, 
 gates.polar: admitted(a: Agent, t: String, d: Dossier, x) if known(a);
     asked the contrary of: known(a) {}
         not known(a)
+gates.polar: admitted(a: Agent, t: String, d: Dossier, y) if convention(a, x) and entrusted(a, d, x);
+    did not ask: convention(a, x) {}
+        [a] = [a] and x = "-" and entrusted(a, d, x)
+    asked the contrary of: convention(a, x) {}
+        not convention(a, _) and x = "-" and entrusted(a, d, x)
+    did not ask: entrusted(a, d, x) {}
+        convention(a, x) and [a, d, x] = [a, d, x]
+    asked the contrary of: entrusted(a, d, x) {}
+        convention(a, x) and not entrusted(a, d, x)
+gates.polar: admitted(a: Agent, t: String, d: Dossier, x) if verified() and not refusal("a", "b", "c");
+    did not ask: verified() {}
+        "-" = "-" and not refusal("a", "b", "c")
+    asked the contrary of: verified() {}
+        not verified() and not refusal("a", "b", "c")
+    did not ask: not refusal("a", "b", "c") {}
+        verified() and "-" = "-"
+    asked the contrary of: not refusal("a", "b", "c") {}
+        verified() and refusal("a", "b", "c")
 gates.polar: allow(a: Agent, t: String, d: Dossier) if admitted(a, t, d, _);
 """
 
