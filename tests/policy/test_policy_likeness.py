@@ -135,6 +135,7 @@ def telling(text: str) -> frozenset[str] | None:
         (f'{TABLE} dossiers("T2"); {HOLDING} {OF_TABLE} and kind in dossier.mandates;', None),
         (f"{TABLE} {HOLDING} kind in _ and kind in dossier.mandates and dossiers(_, _, _);", None),
         (f"{TABLE} {HOLDING} dossiers(_, _, _) and kind in _ and kind in dossier.mandates;", None),
+        (f'kinds(["masp"]); {HOLDING} kinds(_) and kind in _ and kind in dossier.mandates;', None),
         (f'{TABLE} {ONE_MORE} if kinds = ["masp"]; {HOLDING} {OF_TABLE} and kind in dossier.mandates;', None),
         (f"{TABLE} {ONE_MORE}; {HOLDING} {OF_TABLE} and kind in dossier.mandates;", None),
         # A list is told apart as a whole.

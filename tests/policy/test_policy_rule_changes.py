@@ -37,6 +37,17 @@ conditions.polar: dossiers("T2", ["masp", "judgment"], "x");
         dossiers("T2", ["masp", "judgment", "direct_payment"], "x")
     also let T2 in by instruction {'mandates': ['instruction'], 'profile': ['T2']}
         dossiers("T2", ["masp", "judgment", "instruction"], "x")
+conditions.polar: dossiers("T2", ["masp", "masp"], "x");
+    let T2 open any dossier {'profile': ['T2']}
+        dossiers("T2", ["any"], "x")
+    did not let T2 in by masp {'mandates': ['masp'], 'profile': ['T2']}
+        dossiers("T2", [], "x")
+    also let T2 in by judgment {'mandates': ['judgment'], 'profile': ['T2']}
+        dossiers("T2", ["masp", "masp", "judgment"], "x")
+    also let T2 in by direct_payment {'mandates': ['direct_payment'], 'profile': ['T2']}
+        dossiers("T2", ["masp", "masp", "direct_payment"], "x")
+    also let T2 in by instruction {'mandates': ['instruction'], 'profile': ['T2']}
+        dossiers("T2", ["masp", "masp", "instruction"], "x")
 conditions.polar: convention(a: Agent, "if so") if a.convention = "in_force" and a.profile in ["T1"];
     did not count {}
         (a.convention = "in_force" and a.profile in ["T1"]) and "-" = "+"
