@@ -191,3 +191,18 @@ def told(file: str, rule: str) -> list[str]:
             lines += [f"{mutant.said.removeprefix(begin)} {about}", whole]
             assert (mutant.file, f"if {file}:{mutant.line}") == (file, begin.partition(" (")[0])
     return lines
+
+
+def test_a_change_is_told_with_the_line_of_its_condition():
+    rule = 'refusal(a: Agent, d: Dossier, "x") if\n  a.convention = "none"\n  and "masp" in d.mandates\n  and known(a);'
+    texts = {**dict.fromkeys(FILES, ""), SCHEMA: SCHEMA_TEXT, "refusals.polar": rule}
+    mutants = list(rule_mutants(texts, anatomy(texts), ("T1", "T2")))
+    assert all(mutant.said.startswith(f"if refusals.polar:{mutant.line} (`refusal`) ") for mutant in mutants)
+    first = {line: next(m.said for m in mutants if m.line == line).partition(") ")[2] for line in range(1, 5)}
+    assert first == {
+        1: "did not count",
+        2: 'did not ask: a.convention = "none"',
+        3: 'did not ask: "masp" in d.mandates',
+        4: "did not ask: known(a)",
+    }
+    assert len(mutants) == 1 + 5 + 5 + 2
