@@ -40,7 +40,7 @@ class Lines:
     def of(self, about: str) -> int:
         return self._find(about, 0, len(self._lines))
 
-    def column(self, line: int, about: str = "") -> int:
+    def column(self, line: int, about: str) -> int:
         """Where `about` stands in that line, its quotation mark included; where it does not, where the line begins."""
         written = self._lines[line - 1]
         found = re.search(rf"[\"']?{re.escape(about)}", written) if about else None

@@ -8,6 +8,7 @@ import pytest
 from gateway.errors import Misconfigured
 from gateway.redaction import compile_routes
 from gateway.redaction.pointers import read_pointer, write_pointer
+from gateway.redaction.routes import read_routes
 from tests.redaction.oracle import SLUGS
 
 GOOD = """\
@@ -948,9 +949,29 @@ route = [
     with pytest.raises(Misconfigured) as refusal:
         compile_routes(text, SLUGS)
     assert refusal.value.problems == ('routes.toml:3: "/rsa" cannot be "toujours": the policies have no such rubric.',)
+    [doubt] = read_routes(text, SLUGS)[1]
+    assert text.split("\n")[doubt.line - 1][doubt.column - 1 :].startswith('"/rsa"')
 
 
 def test_a_key_on_the_first_line_is_told_with_its_line():
     with pytest.raises(Misconfigured) as refusal:
         compile_routes("routess = 1\n\nx = 'routess'\n", SLUGS)
     assert refusal.value.problems[0].startswith('routes.toml:1: the file has no place for "routess"')
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place"),
+    [
+        ('"/numero" = "always"', '"/numero" = "toujours"', (8, 1)),
+        ('name   = "dossier"', '  namen = "dossier"\nname = "dossier"', (2, 3)),
+        ('["nom"]', '["nom", "nom"]', (13, 1)),
+        ("[[route]]\nname   =", 'routes = "x"\n[[route]]\nname   =', (1, 1)),
+        ("[[route]]\nname   =", "  [[route]]\nnam    =", (1, 3)),
+        ('query  = ["page"]', 'query  = ["page" "x"]', (6, 18)),
+    ],
+)
+def test_a_mistake_is_told_with_its_line_and_column(old, new, place):
+    assert GOOD.count(old) >= 1
+    table, doubts = read_routes(GOOD.replace(old, new, 1), SLUGS)
+    assert table is None
+    assert (doubts[0].line, doubts[0].column) == place, doubts
