@@ -147,6 +147,7 @@ MISTAKES = {
     "nil": (C, IN_FORCE, "agent.convention = nil", "conditions.polar:5: `nil` may not stand here."),
     "single quotes": (M, '"Enfants"', "'Enfants'", "matrix.polar:8: strings are written with double quotes"),
     "curly quotes": (M, '"Enfants"', "“Enfants”", "matrix.polar:8: strings are written with straight double quotes"),
+    "a quotation in a string": (M, '"Enfants"', '"Les "enfants""', "matrix.polar:8: expected `,` or `)`, found `enfants`. Is a quotation mark missing before it?"),
     "a string that never ends": (M, '"Enfants"', '"Enfants', "matrix.polar:8: expected `,` or `)`, found `T2`. Is a quotation mark missing before it?"),
     "a string on two lines": (M, '"Enfants"', '"Enf\nants"', "matrix.polar:8: this string has no end on its line, or contains a backslash."),
     "an escaped letter": (M, '"T2", "T3"], ', r'"T2", "\x543"], ', "matrix.polar:8: this string has no end on its line, or contains a backslash."),
