@@ -968,6 +968,9 @@ def test_a_key_on_the_first_line_is_told_with_its_line():
         ("[[route]]\nname   =", 'routes = "x"\n[[route]]\nname   =', (1, 1)),
         ("[[route]]\nname   =", "  [[route]]\nnam    =", (1, 3)),
         ('query  = ["page"]', 'query  = ["page" "x"]', (6, 18)),
+        ('query  = ["page"]', f'query  = ["{"page" * 3000}"]', (6, 1)),
+        ('query  = ["page"]', f"query  = {'[' * 300}{']' * 300}", (6, 1)),
+        (GOOD, GOOD + "\n  [route.parts", (GOOD.count("\n") + 2, 1)),
     ],
 )
 def test_a_mistake_is_told_with_its_line_and_column(old, new, place):
