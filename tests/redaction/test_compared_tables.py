@@ -43,6 +43,19 @@ IBAN = '"/rubriques/paiement/versements/*/iban"  = "never"'
 FAMILLE = '"/rubriques/famille"               = ["situation", "depuis", "personnes"]'
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("part", "", None, "rsa"), "dossier: the whole answer belonged to nothing, and belongs to rsa"),
+        (("part", "/a", "rsa", None), "dossier: /a belonged to rsa, and belongs to nothing"),
+        (("whole", "/a", "listed", "whole"), "dossier: /a left listed, and leaves whole"),
+        (("query", "", "annee", None), "dossier: the query parameter was annee, and is nothing"),
+    ],
+)
+def test_a_change_is_a_sentence(change, said):
+    assert str(PartChange("dossier", *change, opens=True)) == said
+
+
 def test_a_table_differs_in_nothing_from_itself():
     assert changed() == []
 

@@ -971,6 +971,9 @@ def test_a_key_on_the_first_line_is_told_with_its_line():
         ('query  = ["page"]', f'query  = ["{"page" * 3000}"]', (6, 1)),
         ('query  = ["page"]', f"query  = {'[' * 300}{']' * 300}", (6, 1)),
         (GOOD, GOOD + "\n  [route.parts", (GOOD.count("\n") + 2, 1)),
+        (GOOD, "# nothing", (1, 1)),
+        (GOOD, '  [route]\nname = "dossier"', (1, 1)),
+        (GOOD, "# routes\n" + '  [[route]]\nname = "dossier"\n' * 201, (402, 1)),
     ],
 )
 def test_a_mistake_is_told_with_its_line_and_column(old, new, place):
