@@ -203,3 +203,11 @@ def spent(what) -> float:
 
 def test_a_problem_is_told_as_file_line_and_sentence():
     assert str(Problem("matrix.polar", 3, 7, "a sentence.")) == "matrix.polar:3: a sentence."
+
+
+@pytest.mark.parametrize(
+    ("text", "column"), [("#\ta\u200bb", 4), ('  "a\t\tb\u200b"', 8), ('x  "e\u0301"', 4)], ids=ascii
+)
+def test_a_character_that_cannot_be_seen_is_told_with_its_column(text, column):
+    """A tab is seen, and so is an accent written as two characters: that text is told where it begins."""
+    assert [token.column for token in tokens(text) if token.kind == "fault"] == [column]
