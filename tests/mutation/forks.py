@@ -30,7 +30,7 @@ from tests.mutation.reach import fixture_name, fixtures_of, forget, keep_fixture
 from tests.mutation.results import KILLED, Result, Results, counted
 from tests.mutation.sources import ROOT, TESTS, Mutant, block_at, functions_of, mutants, put
 
-SECONDS_OF_A_LOOP = 60
+SECONDS_OF_A_LOOP = 20
 SECONDS_OF_A_FIXTURE = 2.0
 FAULT = "outside a test:"
 
@@ -163,7 +163,7 @@ class Forking:
                 os._exit(0)
         os.close(writing)
         with os.fdopen(os.pidfd_open(child), "rb") as ended, os.fdopen(reading, "rb") as said:
-            if not select.select([ended], [], [], 30 * SECONDS_OF_A_LOOP)[0]:
+            if not select.select([ended], [], [], 90 * SECONDS_OF_A_LOOP)[0]:
                 os.kill(child, signal.SIGKILL)
             _, status = os.waitpid(child, 0)
             by = said.read().decode()
@@ -174,7 +174,7 @@ class Forking:
         return ("killed", by) if by else ("survived", "")
 
     def _first_failure(self, chosen: Sequence[str], mutant: Mutant) -> str | None:
-        most = int(SECONDS_OF_A_LOOP + 5 * self.seconds)
+        most = int(SECONDS_OF_A_LOOP + 2 * self.seconds)
         resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time()) + most, resource.RLIM_INFINITY))
         forget()
         tree = ast.parse(mutant.source)
