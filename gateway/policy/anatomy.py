@@ -150,13 +150,15 @@ def _listed(written: Sequence[Token], first: int, end: int) -> Iterator[tuple[in
 def _goal_ranges(written: Sequence[Token], first: int) -> list[tuple[int, int]]:
     """The ranges of the goals of a body: without the `and`, the `or` and the brackets that group them."""
     ranges: list[tuple[int, int]] = []
-    at = first
-    while at < len(written):
-        if written[at].text in ("(", ")", "and", "or"):
-            at += 1
-            continue
-        start = at
-        while at < len(written) and written[at].text not in (")", "and", "or"):
-            at = _closing(written, at) + 1 if _deeper(written[at]) > 0 else at + 1
-        ranges.append((start, at))
+    depth, start = 0, first
+    for at in range(first, len(written)):
+        text = written[at].text
+        if depth == 0 and (text in (")", "and", "or") or (text == "(" and at == start)):
+            if start < at:
+                ranges.append((start, at))
+            start = at + 1
+        else:
+            depth += _deeper(written[at])
+    if start < len(written):
+        ranges.append((start, len(written)))
     return ranges
