@@ -21,6 +21,8 @@ from gateway.proxy.answers import Answer, Headers
 
 REMEMBERED_SECONDS: Final = 0.5
 """Being asked often must not keep the store busy."""
+PROBE_SECONDS: Final = 3.0
+"""Probes that take longer fail, whatever they come to."""
 _JSON: Final = ("Content-Type", "application/json")
 
 
@@ -34,7 +36,7 @@ class Health:
         standing: Callable[[], Standing],
         probes: Mapping[str, Callable[[], None]],
         bears_token: Callable[[Mapping[str, Any]], bool],
-        aside: Callable[[Callable[[], list[str]]], list[str]],
+        aside: Callable[[Callable[[], None]], None],
         headers: Headers,
     ) -> None:
         """`standing` tells how the folder stands to the policies in force; `bears_token`, of a request (PEP 3333),
@@ -47,7 +49,11 @@ class Health:
         self._headers = (_JSON, *headers)
         self._live = Answer(200, msgspec.json.encode({"status": "live"}), self._headers)
         self._aside = aside
-        self._probing = False
+        self._probing = ""
+        """The name of the probe under way, or nothing."""
+        self._began = 0.0
+        self._found: list[str] = []
+        """What has failed so far."""
         self._asked = float("-inf")
         self._failing = list(probes)
 
@@ -58,13 +64,12 @@ class Health:
     def ready(self, environ: Mapping[str, Any]) -> Answer:
         """200 when requests can be answered, else 503 with the names of what fails. For the tasks of one loop."""
         # One caller probes at a time, the others are told the last result: nobody else waits here.
-        if time.monotonic() - self._asked > REMEMBERED_SECONDS and not self._probing:
-            self._probing = True
-            try:
-                self._failing = self._aside(self._probed)
-                self._asked = time.monotonic()
-            finally:
-                self._probing = False
+        moment = time.monotonic()
+        if self._probing and moment - self._began > PROBE_SECONDS:
+            self._failing = [*self._found, self._probing]
+        elif moment - self._asked > REMEMBERED_SECONDS and not self._probing:
+            self._began, self._found, self._probing = moment, [], next(iter(self._probes))
+            self._aside(self._probe)
         failing = self._failing
         state: dict[str, Any] = {"status": "not ready" if failing else "ready"}
         standing = self._standing()
@@ -78,8 +83,16 @@ class Health:
         shown = {**state, "failing": failing} if failing else state
         return Answer(503 if failing else 200, msgspec.json.encode(shown), self._headers)
 
-    def _probed(self) -> list[str]:
-        return [name for name, probe in self._probes.items() if _fails(probe)]
+    def _probe(self) -> None:
+        # What follows is this thread's to say: whoever asked may have gone.
+        try:
+            for name, probe in self._probes.items():
+                self._probing = name
+                if _fails(probe):
+                    self._found.append(name)
+            self._failing, self._asked = self._found, time.monotonic()
+        finally:
+            self._probing = ""
 
 
 def _fails(probe: Callable[[], None]) -> bool:

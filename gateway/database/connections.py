@@ -37,6 +37,8 @@ BUSY_MS: Final = 5000
 _APPEND_SECONDS: Final = 2.0
 """How long a row waits for the rows of other processes. Shorter: requests wait behind one another."""
 _RETRY_SECONDS: Final = 0.0005
+_ANSWER_SECONDS: Final = 8.0
+"""How long a server may take over a question or a row that a request waits for: then it has fallen silent."""
 _PROBE_MS: Final = 1000
 _NOTE_MS: Final = 20
 _NOT_ALLOWED: Final = "42501"
@@ -324,6 +326,8 @@ class Database:
         pooled = self._engine.raw_connection()
         held = Held(pooled.driver_connection, file_id)
         pooled.detach()
+        if self.file is None:
+            held.connection.patience = _ANSWER_SECONDS
         self._held.add(held)
         return held
 

@@ -8,7 +8,7 @@ import sqlite3
 import stat
 import time
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 from urllib.parse import quote
 
 import sqlalchemy
@@ -19,6 +19,9 @@ from gateway.database.connections import BUSY_MS, Database
 from gateway.database.history import History, Standing, inspected, lacking, standing
 from gateway.errors import Absent, Misconfigured, StoreUnavailable
 from gateway.loop.loop import current_task
+
+if TYPE_CHECKING:
+    from gateway.database.patient import Patient
 
 _PRAGMAS: Final = (
     "PRAGMA journal_mode = WAL",
@@ -96,6 +99,8 @@ def alone(database: Database, connection: Connection) -> None:
     a file, `change` has seen to that.
     """
     if database.file is None:
+        driver: Any = connection.connection.driver_connection
+        driver.patience = None
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_TABLES})")
 
 
@@ -148,28 +153,42 @@ def _file(url: sqlalchemy.URL, *, make: bool) -> Database:
 
 def _server(url: sqlalchemy.URL) -> Database:
     try:
+        from gateway.database.patient import OPTIONS, Patient
+
         engine = sqlalchemy.create_engine(
-            url, paramstyle="format", pool_pre_ping=True, isolation_level="AUTOCOMMIT", hide_parameters=True
+            url,
+            paramstyle="format",
+            pool_pre_ping=True,
+            isolation_level="AUTOCOMMIT",
+            hide_parameters=True,
+            connect_args={name: value for name, value in OPTIONS.items() if name not in url.query},
         )
     except ModuleNotFoundError:
         raise _Unusable("PostgreSQL needs the package psycopg, which is not installed.") from None
     except (SQLAlchemyError, TypeError, ValueError):
         raise _Unusable("has an option that PostgreSQL does not know.") from None
-    event.listen(engine, "do_connect", _Knocking().connect)
+    event.listen(engine, "do_connect", _Knocking(Patient).connect)
+    event.listen(engine, "checkin", _back_to_the_others)
     return Database(engine, None)
+
+
+def _back_to_the_others(connection: Any, _: Any) -> None:
+    if connection is not None:
+        connection.patience = type(connection).patience
 
 
 class _Knocking:
     """Opens the connections to a server. Where it has just failed, it fails again without asking, for `PAUSE`."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: type[Patient]) -> None:
+        self._kind = kind
         self._failed_at = float("-inf")
 
     def connect(self, dialect: Any, _: Any, arguments: Any, options: Any) -> Any:
         if time.monotonic() - self._failed_at < PAUSE:
             raise dialect.loaded_dbapi.OperationalError("the server was away a moment ago")
         try:
-            return dialect.connect(*arguments, **options)
+            return self._kind.connect(*arguments, **options)
         except dialect.loaded_dbapi.Error:
             self._failed_at = time.monotonic()
             raise
