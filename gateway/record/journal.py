@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 from typing import Final
 
-from sqlalchemy import Column, Integer, MetaData, Table, Text, insert
+from sqlalchemy import BigInteger, Column, Integer, MetaData, Table, Text, insert
 
 from gateway.database.connections import Database
 from gateway.database.opening import open_database
@@ -18,7 +18,7 @@ METADATA: Final = MetaData()
 record: Final = Table(
     "record",
     METADATA,
-    Column("id", Integer, primary_key=True),
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
     *(Column(name, Integer if name == "status" else Text, nullable=False) for name in COLUMNS),
     sqlite_autoincrement=True,
     info=APPENDED,

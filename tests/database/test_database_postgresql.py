@@ -11,6 +11,7 @@ import pytest
 
 from gateway.database import connections
 from gateway.database.opening import PAUSE
+from gateway.database.patient import Patient
 from gateway.errors import Misconfigured, RecordUnavailable, SessionEnded, StoreUnavailable
 from gateway.identity import directory
 from gateway.identity.facts import dossier_facts
@@ -406,7 +407,7 @@ def test_of_a_server_that_was_started_again_one_request_at_most_notices(served, 
 
 def test_a_server_that_is_away_is_not_tried_again_for_a_tenth_of_a_second_whoever_asks(served, server, monkeypatch):
     tried = []
-    connect = psycopg.connect
+    connect = Patient.connect
 
     def noted(*arguments, **options):
         tried.append(time.monotonic())
@@ -415,14 +416,14 @@ def test_a_server_that_is_away_is_not_tried_again_for_a_tenth_of_a_second_whoeve
     refused = 0
     monkeypatch.setattr(connections, "REMEMBERED_SECONDS", 0.0)
     with server.stopped():
-        monkeypatch.setattr(psycopg, "connect", noted)
+        monkeypatch.setattr(Patient, "connect", noted)
         until = time.monotonic() + 5 * PAUSE
         while time.monotonic() < until:
             for ask in (partial(in_a_loop, served), served.database.check_writable, partial(served.append, "open")):
                 with pytest.raises(StoreUnavailable):
                     ask()
                 refused += 1
-        monkeypatch.setattr(psycopg, "connect", connect)
+        monkeypatch.setattr(Patient, "connect", connect)
     assert 1 <= len(tried) <= 6 < refused
     assert all(later - earlier >= PAUSE for earlier, later in itertools.pairwise(tried))
     time.sleep(PAUSE)
@@ -450,3 +451,19 @@ def test_the_tables_are_made_once_when_many_open_an_empty_database(url):
     assert len(directory.partners(stores[0])) == 6
     for store in stores:
         store.close()
+
+
+def test_the_record_goes_on_beyond_32_bits(server):
+    """Some hundred rows a second fill them in months."""
+    url = server.empty_database()
+    journal = open_journal(url)
+    try:
+        row = Entry("a request", datetime(2026, 6, 15, 10, 0, tzinfo=UTC), "192.0.2.1").row()
+        with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
+            connection.execute("SELECT setval('record_id_seq', 2147483646)")
+            for _ in range(3):
+                journal.write([row])
+            assert connection.execute("SELECT max(id) FROM record").fetchone() == (2**31 + 1,)
+    finally:
+        journal.close()
+        server.remove(url)
