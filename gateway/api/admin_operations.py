@@ -30,7 +30,8 @@ def _no_new_staff(store: Store, _: str, sent: Any) -> None:
     staff.forbid_making_staff(store, sent.profiles, partner_name=sent.partner_name)
 
 
-def _no_profile_left(store: Store, _: str, sent: Any) -> None:
+def _neither_of_the_staff(store: Store, _: str, sent: Any) -> None:
+    staff.forbid_opening_staff(store, sent.identifier)
     staff.forbid_making_staff(store, sent.profiles, identifier=sent.identifier)
 
 
@@ -95,7 +96,7 @@ OPERATIONS: Final = (
     _on_account("unlock", "Let an account in again that wrong passwords have locked", directory.unlock_account,
                 bodies.OneAccount, _no_opening),
     _on_account("profiles", "Give an account exactly these profiles", directory.set_profiles, bodies.AccountProfiles,
-                _no_profile_left),
+                _neither_of_the_staff),
     _on_account("function", "Note what the agent does", directory.set_function, bodies.AccountFunction),
     _on_account("delegate", "Let an account manage the agents of its partner", directory.delegate_account,
                 bodies.OneAccount),

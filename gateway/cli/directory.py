@@ -332,8 +332,12 @@ def unlock_account(store: Store, identifier: str, signed: directory.Signature) -
 @identifier_argument
 @profile_option
 def set_profiles(store: Store, identifier: str, profiles: tuple[str, ...], signed: directory.Signature) -> None:
-    """Give IDENTIFIER exactly these profiles; without --profile, none."""
-    directory.set_profiles(store, identifier=identifier, profiles=profiles, signed=signed)
+    """Give IDENTIFIER exactly these profiles; without --profile, none: of a Caf's, that is the staff."""
+    if directory.set_profiles(store, identifier=identifier, profiles=profiles, signed=signed):
+        click.echo(
+            f"{identifier} is of the staff now. The password of before is void, and so is an activation link: "
+            f"give another one with `cafpro account password {identifier}`."
+        )
 
 
 @change_command(account, "sign", "m.martin")

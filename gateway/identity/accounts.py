@@ -25,9 +25,10 @@ from gateway.identity.failures import forget_failures
 from gateway.identity.headcount import crowding_problem
 from gateway.identity.links import void_link
 from gateway.identity.opaque import public_id
-from gateway.identity.passwords import hash_password, password_problem
+from gateway.identity.passwords import NO_PASSWORD, hash_password, password_problem
 from gateway.identity.proving import is_identifier
 from gateway.identity.sessions import end_every_session, end_one_session
+from gateway.identity.staff import is_staff
 from gateway.identity.store import Changing, Store
 from gateway.identity.tables import account, activation, failure, partner, second_factor, session
 from gateway.identity.wrong import absent, conflicting, unacceptable
@@ -237,9 +238,12 @@ def set_profiles(
     profiles: Sequence[str],
     signed: Signature | None = None,
     now: datetime | None = None,
-) -> None:
+) -> bool:
     """Give the account exactly these profiles, where the partner's conventions have room for those that are new to it.
     Sessions under another one are refused from their next request on, for as long as the account does not hold it.
+
+    True where it is of the staff now and was not: then its password, its link and its sessions are void, since somebody
+    of the staff may have given it the first two, and would be two persons.
     """
     refuse([profiles_problem(profiles)])
     with store.change() as connection:
@@ -251,8 +255,15 @@ def set_profiles(
             refuse([crowding_problem(connection, partner_id, added, today=_day(now), besides=account_id)])
         after = written(profiles)
         connection.execute(update(account).where(account.c.id == account_id).values(profiles=after))
-        detail = f"{before or 'none'} → {after or 'none'}"
+        kind = connection.execute(select(partner.c.kind).where(partner.c.id == partner_id)).scalar()
+        promoted = bool(before) and kind is not None and is_staff(partner_kind=kind, profiles=profiles)
+        if promoted:
+            connection.execute(update(account).where(account.c.id == account_id).values(password_hash=NO_PASSWORD))
+            void_link(connection, account_id)
+            end_every_session(connection, account_id)
+        detail = f"{before or 'none'} → {after or 'none'}{', without the password of before' if promoted else ''}"
         write_change(connection, signed, act="account profiles", subject=identifier, detail=detail, now=now)
+        return promoted
 
 
 def set_function(store: Store, *, identifier: str, function: str, signed: Signature | None = None) -> None:

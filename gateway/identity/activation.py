@@ -22,6 +22,7 @@ from gateway.identity.entries import find_open_account, refuse, seconds
 from gateway.identity.failures import forget_failures
 from gateway.identity.links import Invitation, make_link
 from gateway.identity.opaque import digest, is_opaque
+from gateway.identity.passwords import NO_PASSWORD
 from gateway.identity.proving import PATIENCE_MS
 from gateway.identity.refusals import LINK_EXPIRED, LINK_OVERTAKEN, LINK_UNKNOWN, LinkRefused
 from gateway.identity.sessions import end_every_session
@@ -29,9 +30,6 @@ from gateway.identity.store import Changing, Store
 from gateway.identity.tables import account, activation, partner
 from gateway.identity.wrong import conflicting
 
-NO_PASSWORD: Final = ""
-"""What is kept of the password of an account that has none: no argon2id text, so that nothing matches it, and it takes
-as long."""
 _LINK: Final = (
     select(activation.c.account_id, activation.c.expires_at, account.c.identifier, partner.c.name)
     .join(account, account.c.id == activation.c.account_id)

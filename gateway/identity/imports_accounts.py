@@ -11,10 +11,10 @@ from typing import Any, ClassVar
 from sqlalchemy import Connection
 
 from gateway.identity.accounts import identifier_problem, known_account
-from gateway.identity.activation import NO_PASSWORD
 from gateway.identity.entries import profiles_problem, text_problem, written
 from gateway.identity.headcount import Room, held_rooms
 from gateway.identity.imports_rows import Kind, Problem, Row, look_up
+from gateway.identity.passwords import NO_PASSWORD
 from gateway.identity.staff import STAFF_ELSEWHERE, is_staff
 from gateway.identity.tables import account
 

@@ -211,6 +211,7 @@ def test_one_person_of_the_staff_is_not_made_two(office, staff):
         "accounts/profiles": {"identifier": "assistante", "profiles": []},
     }.items():
         is_problem(post(office, staff, path, **body), 403, "GW122")
+    is_problem(post(office, staff, "accounts/profiles", identifier="collegue", profiles=["T1"]), 403, "GW122")
     office.log_in("collegue")
     assert post(office, staff, "accounts/unlock", identifier="assistante").status == 204
     assert post(office, staff, "accounts/suspend", identifier="collegue").status == 204
@@ -226,7 +227,9 @@ def test_rights_that_end_end_here_too(office, staff):
     directory.set_profiles(office.store, identifier="collegue", profiles=["T1"])
     assert office.ask("/-/admin/partners", colleague).status == 401
     directory.set_profiles(office.store, identifier="collegue", profiles=[])
-    assert office.ask("/-/admin/partners", colleague).status == 200
+    assert office.ask("/-/admin/partners", colleague).status == 401, "of the staff anew, and with another password only"
+    directory.set_password(office.store, identifier="collegue", password=PASSWORD)
+    assert office.ask("/-/admin/partners", office.log_in("collegue")).status == 200
 
 
 def test_refusals_are_french_sentences_that_quote_nothing(office, staff):

@@ -74,6 +74,22 @@ def test_the_agent_chooses_a_password_and_logs_in_with_it(store):
     assert links(store) == 0
 
 
+def test_who_comes_to_the_staff_brings_neither_a_link_nor_a_password_nor_a_session(store):
+    """Somebody of the staff may have given both, and would be two persons."""
+    directory.add_partner(store, name="Caf", kind="caf")
+    made = directory.invite_new(store, identifier="b.lea", partner_name="Caf", profiles=["T1"], hours=HOURS, now=NOON)
+    activate(store, token=made.token, password=PASSWORD, now=NOON)
+    session = log_in(store, identifier="b.lea")
+    link = directory.invite(store, identifier="b.lea", hours=HOURS, now=NOON).token
+    assert directory.set_profiles(store, identifier="b.lea", profiles=[])
+    refused(store, link)
+    with pytest.raises(LogInRefused):
+        log_in(store, identifier="b.lea")
+    with pytest.raises(SessionEnded):
+        identify(store, RULES, session.token, now=NOON)
+    assert not directory.set_profiles(store, identifier="b.lea", profiles=["T1"])
+
+
 def test_nobody_is_logged_in_by_it_and_the_sessions_of_before_end(store):
     activate(store, token=invited(store), password=PASSWORD, now=NOON)
     assert directory.open_sessions(store, now=NOON) == []
