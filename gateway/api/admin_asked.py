@@ -39,7 +39,7 @@ class AskedByName(Asked, kw_only=True):
 
 
 class AskedById(Asked, kw_only=True):
-    after: Annotated[int, Meta(ge=0, le=2**53, description="The `next` of the page before.")] | None = None
+    after: Annotated[int, Meta(ge=0, le=2**31 - 1, description="The `next` of the page before.")] | None = None
 
 
 class AskedPartners(AskedByName, kw_only=True):
@@ -75,7 +75,7 @@ class AskedObjections(AskedById, kw_only=True):
 class AskedRequests(AskedById, kw_only=True):
     state: RequestState | None = None
     siret: str | None = None
-    request_id: Annotated[int, Meta(ge=0, le=2**53)] | None = field(name="id", default=None)
+    request_id: Annotated[int, Meta(ge=0, le=2**31 - 1)] | None = field(name="id", default=None)
 
 
 class AskedSessions(AskedById, kw_only=True):

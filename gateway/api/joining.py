@@ -62,6 +62,7 @@ class JoiningApi:
             directory.ask_to_join(
                 self.reception.store,
                 self.functions,
+                by_anyone=True,
                 signed=directory.Signature(ANYONE),
                 now=entry.at,
                 **msgspec.structs.asdict(asked),

@@ -13,7 +13,6 @@ from sqlalchemy import Connection, func, insert, select, update
 
 from gateway.errors import Misconfigured
 from gateway.identity.accounts import identifier_problem, put_account
-from gateway.identity.activation import NO_PASSWORD
 from gateway.identity.changes import Signature, write_change
 from gateway.identity.delegates import put_delegation
 from gateway.identity.entries import profiles_problem, refuse, seconds, siret_problem, text_problem, written
@@ -21,6 +20,7 @@ from gateway.identity.functions import Functions
 from gateway.identity.joining import JoinRequest, held_for
 from gateway.identity.links import Invitation, make_link
 from gateway.identity.partners import convention_problems, put_convention, put_partner
+from gateway.identity.passwords import NO_PASSWORD
 from gateway.identity.staff import staff_problem
 from gateway.identity.store import Store
 from gateway.identity.tables import join_request, partner
@@ -65,12 +65,14 @@ def ask_to_join(
     function: str,
     profiles: Sequence[str],
     contact: str,
+    by_anyone: bool = False,
     signed: Signature | None = None,
     now: datetime,
 ) -> int:
     """Enter a request; its id. The same asked again, before it is received, is the same request.
 
-    Refused for a function that may not ask for these profiles, with those that may.
+    Of requests `by_anyone`, so many wait at most: whoever floods them keeps no operator from entering one. Refused for
+    a function that may not ask for these profiles, with those that may.
     """
     refuse(
         [
@@ -94,8 +96,9 @@ def ask_to_join(
         known: int | None = connection.execute(again).scalars().first()
         if known is not None:
             return known
-        many = connection.execute(select(func.count()).select_from(join_request).where(waiting)).scalar_one()
-        refuse([_FULL if many >= MOST_ASKED else None])
+        if by_anyone:
+            many = connection.execute(select(func.count()).select_from(join_request).where(waiting)).scalar_one()
+            refuse([_FULL if many >= MOST_ASKED else None])
         entered = insert(join_request).values(state="asked", asked_at=seconds(now), **entry)
         request_id = int(connection.execute(entered.returning(join_request.c.id)).scalar_one())
         write_change(connection, signed, act="request add", subject=str(request_id), now=now)

@@ -13,7 +13,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, select
 
 from gateway.errors import Misconfigured
-from gateway.identity.entries import instant, word_problem
+from gateway.identity.entries import instant, text_problem, word_problem
 from gateway.identity.entries import refuse as refuse_problems
 from gateway.identity.store import Store
 from gateway.identity.tables import join_request
@@ -69,7 +69,12 @@ def join_requests(
     """Every request, decided ones too, in this state, of this SIRET or with this id where given, in the order in which
     they came: those `after` the id of one, so many.
     """
-    refuse_problems([None if state is None else word_problem("state", state, STATES)])
+    refuse_problems(
+        [
+            None if state is None else word_problem("state", state, STATES),
+            None if siret is None else text_problem("SIRET", siret),
+        ]
+    )
     query = select(join_request).order_by(join_request.c.id).limit(limit)
     for column, wanted in (("state", state), ("siret", siret), ("id", request_id)):
         if wanted is not None:
