@@ -108,7 +108,7 @@ def test_a_closed_part_that_is_taken_whole_opens_and_so_does_what_it_withheld():
         ("part", "/rubriques/famille/personnes/*/nir", "never", "famille"),
     }
     back = compared(compile_routes(text, SLUGS), compile_routes(SHIPPED, SLUGS))
-    assert back
+    assert PartChange("dossier", "whole", "/rubriques/famille", "whole", "listed", opens=False) in back
     assert not [change for change in back if change.opens]
 
 
@@ -308,6 +308,58 @@ def lets_out_more(old, new, document):
         if not no_more_than(now, before):
             return True
     return False
+
+
+def frame(**members):
+    return Part(None, members)
+
+
+A, F = Part("adresse"), Part("famille")
+IN_LIST = {label: Part(None, {"l": Part("adresse", item=Part(label, {"b": F}))}) for label in ("adresse", None)}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "told"),
+    [
+        # The frame leaves, empty, to whoever sees something in it: that it is there could not be known before.
+        (frame(a=Part("adresse", {"b": F})), frame(a=frame(b=F)), [("part", "/a", "adresse", None, True)]),
+        (frame(a=Part("adresse", {"b": A})), frame(a=frame(b=A)), [("part", "/a", "adresse", None, False)]),
+        (
+            frame(a=Part("adresse", {"c": frame(b=F)})),
+            frame(a=frame(c=frame(b=F))),
+            [("part", "/a", "adresse", None, True)],
+        ),
+        (IN_LIST["adresse"], IN_LIST[None], [("part", "/l/*", "adresse", None, False)]),
+        # What the place around has become is said once.
+        (
+            frame(a=Part("adresse", {"b": A, "c": Part("adresse", {"d": A})})),
+            frame(a=Part("famille", {"b": F, "c": Part("famille", {"d": F})})),
+            [("part", "/a", "adresse", "famille", True)],
+        ),
+        (
+            frame(a=F),
+            frame(a=Part("famille", {"b": Part("famille", {"c": F})})),
+            [("whole", "/a", "whole", "listed", False)],
+        ),
+        (
+            frame(n=Part(THE_NUMBER)),
+            frame(n=Part(ALWAYS)),
+            [("part", "/n", "number", "always", False), ("number", "", "/n", None, True)],
+        ),
+        (
+            frame(n=Part(THE_NUMBER), m=Part(ALWAYS)),
+            frame(n=Part(ALWAYS), m=Part(THE_NUMBER)),
+            [
+                ("part", "/n", "number", "always", False),
+                ("part", "/m", "always", "number", False),
+                ("number", "", "/n", "/m", True),
+            ],
+        ),
+    ],
+)
+def test_what_has_changed_is_told_once_where_it_begins(one, other, told):
+    found = compared(RouteTable([route_of(one)]), RouteTable([route_of(other)]))
+    assert [(c.what, c.pointer, c.before, c.after, c.opens) for c in found] == told
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
