@@ -168,11 +168,11 @@ def _server(url: sqlalchemy.URL) -> Database:
     except (SQLAlchemyError, TypeError, ValueError):
         raise _Unusable("has an option that PostgreSQL does not know.") from None
     event.listen(engine, "do_connect", _Knocking(Patient).connect)
-    event.listen(engine, "checkin", _back_to_the_others)
+    event.listen(engine, "checkin", _as_patient_as_any)
     return Database(engine, None)
 
 
-def _back_to_the_others(connection: Any, _: Any) -> None:
+def _as_patient_as_any(connection: Any, _: Any) -> None:
     if connection is not None:
         connection.patience = type(connection).patience
 

@@ -254,11 +254,11 @@ def set_profiles(
         if partner_id is not None:
             refuse([crowding_problem(connection, partner_id, added, today=_day(now), besides=account_id)])
         after = written(profiles)
-        connection.execute(update(account).where(account.c.id == account_id).values(profiles=after))
         kind = connection.execute(select(partner.c.kind).where(partner.c.id == partner_id)).scalar()
         promoted = bool(before) and kind is not None and is_staff(partner_kind=kind, profiles=profiles)
+        kept = {"profiles": after, **({"password_hash": NO_PASSWORD} if promoted else {})}
+        connection.execute(update(account).where(account.c.id == account_id).values(**kept))
         if promoted:
-            connection.execute(update(account).where(account.c.id == account_id).values(password_hash=NO_PASSWORD))
             void_link(connection, account_id)
             end_every_session(connection, account_id)
         detail = f"{before or 'none'} → {after or 'none'}{', without the password of before' if promoted else ''}"

@@ -28,10 +28,10 @@ from gateway.identity.wrong import unacceptable
 
 BITS_ASKED: Final = 50
 LONGEST: Final = 128
+"""Characters, after normalisation."""
 NO_PASSWORD: Final = ""
 """What is kept of the password of an account that has none: no argon2id text, so that nothing matches it, and it takes
 as long."""
-"""Characters, after normalisation."""
 CHECKS_AT_ONCE: Final = 2
 CHECKS_WAITING: Final = 16
 """For each process. Beyond them a log-in is told to come back, also while those inside wait for the store."""
