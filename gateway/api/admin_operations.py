@@ -10,6 +10,8 @@ from collections.abc import Callable
 from datetime import date
 from typing import Any, Final
 
+from sqlalchemy import Connection
+
 from gateway.api import admin_asked as asking
 from gateway.api import admin_bodies as bodies
 from gateway.api.admin_imports import IMPORTS
@@ -18,21 +20,20 @@ from gateway.identity import directory, staff
 from gateway.identity.store import Store
 
 
-def _not_own(_: Store, by: str, sent: Any) -> None:
+def _not_own(_: Connection, by: str, sent: Any) -> None:
     staff.forbid_own(by, sent.identifier)
 
 
-def _no_opening(store: Store, _: str, sent: Any) -> None:
-    staff.forbid_opening_staff(store, sent.identifier)
+def _no_opening(connection: Connection, _: str, sent: Any) -> None:
+    staff.forbid_opening_staff(connection, sent.identifier)
 
 
-def _no_new_staff(store: Store, _: str, sent: Any) -> None:
-    staff.forbid_making_staff(store, sent.profiles, partner_name=sent.partner_name)
+def _no_new_staff(connection: Connection, _: str, sent: Any) -> None:
+    staff.forbid_new_staff(connection, partner_name=sent.partner_name, profiles=sent.profiles)
 
 
-def _neither_of_the_staff(store: Store, _: str, sent: Any) -> None:
-    staff.forbid_opening_staff(store, sent.identifier)
-    staff.forbid_making_staff(store, sent.profiles, identifier=sent.identifier)
+def _neither_of_the_staff(connection: Connection, _: str, sent: Any) -> None:
+    staff.forbid_opening_staff(connection, sent.identifier, profiles=sent.profiles)
 
 
 def _changes(group: str, act: str, said: str, does: Callable[..., Any], body: Any, **more: Any) -> Operation:

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any, Final
 
 import msgspec
+from sqlalchemy import Connection
 
 from gateway.api.admin_asked import Asked
 from gateway.api.bodies import LARGEST_ENTRY, read_json
@@ -21,7 +22,7 @@ from gateway.api.parameters import read_parameters
 from gateway.errors import NotStaff
 from gateway.identity import directory, staff
 from gateway.identity.facts import local_date
-from gateway.identity.store import Changing, Store
+from gateway.identity.store import Changing, Guarded
 from gateway.model import Agent
 from gateway.proxy.identify import Reception
 from gateway.proxy.parse import query
@@ -57,8 +58,8 @@ class Invited(msgspec.Struct):
     expires_at: datetime | None
 
 
-Guard = Callable[[Store, str, Any], None]
-"""Given who asks and the body, raises what forbids it."""
+Guard = Callable[[Connection, str, Any], None]
+"""Given the transaction that makes the change, who asks and the body, raises what forbids it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,13 +134,15 @@ class Operation:
 
         Raises what its guards raise, `Misconfigured` with what is wrong, `StoreUnavailable`.
         """
-        store = reception.store
-        for guard in self.guards:
-            guard(store, agent.identifier, sent)
         given = msgspec.structs.asdict(sent)
         if self.row is not None:
-            return self.page({**given, **self._taken(reception, now)}, partial(self.does, store))
+            return self.page({**given, **self._taken(reception, now)}, partial(self.does, reception.store))
+        store = reception.store if not self.guards else Guarded(reception.store, partial(self._guard, agent, sent))
         return self.answered(reception, store, given, by=agent.identifier, now=now)
+
+    def _guard(self, agent: Agent, sent: msgspec.Struct, connection: Connection) -> None:
+        for guard in self.guards:
+            guard(connection, agent.identifier, sent)
 
     def answered(self, reception: Reception, store: Changing, given: dict[str, Any], *, by: str, now: datetime) -> Any:
         """What comes of `does` on this store, None where nothing is answered."""

@@ -21,24 +21,24 @@ from gateway.identity.changes import Signature, write_change
 from gateway.identity.entries import find_open_account, refuse
 from gateway.identity.facts import local_date
 from gateway.identity.proving import PATIENCE_MS
-from gateway.identity.store import Store
+from gateway.identity.store import Changing, Store
 from gateway.identity.tables import account, convention, partner
 from gateway.identity.wrong import conflicting
 from gateway.model import Agent
 from gateway.settings import Identity
 
 
-def delegate_account(store: Store, *, identifier: str, signed: Signature | None = None) -> None:
+def delegate_account(store: Changing, *, identifier: str, signed: Signature | None = None) -> None:
     """Let the account manage its partner's agents. Not one of a Caf, whose staff manages all partners."""
     _delegate(store, identifier, signed, act="account delegate", delegated=True)
 
 
-def undelegate_account(store: Store, *, identifier: str, signed: Signature | None = None) -> None:
+def undelegate_account(store: Changing, *, identifier: str, signed: Signature | None = None) -> None:
     """Let it manage nobody any more."""
     _delegate(store, identifier, signed, act="account undelegate", delegated=False)
 
 
-def _delegate(store: Store, identifier: str, signed: Signature | None, *, act: str, delegated: bool) -> None:
+def _delegate(store: Changing, identifier: str, signed: Signature | None, *, act: str, delegated: bool) -> None:
     with store.change() as connection:
         account_id, partner_id, unknown = find_open_account(connection, identifier)
         refuse([unknown])

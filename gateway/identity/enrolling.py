@@ -24,7 +24,7 @@ from gateway.identity.refusals import ACCOUNT_LOCKED, CODE_WRONG, LogInRefused
 from gateway.identity.sealing import Seal
 from gateway.identity.second_factor import Begun, Factor
 from gateway.identity.sessions import end_every_session
-from gateway.identity.store import Store
+from gateway.identity.store import Changing, Store
 from gateway.identity.tables import account
 from gateway.identity.wrong import conflicting
 from gateway.model import Agent
@@ -119,7 +119,7 @@ def remove_factor(
         raise LogInRefused(CODE_WRONG, identifier=agent.identifier)
 
 
-def reset_factor(store: Store, *, identifier: str, signed: Signature | None = None) -> int:
+def reset_factor(store: Changing, *, identifier: str, signed: Signature | None = None) -> int:
     """The account logs in with its password alone again, and its sessions end; how many there were. Raises
     `Misconfigured` where it has no second factor.
     """

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Select, Text, and_, cast, exists, func, liter
 
 from gateway.identity.changes import Signature, write_change
 from gateway.identity.entries import caisse_problem, find_open_account, refuse, seconds
-from gateway.identity.store import Store
+from gateway.identity.store import Changing, Store
 from gateway.identity.tables import account, convention, join_request, partner
 from gateway.identity.wrong import absent
 
@@ -75,7 +75,7 @@ def review(
     return found
 
 
-def confirm_account(store: Store, *, identifier: str, today: date, signed: Signature | None = None) -> None:
+def confirm_account(store: Changing, *, identifier: str, today: date, signed: Signature | None = None) -> None:
     """Note that the agent still needs the account as it is."""
     with store.change() as connection:
         account_id, _, unknown = find_open_account(connection, identifier)

@@ -45,28 +45,25 @@ def forbid_own(by: str, identifier: str) -> None:
         raise OwnAccount("a change of one's own account")
 
 
-def forbid_opening_staff(store: Store, identifier: str) -> None:
-    """Raises `StaffAccount` where this account, which would be opened again, is of the staff."""
+def forbid_opening_staff(connection: Connection, identifier: str, *, profiles: Sequence[str] | None = None) -> None:
+    """Raises `StaffAccount` where this account, which would be opened again, is of the staff, or would be with these
+    `profiles`. It stays held until the transaction ends, so that it does not become the staff's meanwhile.
+    """
     query = select(partner.c.kind, account.c.profiles).join(partner, partner.c.id == account.c.partner_id)
-    with store.read() as connection:
-        found = connection.execute(query.where(account.c.identifier == identifier)).one_or_none()
-    if found is not None and is_staff(partner_kind=found.kind, profiles=found.profiles.split()):
+    held = query.where(account.c.identifier == identifier).with_for_update(of=account)
+    found = connection.execute(held).one_or_none()
+    if found is None:
+        return
+    if is_staff(partner_kind=found.kind, profiles=found.profiles.split()):
         raise StaffAccount("an account of the staff would be opened")
+    if profiles is not None and is_staff(partner_kind=found.kind, profiles=profiles):
+        raise StaffAccount("an account of the staff would be made")
 
 
-def forbid_making_staff(
-    store: Store, profiles: Sequence[str], *, partner_name: str | None = None, identifier: str | None = None
-) -> None:
-    """Raises `StaffAccount` where an account with these profiles, of this partner or this one, would be staff's."""
-    query = select(partner.c.kind)
-    if identifier is None:
-        query = query.where(partner.c.name == partner_name)
-        if partner_name is None or not is_text(partner_name):
-            return
-    else:
-        query = query.join(account, account.c.partner_id == partner.c.id).where(account.c.identifier == identifier)
-    with store.read() as connection:
-        kind = connection.execute(query).scalar()
+def forbid_new_staff(connection: Connection, *, partner_name: str, profiles: Sequence[str]) -> None:
+    """Raises `StaffAccount` where a new account of this partner with these profiles would be the staff's."""
+    query = select(partner.c.kind).where(partner.c.name == partner_name)
+    kind = connection.execute(query).scalar() if is_text(partner_name) else None
     if kind is not None and is_staff(partner_kind=kind, profiles=profiles):
         raise StaffAccount("an account of the staff would be made")
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from typing import Protocol
 
 from sqlalchemy import Connection
 
-from gateway.database.connections import Database
+from gateway.database.connections import BUSY_MS, Database
 from gateway.database.history import DIRECTORY
 from gateway.database.opening import open_database
 from gateway.identity.tables import METADATA
@@ -22,6 +24,24 @@ class Changing(Protocol):
 
     def change(self, *, wait_ms: int = ...) -> AbstractContextManager[Connection]:
         """See `Database.change`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """The directory, each change of which begins with `admit`, in its transaction: that raises where it may not be."""
+
+    store: Store
+    admit: Callable[[Connection], None]
+
+    @contextmanager
+    def change(self, *, wait_ms: int = BUSY_MS) -> Iterator[Connection]:
+        with self.store.change(wait_ms=wait_ms) as connection:
+            self.admit(connection)
+            yield connection
+
+    def read(self) -> AbstractContextManager[Connection]:
+        """See `Database.read`."""
+        return self.store.read()
 
 
 def open_store(url: str, *, make: bool = True) -> Store:

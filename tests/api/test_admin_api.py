@@ -11,11 +11,18 @@ import pytest
 from sqlalchemy import update
 
 from gateway.api.admin_operations import OPERATIONS
+from gateway.errors import StaffAccount, StoreUnavailable
 from gateway.identity import directory
+from gateway.identity.entries import find_open_account
+from gateway.identity.sessions import sign_in
+from gateway.identity.staff import forbid_opening_staff
 from gateway.identity.tables import account
-from gateway.proxy.credentials import csrf_token
+from gateway.limits.limits import Limits, Rate
+from gateway.proxy.credentials import Door, csrf_token
+from gateway.proxy.identify import Reception
+from gateway.settings import Identity
 from tests.api.conftest import on_a_file
-from tests.story.running import PASSWORD, is_problem, until
+from tests.story.running import CAISSE, PASSWORD, is_problem, until
 
 EVERY = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
 OTHER_PASSWORD = "Un-autre-mot-de-passe-26"
@@ -216,6 +223,44 @@ def test_one_person_of_the_staff_is_not_made_two(office, staff):
     assert post(office, staff, "accounts/unlock", identifier="assistante").status == 204
     assert post(office, staff, "accounts/suspend", identifier="collegue").status == 204
     assert post(office, staff, "accounts/resume", identifier="collegue").status == 204
+
+
+class Overtaken:
+    """The directory in which something else is done just before a change begins."""
+
+    def __init__(self, store, meanwhile):
+        self._store, self._meanwhile = store, meanwhile
+        self.read = store.read
+
+    def change(self, **more):
+        self._meanwhile()
+        return self._store.change(**more)
+
+
+@pytest.mark.parametrize("name", ["account invite", "account unlock", "account password", "account profiles"])
+def test_an_account_that_comes_to_the_staff_in_between_is_not_opened(office, name):
+    def promoted():
+        directory.set_profiles(office.store, identifier="assistante", profiles=[])
+
+    now, rules = datetime.now(UTC), Identity(caisse=CAISSE)
+    agent = sign_in(office.store, rules, identifier="chef", password=PASSWORD, now=now).agent
+    limits = Limits(**dict.fromkeys(("agent", "address", "failures", "log_ins"), Rate(per_minute=60, burst=60)))
+    reception = Reception(Door(office.url, []), Overtaken(office.store, promoted), rules, limits)
+    [operation] = [each for each in OPERATIONS if each.name == name]
+    more = {"account password": {"password": OTHER_PASSWORD}, "account profiles": {"profiles": ["T2"]}}.get(name, {})
+    try:
+        with pytest.raises(StaffAccount):
+            operation.perform(reception, operation.body(identifier="assistante", **more), agent=agent, now=now)
+    finally:
+        directory.set_profiles(office.store, identifier="assistante", profiles=["T1"])
+        directory.set_password(office.store, identifier="assistante", password=PASSWORD)
+
+
+def test_whether_an_account_is_the_staffs_stays_so_until_the_change_is_made(office):
+    with office.store.change() as connection:
+        forbid_opening_staff(connection, "assistante")
+        with pytest.raises(StoreUnavailable), office.store.change(wait_ms=50) as other:
+            find_open_account(other, "assistante")
 
 
 def test_rights_that_end_end_here_too(office, staff):
