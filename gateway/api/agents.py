@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -69,8 +70,10 @@ AGENT_OPERATIONS: Final = (
     _on_agent("invite", "A fresh link, with which the agent chooses another password", directory.invite,
               bodies.OneAccount, answer=Invited),
     _on_agent("profiles", "Give an agent exactly these profiles", directory.set_profiles, bodies.AccountProfiles),
-    _on_agent("suspend", "Refuse an agent, open sessions included", directory.suspend_account, bodies.OneAccount),
-    _on_agent("resume", "Let a suspended agent in again", directory.resume_account, bodies.OneAccount),
+    _on_agent("suspend", "Refuse an agent, open sessions included",
+              partial(directory.suspend_account, by_partner=True), bodies.OneAccount),
+    _on_agent("resume", "Let an agent in again whom an administrator of the partner suspended",
+              partial(directory.resume_account, by_partner=True), bodies.OneAccount),
     _on_agent("unlock", "Let an agent in again whom wrong passwords have locked out", directory.unlock_account,
               bodies.OneAccount),
     _on_agent("end", "End every session of an agent", directory.end_sessions, bodies.OneAccount, answer=Ended),

@@ -39,7 +39,7 @@ class History:
 
 
 DIRECTORY: Final = History(
-    revisions=("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011"),
+    revisions=("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011", "0012"),
     table="directory_version",
     first={
         "partner": "id name kind",

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, and_, insert, not_, select, update
+from sqlalchemy import Connection, and_, insert, not_, or_, select, update
 
+from gateway.errors import Misconfigured
 from gateway.identity.changes import Signature, write_change
 from gateway.identity.entries import (
     find_account,
@@ -29,7 +30,7 @@ from gateway.identity.passwords import NO_PASSWORD, hash_password, password_prob
 from gateway.identity.proving import is_identifier
 from gateway.identity.sessions import end_every_session, end_one_session
 from gateway.identity.staff import is_staff
-from gateway.identity.store import Changing, Store
+from gateway.identity.store import Changing, Guarded, Store
 from gateway.identity.tables import account, activation, failure, partner, second_factor, session
 from gateway.identity.wrong import absent, conflicting, unacceptable
 
@@ -39,7 +40,8 @@ class Account:
     """An agent's account. Without a profile (Caf staff) it opens no dossier. `locked_at`: too many wrong passwords;
     `closed_at`: the agent has left, and nobody is let in with it any more. `function` is what the agent does there.
     `invited_until`: the end of a link with which the agent may choose a password, not used yet. `second_factor`: since
-    when it logs in with one. `delegated`: it manages the agents of its partner.
+    when it logs in with one. `delegated`: it manages the agents of its partner. `suspended_by_partner`: one of these
+    suspended it, not the Caf.
     """
 
     identifier: str
@@ -54,6 +56,7 @@ class Account:
     invited_until: datetime | None
     second_factor: datetime | None
     delegated: bool
+    suspended_by_partner: bool
 
 
 _STAYS: Final = account.c.closed_at.is_(None)
@@ -176,6 +179,7 @@ def accounts(
             activation.c.expires_at,
             second_factor.c.confirmed_at,
             account.c.delegated,
+            account.c.suspended_by_partner,
         )
         .join(partner, partner.c.id == account.c.partner_id)
         .outerjoin(failure, failure.c.account_id == account.c.id)
@@ -210,20 +214,38 @@ def accounts(
                 invited_until=instant(row.expires_at),
                 second_factor=instant(row.confirmed_at),
                 delegated=row.delegated,
+                suspended_by_partner=row.suspended_by_partner,
             )
             for row in connection.execute(query.limit(limit))
         ]
 
 
-def suspend_account(store: Changing, *, identifier: str, signed: Signature | None = None) -> None:
+def suspend_account(
+    store: Changing, *, identifier: str, by_partner: bool = False, signed: Signature | None = None
+) -> None:
     """Refuse this account's log-ins and its open sessions, until it is resumed. Its activation link is void, for
-    good."""
-    _change(store, identifier, signed, act="account suspend", void=True, suspended=True)
+    good. `by_partner`: its partner's administrator does it, which leaves what the Caf suspended the Caf's.
+    """
+    partners = or_(account.c.suspended_by_partner, not_(account.c.suspended)) if by_partner else False
+    act = "account suspend"
+    _change(store, identifier, signed, act=act, void=True, suspended=True, suspended_by_partner=partners)
 
 
-def resume_account(store: Changing, *, identifier: str, signed: Signature | None = None) -> None:
-    """Let a suspended account in again, with the sessions it still has."""
-    _change(store, identifier, signed, act="account resume", suspended=False)
+def resume_account(
+    store: Changing, *, identifier: str, by_partner: bool = False, signed: Signature | None = None
+) -> None:
+    """Let a suspended account in again, with the sessions it still has. Raises `Misconfigured` where `by_partner` its
+    administrator would, and the Caf suspended it.
+    """
+    withheld = and_(account.c.suspended, not_(account.c.suspended_by_partner))
+    with store.change() as connection:
+        account_id, _, unknown = find_open_account(connection, identifier)
+        refuse([unknown])
+        this = account.c.id == account_id
+        if by_partner and connection.execute(select(withheld).where(this)).scalar_one():
+            raise Misconfigured([_SUSPENDED_BY_CAF])
+        connection.execute(update(account).where(this).values(suspended=False, suspended_by_partner=False))
+        write_change(connection, signed, act="account resume", subject=identifier)
 
 
 def unlock_account(store: Changing, *, identifier: str, signed: Signature | None = None) -> None:
@@ -266,14 +288,14 @@ def set_profiles(
         return promoted
 
 
-def set_function(store: Store, *, identifier: str, function: str, signed: Signature | None = None) -> None:
+def set_function(store: Changing, *, identifier: str, function: str, signed: Signature | None = None) -> None:
     """Note what the agent does at the partner's."""
     refuse([_function_problem(function)])
     _change(store, identifier, signed, act="account function", function=function)
 
 
 def sign_engagement(
-    store: Store, *, identifier: str, version: str, now: datetime, signed: Signature | None = None
+    store: Changing, *, identifier: str, version: str, now: datetime, signed: Signature | None = None
 ) -> None:
     """Note that the agent accepted this version of the personal engagement."""
     refuse([text_problem("version", version)])
@@ -281,12 +303,12 @@ def sign_engagement(
     _change(store, identifier, signed, act="account sign", engagement_version=version, engagement_signed_at=at)
 
 
-def withdraw_engagement(store: Store, *, identifier: str, signed: Signature | None = None) -> None:
+def withdraw_engagement(store: Changing, *, identifier: str, signed: Signature | None = None) -> None:
     """Note that the agent has no engagement any more."""
     _change(store, identifier, signed, act="account withdraw", engagement_version=None, engagement_signed_at=None)
 
 
-def set_password(store: Store, *, identifier: str, password: str, signed: Signature | None = None) -> int:
+def set_password(store: Store | Guarded, *, identifier: str, password: str, signed: Signature | None = None) -> int:
     """Give the account another password, unlock it and end its sessions; how many there were. Its activation link is
     void.
     """
@@ -397,6 +419,12 @@ def identifier_problem(identifier: str) -> str | None:
 
 def known_account(identifier: str) -> str:
     return conflicting(f"There is an account called {identifier!r} already.", "Un compte porte déjà cet identifiant.")
+
+
+_SUSPENDED_BY_CAF: Final = conflicting(
+    "The Caf suspended this account: only its staff resumes it.",
+    "La Caf a suspendu ce compte : elle seule peut le rouvrir.",
+)
 
 
 def _no_session(identifier: str) -> str:

@@ -79,8 +79,10 @@ account: Final = Table(
     Column("last_used_on", Date),
     Column("import_id", Integer),
     Column("delegated", Boolean, nullable=False, server_default=false()),
+    Column("suspended_by_partner", Boolean, nullable=False, server_default=false()),
 )
-"""A closed account is suspended, too: for a process of an earlier version, and for whatever asks no more than that."""
+"""A closed account is suspended, too: for a process of an earlier version, and for whatever asks no more than that.
+`suspended_by_partner`: its own partner's administrator did it, and may undo it."""
 
 failure: Final = Table(
     "failure",

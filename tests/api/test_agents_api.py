@@ -135,6 +135,33 @@ def test_an_administrator_changes_neither_itself_nor_another_one(office, session
     is_problem(post(office, session, f"/{operation.act}", **sent(operation, "autre.cheffe")), 403, "GW124")
 
 
+def test_whom_the_caf_suspended_only_the_caf_resumes(office, session):
+    entered(office, session, "m.retenu", "T1")
+
+    def by_the_partner(act):
+        return post(office, session, f"/{act}", identifier="m.retenu")
+
+    def is_suspended():
+        [entry] = directory.accounts(office.store, identifier="m.retenu")
+        return entry.suspended, entry.suspended_by_partner
+
+    directory.suspend_account(office.store, identifier="m.retenu")
+    assert by_the_partner("suspend").status == 204
+    said = refused_as_conflict(by_the_partner("resume"))
+    assert said == "La Caf a suspendu ce compte : elle seule peut le rouvrir."
+    assert is_suspended() == (True, False)
+    directory.resume_account(office.store, identifier="m.retenu")
+    assert is_suspended() == (False, False)
+    assert by_the_partner("suspend").status == by_the_partner("suspend").status == 204
+    assert is_suspended() == (True, True)
+    assert by_the_partner("resume").status == by_the_partner("resume").status == 204
+    assert by_the_partner("suspend").status == 204
+    directory.suspend_account(office.store, identifier="m.retenu")
+    refused_as_conflict(by_the_partner("resume"))
+    assert is_suspended() == (True, False)
+    left(office, "m.retenu")
+
+
 def refused_as_conflict(answer):
     assert (answer.status, answer.json()["code"]) == (409, "GW223"), answer
     return answer.json()["detail"]

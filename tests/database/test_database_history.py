@@ -239,6 +239,7 @@ UPDATE account SET closed_at = 1781517600 WHERE id = 2;
 INSERT INTO change (at, "by", act, subject, detail, why)
 VALUES (1781517600, 'c.petit', 'account close', 'a.durand', '', 'left');
 UPDATE account SET delegated = TRUE WHERE id = 1;
+UPDATE account SET suspended_by_partner = TRUE WHERE id = 2;
 INSERT INTO wording (version, fingerprint, text, accepted_at) VALUES ('2012-07', '00', 'Je...', 1781517600);
 INSERT INTO activation (account_id, token_hash, expires_at) VALUES (1, '00', 1781517600);
 INSERT INTO join_request (organisation, siret, function, profiles, contact, state, asked_at)
@@ -248,6 +249,7 @@ INSERT INTO second_factor (account_id, secret, begun_at, confirmed_at, last_step
 INSERT INTO recovery_code (account_id, code_hash) VALUES (1, '');
 """
 LOST = (
+    "1 accounts: that their partner suspended them, and not the Caf.",
     "1 delegated administrators: that they are.",
     "1 second factors: these agents log in with their password alone.",
     "1 requests to join.",

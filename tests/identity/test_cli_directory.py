@@ -89,6 +89,7 @@ def test_a_day_at_the_desk(folder):
         "invited_until": None,
         "second_factor": None,
         "delegated": False,
+        "suspended_by_partner": False,
     }
     assert cafpro("convention", "list", "--format", "csv") == (
         "number,partner,caisse,starts_on,ends_on,suspended,profiles,max_agents\n"
