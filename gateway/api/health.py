@@ -36,12 +36,12 @@ class Health:
         standing: Callable[[], Standing],
         probes: Mapping[str, Callable[[], None]],
         bears_token: Callable[[Mapping[str, Any]], bool],
-        aside: Callable[[Callable[[], None]], None],
+        aside: Callable[[Callable[[], None], float], None],
         headers: Headers,
     ) -> None:
         """`standing` tells how the folder stands to the policies in force; `bears_token`, of a request (PEP 3333),
-        whether it may know which these are. `aside` does in a thread what blocks. `headers` are those of every
-        answer."""
+        whether it may know which these are. `aside` does in a thread what blocks, and is waited for for so many
+        seconds (`Aside.do`). `headers` are those of every answer."""
         self._policies = policies
         self._standing = standing
         self._probes = probes
@@ -65,11 +65,20 @@ class Health:
         """200 when requests can be answered, else 503 with the names of what fails. For the tasks of one loop."""
         # One caller probes at a time, the others are told the last result: nobody else waits here.
         moment = time.monotonic()
-        if self._probing and moment - self._began > PROBE_SECONDS:
-            self._failing = [*self._found, self._probing]
-        elif moment - self._asked > REMEMBERED_SECONDS and not self._probing:
+        if moment - self._asked > REMEMBERED_SECONDS and not self._probing:
             self._began, self._found, self._probing = moment, [], next(iter(self._probes))
-            self._aside(self._probe)
+            late = False
+            try:
+                self._aside(self._probe, PROBE_SECONDS)
+            except TimeoutError:
+                late = True
+            except RuntimeError:
+                # A machine that has no thread left answers nobody else either.
+                self._failing, self._probing = list(self._probes), ""
+        else:
+            late = moment - self._began > PROBE_SECONDS
+        if self._probing and late:
+            self._failing = [*self._found, self._probing]
         failing = self._failing
         state: dict[str, Any] = {"status": "not ready" if failing else "ready"}
         standing = self._standing()

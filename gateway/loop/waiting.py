@@ -30,13 +30,21 @@ class Outcome(Generic[T]):
             self._lock = threading.Lock()
             self._lock.acquire()
 
-    def wait(self) -> T:
-        """The value it is settled with. Raises the error it failed with."""
+    def wait(self, seconds: float = NEVER) -> T:
+        """The value it is settled with. Raises the error it failed with; in a task, `TimeoutError` after so many
+        `seconds`, whatever it is settled with then.
+        """
         if self._lock is not None:
             self._lock.acquire()
         elif not self._settled and self._task is not None:
             self._parked = True
-            self._task.loop.hub.switch()
+            if seconds == NEVER:
+                self._task.loop.hub.switch()
+            else:
+                bound = Timer(self._task.loop, self._expire)
+                bound.set(seconds)
+                self._task.loop.hub.switch()
+                bound.set(NEVER)
         if self._error is not None:
             # Not kept here: the error knows this frame, and the circle would keep all that its frames hold.
             error, self._error = self._error, None
@@ -63,6 +71,11 @@ class Outcome(Generic[T]):
                 self._task.loop.soon(self._resume)
             else:
                 self._task.loop.call_from_thread(self._resume)
+
+    def _expire(self) -> None:
+        if not self._settled:
+            self._error = TimeoutError("not settled in time")
+            self._resume()
 
     def _resume(self) -> None:
         # Not parked: it was settled before anyone waited, and the task is somewhere else by now.
@@ -102,9 +115,10 @@ class Aside:
         self._begun = self._unfinished = 0
         self._work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
 
-    def do(self, work: Callable[[], T]) -> T:
+    def do(self, work: Callable[[], T], seconds: float = NEVER) -> T:
         """`work()`: in one of these threads where the caller is a task, at once and here otherwise. Raises as it does,
-        and `RuntimeError` where there is no thread and none can begin.
+        `RuntimeError` where there is no thread and none can begin, and `TimeoutError` in a task that has waited so many
+        `seconds`, while the work goes on.
 
         For the tasks of one loop. What finds no free thread waits for one, in order.
         """
@@ -116,7 +130,7 @@ class Aside:
             if self._begun < min(self._most, self._unfinished):
                 self._begin()
             self._work.put(partial(_settle, outcome, work))
-            return outcome.wait()
+            return outcome.wait(seconds)
         finally:
             self._unfinished -= 1
 

@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
+from psycopg.rows import dict_row
 
 from tests.faults.breaking import LONG, Breakable, MoodyBackend
 from tests.faults.load import Question, question
@@ -49,6 +51,22 @@ def asked_by(gateway: Breakable) -> list[Question]:
         for number in DOSSIERS
         for profile, session in sessions.items()
     ]
+
+
+def rows_of(url: str) -> Callable[[], list[dict[str, Any]]]:
+    """Reads the record on a PostgreSQL server."""
+
+    def rows() -> list[dict[str, Any]]:
+        with psycopg.connect(url.replace("+psycopg", ""), row_factory=dict_row) as connection:
+            return connection.execute("SELECT * FROM record").fetchall()
+
+    return rows
+
+
+def comes_back(gateway: Breakable) -> None:
+    """It is ready again, and agents log in."""
+    assert gateway.ask("/-/health/ready").status == 200
+    assert gateway.sign_in("t1").status == 201
 
 
 StartLoaded = Callable[..., Loaded]

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import contextlib
 
-import psycopg
 import pytest
-from psycopg.rows import dict_row
 
 from tests.faults.breaking import LONG, Breakable
-from tests.faults.conftest import DOSSIERS, PROFILES, expected
+from tests.faults.conftest import DOSSIERS, PROFILES, comes_back, expected, rows_of
 from tests.faults.load import question
 from tests.faults.trial import trial
 
@@ -27,19 +25,6 @@ def urls(server):
         for url in made:
             stack.callback(server.remove, url)
         yield made
-
-
-def rows_of(url):
-    def rows():
-        with psycopg.connect(url.replace("+psycopg", ""), row_factory=dict_row) as connection:
-            return connection.execute("SELECT * FROM record").fetchall()
-
-    return rows
-
-
-def comes_back(gateway):
-    assert gateway.ask("/-/health/ready").status == 200
-    assert gateway.sign_in("t1").status == 201
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,5 @@
-"""A PostgreSQL server that falls silent: nobody hangs up, and what is sent is acknowledged, but nothing comes back."""
+"""A PostgreSQL server that falls silent while 16 agents ask: nobody hangs up, and what is sent is acknowledged, but
+nothing comes back."""
 
 from __future__ import annotations
 
@@ -8,17 +9,18 @@ import selectors
 import socket
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 
-import psycopg
 import pytest
 from sqlalchemy import make_url
 
+from tests.faults.breaking import LONG, Breakable
+from tests.faults.conftest import Loaded, rows_of
 from tests.story.running import until
 
 pytestmark = pytest.mark.attack(33)
 
-AGENTS = 20
+ROUNDS = 3 if LONG else 1
+SECONDS = 20.0 if LONG else 0.5
 
 
 class Relay:
@@ -79,48 +81,39 @@ class Relay:
 
 
 @pytest.fixture
-def relay(server) -> Iterator[tuple[Relay, str, str]]:
-    """A relay, the database's URL through it, and the URL that does without."""
-    url = server.empty_database()
-    between = Relay(int(make_url(url).port or 0))
-    yield between, make_url(url).set(port=between.port).render_as_string(hide_password=False), url
-    between.close()
-    server.remove(url)
+def silenced(server, stub_url, start_loaded) -> Iterator[tuple[Loaded, Relay, str]]:
+    """A gateway that holds everything on the server, the relay between them, and the URL that does without."""
+    direct = server.empty_database()
+    relay = Relay(int(make_url(direct).port or 0))
+    url = make_url(direct).set(port=relay.port).render_as_string(hide_password=False)
+    yield start_loaded(stub_url, {"store.url": url, "record.url": url}), relay, direct
+    relay.close()
+    server.remove(direct)
 
 
-def status(gateway, path: str, headers=None, *, seconds: float = 25) -> int:
-    """Of the answer; 0 where none comes in time."""
+def ready(gateway: Breakable) -> int:
+    """The status of the probe; 0 where none comes in five seconds."""
     host, _, port = gateway.host.partition(":")
-    connection = http.client.HTTPConnection(host, int(port), timeout=seconds)
-    try:
-        connection.request("GET", path, headers=dict(headers or {}))
-        return connection.getresponse().status
-    except TimeoutError:
-        return 0
-    finally:
-        connection.close()
+    connection = http.client.HTTPConnection(host, int(port), timeout=5)
+    with contextlib.closing(connection):
+        try:
+            connection.request("GET", "/-/health/ready")
+            return connection.getresponse().status
+        except TimeoutError:
+            return 0
 
 
-def test_a_silent_server_is_a_refusal_for_all_and_its_return_needs_no_hands(start_gateway, stub_url, relay):
-    between, url, direct = relay
-    gateway = start_gateway(stub_url, store__url=url, record__url=url)
-    gateway.enter("agent", "T1")
-    session = gateway.log_in("agent")
-
-    def asked(_) -> int:
-        return status(gateway, "/dossiers/9990001", session)
-
-    with ThreadPoolExecutor(AGENTS) as agents:
-        assert set(agents.map(asked, range(AGENTS))) == {200}
-        between.silent = True
-        assert set(agents.map(asked, range(AGENTS))) == {503}
-        probed = [status(gateway, "/-/health/ready", seconds=5) for _ in range(3)]
-        assert probed[1:] == [503, 503], probed
-        between.silent = False
-        until(lambda: asked(0) == 200, "answers come back", seconds=45)
-        until(lambda: status(gateway, "/-/health/ready", seconds=5) == 200, "it says so", seconds=45)
-        assert set(agents.map(asked, range(AGENTS))) == {200}
-    with psycopg.connect(direct.replace("+psycopg", "")) as connection:
-        rows = connection.execute("SELECT count(*) FROM record WHERE status = 200 AND dossier IS NOT NULL").fetchone()
-    assert rows is not None
-    assert rows[0] >= 2 * AGENTS + 1
+def test_a_silent_server_is_a_refusal_for_all_and_its_return_needs_no_hands(silenced):
+    loaded, relay, direct = silenced
+    name = "PostgreSQL silent, as behind a firewall that drops everything"
+    with loaded.trial(name, refusals=["GW502", "GW503"], rows=rows_of(direct)) as trial:
+        for _ in range(ROUNDS):
+            with trial.round():
+                relay.silent = True
+                trial.refuses("GW503")
+                assert [ready(loaded.gateway) for _ in range(4)] == [503] * 4
+                trial.bad_for(SECONDS)
+                relay.silent = False
+    # A probe that was under way waits for its answer as long as a request does, in each worker.
+    until(lambda: {ready(loaded.gateway) for _ in range(8)} == {200}, "it says that it is ready")
+    assert loaded.gateway.sign_in("t1").status == 201

@@ -400,6 +400,34 @@ def test_what_is_raised_aside_is_raised_where_it_is_waited_for_and_the_thread_go
     assert threads_of(f"raised by {kind.__name__}") == 1
 
 
+def test_what_is_done_aside_is_waited_for_no_longer_than_was_said(loop, turn_until):
+    aside, said, free = Aside(1, "slow"), [], threading.Event()
+    loop.start(lambda: said.append(told(lambda: aside.do(partial(free.wait, WAIT), 0.01))))
+    turn_until(lambda: said)
+    assert is_expected(said[0], "error", TimeoutError)
+    free.set()
+    loop.start(lambda: said.append(aside.do(lambda: "another", WAIT)))
+    turn_until(lambda: len(said) == 2)
+    assert said[1] == "another", "what came too late woke nobody"
+    assert not loop.armed
+
+
+def test_what_is_done_in_the_moment_when_the_time_is_over_counts(loop, turn_until):
+    """The loop was held up: both are there when it looks, the time first."""
+    outcomes, said = [], []
+
+    def wait() -> None:
+        outcomes.append(Outcome())
+        said.append(told(lambda: outcomes[0].wait(0.01)))
+
+    loop.start(wait)
+    time.sleep(0.02)
+    outcomes[0].settle("done")
+    turn_until(lambda: said)
+    assert said == [("value", "done")]
+    assert not loop.armed
+
+
 def test_a_thread_that_cannot_begin_fails_what_needed_it_and_nothing_later(loop, turn_until, monkeypatch):
     aside, said = Aside(1, "scarce"), []
 
