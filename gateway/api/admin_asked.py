@@ -11,6 +11,7 @@ from msgspec import Meta, Struct, field
 
 from gateway.api.admin_bodies import Caisse, Identifier, Number, PartnerKind, Text
 from gateway.identity.directory import ACCOUNT_STATES, CONVENTION_STATES, MANDATE_STATES
+from gateway.identity.entries import LARGEST_ID
 from gateway.identity.joining import STATES
 from gateway.identity.reviewing import FINDINGS
 
@@ -39,7 +40,7 @@ class AskedByName(Asked, kw_only=True):
 
 
 class AskedById(Asked, kw_only=True):
-    after: Annotated[int, Meta(ge=0, le=2**31 - 1, description="The `next` of the page before.")] | None = None
+    after: Annotated[int, Meta(ge=0, le=LARGEST_ID, description="The `next` of the page before.")] | None = None
 
 
 class AskedPartners(AskedByName, kw_only=True):
@@ -75,7 +76,7 @@ class AskedObjections(AskedById, kw_only=True):
 class AskedRequests(AskedById, kw_only=True):
     state: RequestState | None = None
     siret: str | None = None
-    request_id: Annotated[int, Meta(ge=0, le=2**31 - 1)] | None = field(name="id", default=None)
+    request_id: Annotated[int, Meta(ge=0, le=LARGEST_ID)] | None = field(name="id", default=None)
 
 
 class AskedSessions(AskedById, kw_only=True):

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
-from gateway.identity.entries import LONGEST_TEXT, MOST_AGENTS
+from gateway.identity.entries import LARGEST_ID, LONGEST_TEXT, MOST_AGENTS
 from gateway.identity.opaque import PUBLIC_DIGITS
 from gateway.model import MANDATE_KINDS, PARTNER_KINDS
 
@@ -23,7 +23,7 @@ Siret = Annotated[str, Meta(pattern="^[0-9]{14}$")]
 Dossier = Annotated[str, Meta(pattern="^[0-9]{7}$")]
 Caisse = Annotated[str, Meta(pattern="^[0-9]{3}$")]
 SessionId = Annotated[str, Meta(pattern=f"^[0-9a-f]{{{PUBLIC_DIGITS}}}$")]
-Number = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+Number = Annotated[int, Meta(ge=1, le=LARGEST_ID)]
 Password = Annotated[str, Meta(min_length=1, max_length=512)]
 MaxAgents = Annotated[int, Meta(ge=1, le=MOST_AGENTS)]
 

@@ -21,7 +21,7 @@ from gateway.proxy.parse import query
 from gateway.record.entry import Entry
 
 ADDRESS: Final = "/-/requests"
-ANYONE: Final = "anyone"
+ANYONE: Final = "(anyone)"
 """Who asks, in the changes: nobody has shown who they are."""
 
 

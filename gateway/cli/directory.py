@@ -20,6 +20,7 @@ from gateway.cli.speaking import FOUND, MISUSE, leave
 from gateway.database.opening import is_file
 from gateway.errors import Misconfigured, StoreUnavailable
 from gateway.identity import directory
+from gateway.identity.entries import LARGEST_ID
 from gateway.identity.facts import local_date
 from gateway.identity.passwords import new_password
 from gateway.identity.store import Store, open_store
@@ -458,7 +459,7 @@ def list_mandates(store: Store, dossier: str | None, partner_name: str | None, s
 
 
 @change_command(mandate, "release", "12")
-@click.argument("mandate_id", metavar="ID", type=click.IntRange(1, 2**31 - 1))
+@click.argument("mandate_id", metavar="ID", type=click.IntRange(1, LARGEST_ID))
 def release_mandate(store: Store, mandate_id: int, signed: directory.Signature) -> None:
     """Take the mandate ID back, for good."""
     directory.release_mandate(store, mandate_id=mandate_id, now=_now(), signed=signed)

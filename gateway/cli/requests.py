@@ -31,12 +31,13 @@ from gateway.cli.output import print_rows
 from gateway.cli.speaking import FOUND, leave
 from gateway.errors import Misconfigured
 from gateway.identity import directory
+from gateway.identity.entries import LARGEST_ID
 from gateway.identity.functions import load_functions
 from gateway.identity.sealing import Seal
 from gateway.identity.staff import prove_staff
 from gateway.identity.store import Store
 
-id_argument = click.argument("request_id", metavar="ID", type=click.IntRange(1, 2**31 - 1))
+id_argument = click.argument("request_id", metavar="ID", type=click.IntRange(1, LARGEST_ID))
 as_option = click.option(
     "--as", "identifier", required=True, metavar="IDENTIFIER", help="Who you are: an account of the Caf's staff."
 )

@@ -7,6 +7,7 @@ import click
 from gateway.cli.directory import command, formatted, print_shown
 from gateway.cli.imports import account, convention, mandate, partner
 from gateway.identity import directory
+from gateway.identity.entries import LARGEST_ID
 from gateway.identity.store import Store
 
 __all__ = ["account", "convention", "mandate", "partner"]
@@ -37,7 +38,7 @@ def show_account(store: Store, identifier: str, form: str) -> None:
 
 
 @command(mandate, "show", "12")
-@click.argument("mandate_id", metavar="ID", type=click.IntRange(1, 2**31 - 1))
+@click.argument("mandate_id", metavar="ID", type=click.IntRange(1, LARGEST_ID))
 @formatted
 def show_mandate(store: Store, mandate_id: int, form: str) -> None:
     """Show the mandate ID, and who entered or released it."""

@@ -18,6 +18,8 @@ PROFILES: Final = tuple(f"T{number}" for number in range(1, 17))
 """The names a profile can have. Which of them open something is the policies' affair."""
 LONGEST_TEXT: Final = 200
 MOST_AGENTS: Final = 100_000
+LARGEST_ID: Final = 2**31 - 1
+"""Of a row's number, as a PostgreSQL server keeps it."""
 _CAISSE: Final = re.compile(r"[0-9]{3}")
 _SIRET: Final = re.compile(r"[0-9]{14}")
 _LA_POSTE: Final = "356000000"

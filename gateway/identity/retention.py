@@ -17,8 +17,8 @@ from gateway.identity.joining import ERASED
 from gateway.identity.store import Store
 from gateway.identity.tables import join_request
 
-BY: Final = "retention"
-"""Who erases, in the changes: nobody in person."""
+BY: Final = "(retention)"
+"""Who erases, in the changes: nobody in person, and no account is called so."""
 _DAY: Final = 86_400
 _AT_ONCE: Final = 100
 

@@ -166,3 +166,14 @@ def test_the_description_names_the_words_and_the_days(office):
     assert set(named["state"]["enum"]) == set(directory.CONVENTION_STATES)
     named = {one["name"]: one["schema"] for one in paths["/-/admin/changes"]["get"]["parameters"]}
     assert named["since"]["format"] == named["until"]["format"] == "date"
+
+
+@pytest.mark.parametrize(
+    "asked", ["mandates?after={}", "changes?after={}", "sessions?after={}", "mandates/show?id={}", "requests?id={}"]
+)
+def test_a_number_that_no_row_can_have_is_refused_as_such(office, staff, asked):
+    is_problem(office.ask("/-/admin/" + asked.format(2**31), staff), 400, "GW201")
+    assert office.ask("/-/admin/" + asked.format(2**31 - 1), staff).status in (200, 404)
+    body = json.dumps({"id": 2**31}).encode()
+    sent = {**staff, "Content-Type": "application/json"}
+    is_problem(office.ask("/-/admin/mandates/release", sent, method="POST", body=body), 400, "GW201")

@@ -47,7 +47,7 @@ def test_an_organisation_asks_and_two_people_let_it_in(office, staff):
     assert ask(office).lasting() == first.lasting(), "whether it is known is not told"
     assert refused(post(office, staff, "requests/receive", id=987), 404, "GW222")
     by = [change["by"] for change in rows(office, staff, f"changes?act=request&subject={request['id']}")]
-    assert by == ["anyone", "chef", "chef", "collegue"]
+    assert by == ["(anyone)", "chef", "chef", "collegue"]
 
 
 def test_what_may_not_be_asked_is_refused_in_french(office):

@@ -62,6 +62,16 @@ GROUPS = (account, change, convention, mandate, objection, partner, session)
 COMMANDS = [words for group in GROUPS for words in leaves(group)]
 
 
+def test_an_account_that_comes_to_the_staff_is_told_to_need_another_password(folder):
+    cafpro("partner", "add", "Caf", "--kind", "caf")
+    cafpro("account", "add", "c.petit", "--partner", "Caf", "--profile", "T1", "--generate")
+    assert cafpro("account", "profiles", "c.petit") == (
+        "c.petit is of the staff now. The password of before is void, and so is an activation link: give another one "
+        "with `cafpro account password c.petit`.\n"
+    )
+    assert cafpro("account", "profiles", "c.petit") == "", "it was of the staff"
+
+
 @on_both
 def test_a_day_at_the_desk(folder):
     cafpro("partner", "add", "CCAS de Lyon")

@@ -145,3 +145,9 @@ def test_a_function_that_may_not_ask_is_told_those_that_may(folder):
     said = cafpro("request", "add", "--organisation", "Udaf", "--siret", "73282932000074", "--function", "plombier",
                   "--profile", "T9", "--contact", "x", status=2)  # fmt: skip
     assert "tuteur, curateur" in said
+
+
+@pytest.mark.parametrize("siret", ["\udcff", "732829320000\x00", ""])
+def test_a_siret_that_is_no_text_is_refused_in_a_sentence(office, siret):
+    assert "SIRET must be" in cafpro("request", "list", "--siret", siret, status=2)
+    assert cafpro("request", "list", "--siret", "73282932000075") == "None.\n"

@@ -60,7 +60,7 @@ def test_what_was_decided_long_enough_ago_loses_its_contact_and_nothing_else(twi
     assert (shown[0].state, shown[0].decided_by, shown[0].decided_at) == ("approved", "b.roux", LONG_AGO)
     assert erased(twin) == ["1", "2"]
     [first, _] = directory.changes(twin.store, act="request erase")
-    assert (first.by, first.at, first.detail, first.why) == ("retention", NOON, "", "decided 180 days ago or earlier")
+    assert (first.by, first.at, first.detail, first.why) == ("(retention)", NOON, "", "decided 180 days ago or earlier")
     # Once each, and the third a second later.
     assert erase_contacts(twin.store, days=DAYS, now=NOON) == 0
     assert erase_contacts(twin.store, days=DAYS, now=NOON + timedelta(seconds=1)) == 1

@@ -101,10 +101,10 @@ def test_an_organisation_joins_its_agent_consults_and_leaves_over_http(start_gat
     done = [
         (change["act"], change["by"])
         for change in told
-        if change["by"] in ("anyone", "c.petit", "b.roux", "d.udaf", "m.martin")
+        if change["by"] in ("(anyone)", "c.petit", "b.roux", "d.udaf", "m.martin")
     ]
     assert done == [
-        ("request add", "anyone"),
+        ("request add", "(anyone)"),
         ("request receive", "c.petit"),
         ("request sign", "c.petit"),
         ("partner add", "b.roux"),

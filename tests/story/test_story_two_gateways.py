@@ -279,7 +279,7 @@ def test_one_of_them_erases_the_contact_of_a_request_that_was_decided_long_ago(p
     until(lambda: directory.changes(pair.lyon.store, act="request erase"), "what is due is erased")
     [change] = directory.changes(pair.lyon.store, act="request erase")
     refused, asked = directory.join_requests(pair.lyon.store)
-    assert (change.subject, change.by) == (str(refused.id), "retention")
+    assert (change.subject, change.by) == (str(refused.id), "(retention)")
     assert (refused.state, refused.contact, asked.contact) == ("refused", None, "a@udaf.example")
 
 
