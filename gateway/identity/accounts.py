@@ -11,6 +11,7 @@ from sqlalchemy import Connection, and_, insert, not_, or_, select, update
 
 from gateway.errors import Misconfigured
 from gateway.identity.changes import Signature, write_change
+from gateway.identity.entering import refused_alike
 from gateway.identity.entries import (
     find_account,
     find_open_account,
@@ -127,11 +128,10 @@ def put_account(
 ) -> int:
     """The new account's id, in the caller's transaction. `besides` is a problem that is known already."""
     partner_id, unknown = find_partner(connection, partner_name)
-    known, _, _ = find_account(connection, identifier)
     refuse(
         [
             identifier_problem(identifier),
-            None if known is None else known_account(identifier),
+            _taken(connection, identifier),
             besides,
             unknown,
             profiles_problem(profiles),
@@ -149,7 +149,8 @@ def put_account(
         function=function,
         confirmed_on=_day(now),
     )
-    account_id = int(connection.execute(entered.returning(account.c.id)).scalar_one())
+    with refused_alike(connection, lambda: [_taken(connection, identifier)]):
+        account_id = int(connection.execute(entered.returning(account.c.id)).scalar_one())
     write_change(connection, signed, act="account add", subject=identifier, now=now)
     return account_id
 
@@ -415,6 +416,11 @@ def identifier_problem(identifier: str) -> str | None:
         "Un identifiant s'écrit en minuscules sans accent, avec des chiffres, points, tirets et soulignés : 64 signes "
         "au plus, le premier étant une lettre ou un chiffre.",
     )
+
+
+def _taken(connection: Connection, identifier: str) -> str | None:
+    known, _, _ = find_account(connection, identifier)
+    return None if known is None else known_account(identifier)
 
 
 def known_account(identifier: str) -> str:

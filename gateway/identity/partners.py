@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Date, Text, and_, insert, not_
 
 from gateway.errors import Misconfigured
 from gateway.identity.changes import Signature, write_change
+from gateway.identity.entering import refused_alike
 from gateway.identity.entries import (
     agents_problem,
     caisse_problem,
@@ -65,17 +66,20 @@ def add_partner(
 
 def put_partner(connection: Connection, *, name: str, kind: str, siret: str | None, signed: Signature | None) -> None:
     """`add_partner`, in the caller's transaction."""
-    known, _ = find_partner(connection, name)
-    refuse(
-        [
+
+    def problems() -> list[str | None]:
+        known, _ = find_partner(connection, name)
+        return [
             text_problem("name", name),
             word_problem("kind", kind, PARTNER_KINDS),
             None if known is None else known_partner(name),
             siret_problem(siret),
             _taken(connection, siret),
         ]
-    )
-    connection.execute(insert(partner).values(name=name, kind=kind, siret=siret))
+
+    refuse(problems())
+    with refused_alike(connection, problems):
+        connection.execute(insert(partner).values(name=name, kind=kind, siret=siret))
     write_change(connection, signed, act="partner add", subject=name)
 
 
@@ -85,7 +89,8 @@ def set_siret(store: Store, *, name: str, siret: str, signed: Signature | None =
         partner_id, unknown = find_partner(connection, name)
         refuse([unknown, siret_problem(siret), _taken(connection, siret, besides=partner_id)])
         before = connection.execute(select(partner.c.siret).where(partner.c.id == partner_id)).scalar()
-        connection.execute(update(partner).where(partner.c.id == partner_id).values(siret=siret))
+        with refused_alike(connection, lambda: [_taken(connection, siret, besides=partner_id)]):
+            connection.execute(update(partner).where(partner.c.id == partner_id).values(siret=siret))
         write_change(connection, signed, act="partner siret", subject=name, detail=f"{before or 'none'} → {siret}")
 
 
@@ -161,10 +166,14 @@ def put_convention(
         "ends_on": ends_on,
         "max_agents": max_agents,
     }
-    refuse([unknown, *convention_problems(connection, profiles=profiles, **terms)])
-    connection.execute(
-        insert(convention).values(partner_id=partner_id, suspended=False, profiles=written(profiles), **terms)
-    )
+
+    def problems() -> list[str | None]:
+        return [unknown, *convention_problems(connection, profiles=profiles, **terms)]
+
+    refuse(problems())
+    entered = insert(convention).values(partner_id=partner_id, suspended=False, profiles=written(profiles), **terms)
+    with refused_alike(connection, problems):
+        connection.execute(entered)
     write_change(connection, signed, act="convention add", subject=number)
 
 

@@ -1,0 +1,133 @@
+"""Two who enter the same at the same moment, on a server, where two transactions can check side by side: one has done
+it, the other is told what it would have been told a moment later, and nothing is left of it."""
+
+import contextlib
+import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+
+import pytest
+from sqlalchemy import Engine, event
+
+from gateway.errors import EntryConflicts, Misconfigured
+from gateway.identity import directory
+from gateway.identity.store import open_store
+from gateway.identity.wrong import as_refusal
+from tests.identity.conftest import PARTNER, PASSWORD
+
+SIRET, OTHER_SIRET = "73282932000074", "35600000000048"
+TERMS = {"caisse": "691", "starts_on": date(2026, 1, 1), "ends_on": date(2028, 12, 31), "profiles": ["T9"]}
+
+
+@pytest.fixture
+def store(emptied):
+    """A partner, on a server."""
+    with contextlib.closing(open_store(emptied)) as opened:
+        directory.add_partner(opened, name=PARTNER, kind="external")
+        yield opened
+
+
+@contextlib.contextmanager
+def meeting():
+    """The first act has checked, and writes nothing before the second writes too, or waits for somebody.
+
+    Yields what marks each of the two, when it begins in its thread.
+    """
+    who = threading.local()
+    checked, arrived = threading.Event(), threading.Event()
+
+    def mark(name):
+        who.name = name
+        if name == "second":
+            assert checked.wait(30)
+
+    def met(connection, cursor, statement, *_):
+        writes = statement.startswith(("INSERT", "UPDATE"))
+        name = getattr(who, "name", None)
+        if name == "first" and writes and not checked.is_set():
+            checked.set()
+            assert arrived.wait(30)
+        if name == "second" and (writes or "FOR UPDATE" in statement or "advisory" in statement):
+            arrived.set()
+
+    event.listen(Engine, "before_cursor_execute", met)
+    try:
+        yield mark
+    finally:
+        event.remove(Engine, "before_cursor_execute", met)
+
+
+def at_once(store, first, second):
+    """What came of two acts whose checks saw nothing of each other: what each returned, or its refusal over HTTP and
+    its sentences on the command line."""
+    with meeting() as mark:
+
+        def attempt(name, act):
+            mark(name)
+            try:
+                return act(store)
+            except Misconfigured as error:
+                return type(as_refusal(error.problems)), error.problems
+
+        with ThreadPoolExecutor(2) as pool:
+            begun = [pool.submit(attempt, "first", first), pool.submit(attempt, "second", second)]
+            return [each.result(60) for each in begun]
+
+
+def refusals(outcomes):
+    return [each for each in outcomes if isinstance(each, tuple)]
+
+
+def told(store, act):
+    return len(directory.changes(store, act=act))
+
+
+def account(partner=PARTNER):
+    return lambda store: directory.add_account(
+        store, identifier="m.durand", password=PASSWORD, partner_name=partner, profiles=["T9"]
+    )
+
+
+def partner(name, siret=None):
+    return lambda store: directory.add_partner(store, name=name, kind="external", siret=siret)
+
+
+def siret_of(name):
+    return lambda store: directory.set_siret(store, name=name, siret=SIRET)
+
+
+def convention(store):
+    directory.add_convention(store, partner_name=PARTNER, number="C-1", **TERMS)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "act", "said"),
+    [
+        (account(), account(), "account add", "There is an account called 'm.durand' already."),
+        (account(), account("Udaf"), "account add", "There is an account called 'm.durand' already."),
+        (partner("Neuf"), partner("Neuf"), "partner add", "There is a partner called 'Neuf' already."),
+        (
+            partner("Neuf", SIRET),
+            partner("Neuf", OTHER_SIRET),
+            "partner add",
+            "There is a partner called 'Neuf' already.",
+        ),
+        (partner("A", SIRET), partner("B", SIRET), "partner add", "The partner '[AB]' has this SIRET already."),
+        (
+            siret_of(PARTNER),
+            siret_of("Udaf"),
+            "partner siret",
+            f"The partner '({PARTNER}|Udaf)' has this SIRET already.",
+        ),
+        (convention, convention, "convention add", "There is a convention 'C-1' already."),
+    ],
+    ids=["account", "account of another", "name", "name with a SIRET", "SIRET", "SIRET given later", "convention"],
+)
+def test_of_two_who_enter_one_name_at_once_the_second_is_told_that_it_is_known(store, first, second, act, said):
+    directory.add_partner(store, name="Udaf", kind="external")
+    before = told(store, act)
+    [(refusal, [problem])] = refusals(at_once(store, first, second))
+    assert refusal is EntryConflicts
+    assert re.fullmatch(said, problem)
+    assert told(store, act) == before + 1
