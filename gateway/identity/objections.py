@@ -9,6 +9,7 @@ from typing import Final
 from sqlalchemy import Select, insert, select, update
 
 from gateway.identity.changes import Signature, write_change
+from gateway.identity.entering import take_turn
 from gateway.identity.entries import dossier_problem, instant, refuse, seconds, text_problem
 from gateway.identity.store import Store
 from gateway.identity.tables import objection
@@ -38,6 +39,7 @@ def raise_objection(
 ) -> None:
     """Withhold a dossier from external partners. `reference` is the letter's; one objection at a time."""
     with store.change() as connection:
+        take_turn(connection, objection)
         malformed = dossier_problem(dossier)
         standing = None if malformed else connection.execute(_standing(dossier)).first()
         refuse(
@@ -55,6 +57,7 @@ def lift_objection(store: Store, *, dossier: str, now: datetime, signed: Signatu
     """End what was raised on a dossier. It stays listed."""
     refuse([dossier_problem(dossier)])
     with store.change() as connection:
+        take_turn(connection, objection)
         standing = connection.execute(_standing(dossier)).first()
         refuse([None if standing else _NOT_RAISED])
         connection.execute(

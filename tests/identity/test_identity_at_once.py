@@ -14,7 +14,7 @@ from gateway.errors import EntryConflicts, Misconfigured
 from gateway.identity import directory
 from gateway.identity.store import open_store
 from gateway.identity.wrong import as_refusal
-from tests.identity.conftest import PARTNER, PASSWORD
+from tests.identity.conftest import NOON, NUMBER, PARTNER, PASSWORD
 
 SIRET, OTHER_SIRET = "73282932000074", "35600000000048"
 TERMS = {"caisse": "691", "starts_on": date(2026, 1, 1), "ends_on": date(2028, 12, 31), "profiles": ["T9"]}
@@ -68,7 +68,7 @@ def at_once(store, first, second):
             try:
                 return act(store)
             except Misconfigured as error:
-                return type(as_refusal(error.problems)), error.problems
+                return type(as_refusal(error.problems)), list(error.problems)
 
         with ThreadPoolExecutor(2) as pool:
             begun = [pool.submit(attempt, "first", first), pool.submit(attempt, "second", second)]
@@ -131,3 +131,26 @@ def test_of_two_who_enter_one_name_at_once_the_second_is_told_that_it_is_known(s
     assert refusal is EntryConflicts
     assert re.fullmatch(said, problem)
     assert told(store, act) == before + 1
+
+
+def raising(reference):
+    return lambda store: directory.raise_objection(store, dossier=NUMBER, reference=reference, now=NOON)
+
+
+def lifting(store):
+    directory.lift_objection(store, dossier=NUMBER, now=NOON)
+
+
+def test_of_two_objections_raised_at_once_on_a_dossier_one_stands(store):
+    outcomes = at_once(store, raising("A 1"), raising("A 2"))
+    assert outcomes == [None, (EntryConflicts, ["An objection is raised on this dossier already."])]
+    assert [each.reference for each in directory.objections(store)] == ["A 1"]
+    lifting(store)
+    assert [each for each in directory.objections(store) if each.lifted_at is None] == []
+
+
+def test_an_objection_is_lifted_once(store):
+    raising("A 1")(store)
+    outcomes = at_once(store, lifting, lifting)
+    assert outcomes == [None, (EntryConflicts, ["No objection is raised on this dossier."])]
+    assert told(store, "objection lift") == 1
