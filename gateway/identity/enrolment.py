@@ -15,6 +15,7 @@ from gateway.errors import Misconfigured
 from gateway.identity.accounts import identifier_problem, put_account
 from gateway.identity.changes import Signature, write_change
 from gateway.identity.delegates import put_delegation
+from gateway.identity.entering import take_turn
 from gateway.identity.entries import profiles_problem, refuse, seconds, siret_problem, text_problem, written
 from gateway.identity.functions import Functions
 from gateway.identity.joining import JoinRequest, held_for
@@ -91,6 +92,7 @@ def ask_to_join(
         "contact": contact,
     }
     with store.change() as connection:
+        take_turn(connection, join_request)
         waiting = join_request.c.state == "asked"
         again = select(join_request.c.id).where(waiting, *(join_request.c[name] == entry[name] for name in entry))
         known: int | None = connection.execute(again).scalars().first()

@@ -11,11 +11,15 @@ import pytest
 from sqlalchemy import Engine, event
 
 from gateway.errors import EntryConflicts, Misconfigured
-from gateway.identity import directory
+from gateway.identity import directory, enrolment
+from gateway.identity.directory import Signature
+from gateway.identity.functions import load_functions
 from gateway.identity.store import open_store
 from gateway.identity.wrong import as_refusal
+from gateway.policy_files.folder import shipped
 from tests.identity.conftest import NOON, NUMBER, PARTNER, PASSWORD
 
+FUNCTIONS = load_functions(shipped() / "functions.toml")
 SIRET, OTHER_SIRET = "73282932000074", "35600000000048"
 TERMS = {"caisse": "691", "starts_on": date(2026, 1, 1), "ends_on": date(2028, 12, 31), "profiles": ["T9"]}
 
@@ -154,3 +158,80 @@ def test_an_objection_is_lifted_once(store):
     outcomes = at_once(store, lifting, lifting)
     assert outcomes == [None, (EntryConflicts, ["No objection is raised on this dossier."])]
     assert told(store, "objection lift") == 1
+
+
+@pytest.fixture
+def office(store):
+    """The Caf, with two of its staff."""
+    directory.add_partner(store, name="Caf", kind="caf")
+    for identifier in ("c.petit", "b.roux"):
+        directory.add_account(store, identifier=identifier, password=PASSWORD, partner_name="Caf")
+    return store
+
+
+def asking(contact="a@udaf.example", organisation="Udaf", siret=SIRET):
+    return lambda store: directory.ask_to_join(
+        store,
+        FUNCTIONS,
+        organisation=organisation,
+        siret=siret,
+        function="Tuteur",
+        profiles=["T9"],
+        contact=contact,
+        by_anyone=True,
+        now=NOON,
+    )
+
+
+def step(name, request_id=1, by="c.petit", **more):
+    """What one of the staff does to a request."""
+    if name == "sign":
+        more = {"number": "C-1", **TERMS, **more}
+    if name == "approve":
+        more = {"hours": 72, **more}
+    does = getattr(directory, f"{name}_request")
+    return lambda store: does(store, request_id=request_id, signed=Signature(by, "because"), now=NOON, **more)
+
+
+def brought(store, *names, request_id=1):
+    """The request after these steps."""
+    for name in names:
+        step(name, request_id)(store)
+
+
+def states(store):
+    return [each.state for each in directory.join_requests(store)]
+
+
+def test_the_same_asked_twice_at_once_is_one_request(store):
+    assert at_once(store, asking(), asking()) == [1, 1]
+    assert states(store) == ["asked"]
+
+
+def test_the_last_place_among_those_that_wait_is_taken_once(store, monkeypatch):
+    monkeypatch.setattr(enrolment, "MOST_ASKED", 1)
+    [entered, (refusal, _)] = at_once(store, asking(), asking("b@udaf.example"))
+    assert (entered, refusal) == (1, EntryConflicts)
+    assert states(store) == ["asked"]
+
+
+@pytest.mark.parametrize(
+    ("before", "first", "second", "state"),
+    [
+        ((), "receive", "receive", "received"),
+        (("receive",), "sign", "sign", "signed"),
+        (("receive",), "refuse", "sign", "refused"),
+        (("receive", "sign"), "approve", "approve", "approved"),
+        (("receive", "sign"), "approve", "refuse", "approved"),
+        (("receive", "sign"), "refuse", "approve", "refused"),
+    ],
+)
+def test_of_two_steps_at_once_one_is_taken_and_the_other_is_out_of_turn(office, before, first, second, state):
+    asking()(office)
+    brought(office, *before)
+    one, other = (step(name, by="b.roux" if name in ("approve", "refuse") else "c.petit") for name in (first, second))
+    [done, refused] = at_once(office, one, other)
+    assert not isinstance(done, tuple)
+    assert refused == (EntryConflicts, [f"Request 1 is {state}: this step does not come now."])
+    assert states(office) == [state]
+    assert told(office, "request") == 1 + len(before) + 1
