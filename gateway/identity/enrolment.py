@@ -16,7 +16,7 @@ from gateway.identity.accounts import identifier_problem, put_account
 from gateway.identity.changes import Signature, write_change
 from gateway.identity.delegates import put_delegation
 from gateway.identity.entering import take_turn
-from gateway.identity.entries import profiles_problem, refuse, seconds, siret_problem, text_problem, written
+from gateway.identity.entries import is_text, profiles_problem, refuse, seconds, siret_problem, text_problem, written
 from gateway.identity.functions import Functions
 from gateway.identity.joining import JoinRequest, held_for
 from gateway.identity.links import Invitation, make_link
@@ -128,9 +128,10 @@ def sign_request(
     now: datetime,
 ) -> None:
     """Note the convention that was signed, which opens nothing before the approval. Its profiles are those that were
-    asked for, or fewer of them.
+    asked for, or fewer of them; its number is no other's, nor that of another request that is signed and not decided.
     """
     with store.change() as connection:
+        take_turn(connection, join_request)
         request = _held(connection, request_id, "sign", signed)
         opened = profiles or request.profiles
         terms: dict[str, Any] = {
@@ -143,6 +144,7 @@ def sign_request(
         refuse(
             [
                 *convention_problems(connection, profiles=opened, **terms),
+                _promised_number(connection, number),
                 None if set(opened) <= set(request.profiles) else _WIDER,
             ]
         )
@@ -222,6 +224,17 @@ def refuse_request(store: Store, *, request_id: int, signed: Signature, now: dat
             ]
         )
         _decide(connection, request, signed, act="refuse", state="refused", now=now)
+
+
+def _promised_number(connection: Connection, number: str) -> str | None:
+    query = select(join_request.c.id).where(join_request.c.number == number, join_request.c.state == "signed")
+    other = connection.execute(query).scalars().first() if is_text(number) else None
+    if other is None:
+        return None
+    return conflicting(
+        f"Request {other} has the convention {number!r}, which is signed already.",
+        "Une autre demande a une convention signée qui porte déjà ce numéro.",
+    )
 
 
 def _held(connection: Connection, request_id: int, step: str, signed: Signature) -> JoinRequest:

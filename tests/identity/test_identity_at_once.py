@@ -8,13 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 
 import pytest
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, event, update
 
 from gateway.errors import EntryConflicts, Misconfigured
 from gateway.identity import directory, enrolment
 from gateway.identity.directory import Signature
 from gateway.identity.functions import load_functions
 from gateway.identity.store import open_store
+from gateway.identity.tables import join_request
 from gateway.identity.wrong import as_refusal
 from gateway.policy_files.folder import shipped
 from tests.identity.conftest import NOON, NUMBER, PARTNER, PASSWORD
@@ -62,21 +63,29 @@ def meeting():
         event.remove(Engine, "before_cursor_execute", met)
 
 
+def attempted(act, store):
+    """What came of it: what it returned, or its refusal over HTTP and its sentences on the command line."""
+    try:
+        return act(store)
+    except Misconfigured as error:
+        return type(as_refusal(error.problems)), list(error.problems)
+
+
 def at_once(store, first, second):
-    """What came of two acts whose checks saw nothing of each other: what each returned, or its refusal over HTTP and
-    its sentences on the command line."""
+    """What came of two acts of which neither saw what the other wrote when it checked."""
     with meeting() as mark:
 
         def attempt(name, act):
             mark(name)
-            try:
-                return act(store)
-            except Misconfigured as error:
-                return type(as_refusal(error.problems)), list(error.problems)
+            return attempted(act, store)
 
         with ThreadPoolExecutor(2) as pool:
             begun = [pool.submit(attempt, "first", first), pool.submit(attempt, "second", second)]
             return [each.result(60) for each in begun]
+
+
+def one_after_the_other(store, *acts):
+    return [attempted(act, store) for act in acts]
 
 
 def refusals(outcomes):
@@ -235,3 +244,44 @@ def test_of_two_steps_at_once_one_is_taken_and_the_other_is_out_of_turn(office, 
     assert refused == (EntryConflicts, [f"Request 1 is {state}: this step does not come now."])
     assert states(office) == [state]
     assert told(office, "request") == 1 + len(before) + 1
+
+
+def test_of_two_requests_signed_at_once_one_has_the_number(office):
+    for request_id, contact in enumerate("ab", 1):
+        asking(contact)(office)
+        brought(office, "receive", request_id=request_id)
+    outcomes = at_once(office, step("sign", 1), step("sign", 2))
+    assert outcomes == [None, (EntryConflicts, ["Request 1 has the convention 'C-1', which is signed already."])]
+    assert states(office) == ["signed", "received"]
+
+
+def signed_alike(office):
+    """Two requests, of two organisations, with one number: as an earlier version let them be signed."""
+    for request_id, (organisation, siret) in enumerate((("Udaf", SIRET), ("Ccas", OTHER_SIRET)), 1):
+        asking(organisation=organisation, siret=siret)(office)
+        brought(office, "receive", request_id=request_id)
+        step("sign", request_id, number=f"C-{request_id}")(office)
+    with office.change() as connection:
+        connection.execute(update(join_request).values(number="C-1"))
+
+
+@pytest.mark.parametrize("how", [at_once, one_after_the_other], ids=lambda how: how.__name__)
+def test_of_two_requests_signed_with_one_number_one_is_approved(office, how):
+    signed_alike(office)
+    [_, refused] = how(office, step("approve", 1, "b.roux"), step("approve", 2, "b.roux"))
+    assert refused == (EntryConflicts, ["There is a convention 'C-1' already."])
+    assert states(office) == ["approved", "signed"]
+    assert [each.name for each in directory.partners(office)] == ["CCAS de Lyon", "Caf", "Udaf"]
+
+
+def test_of_two_requests_of_one_organisation_approved_at_once_the_second_is_told_that_it_is_known(office):
+    for request_id, contact in enumerate("ab", 1):
+        asking(contact)(office)
+        brought(office, "receive", request_id=request_id)
+        step("sign", request_id, number=f"C-{request_id}")(office)
+    approvals = [step("approve", request_id, "b.roux") for request_id in (1, 2)]
+    [(refusal, _)] = refusals(at_once(office, *approvals)[1:])
+    assert refusal is EntryConflicts
+    assert states(office) == ["approved", "signed"]
+    approvals[1](office)
+    assert [each.partner for each in directory.conventions(office)] == ["Udaf", "Udaf"]

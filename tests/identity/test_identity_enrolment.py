@@ -238,6 +238,21 @@ def test_a_convention_opens_no_more_than_was_asked_for_and_fits_the_others(offic
         step(office, "sign", request_id + 1)
 
 
+@on_both
+def test_a_number_is_one_requests_until_it_is_refused(office):
+    first, second = ask(office), ask(office, contact="b@udaf.example")
+    for request_id in (first, second):
+        step(office, "receive", request_id)
+    step(office, "sign", first)
+    before = told(office)
+    with pytest.raises(Misconfigured, match=f"Request {first} has the convention 'C-1', which is signed already"):
+        step(office, "sign", second)
+    assert told(office) == before
+    step(office, "refuse", first, "b.roux")
+    step(office, "sign", second)
+    step(office, "approve", second, "b.roux")
+
+
 @on_one
 def test_a_refusal_says_why_and_is_the_end(office):
     request_id = ask(office)
