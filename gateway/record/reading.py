@@ -1,16 +1,17 @@
 """The record read: what was asked for since an instant, equal rows counted together. Reading is itself recorded.
 
-Rows are appended in the order of their ids, and `at`, when a request came, is a text whose order is that of time. So a
-range of time is found by bisection on the id, and needs no index that every request would have to pay for. Rows are
-read some thousands at a time, each time a short transaction: on SQLite a reader holds up nobody who writes, and a short
-one does not keep the write-ahead log from being emptied either.
+Rows are appended in the order of their ids, and `at`, when a request came, is a text whose order is that of time. The
+two orders are not the same: a machine's clock may have been days behind. So every row is looked at, from the first,
+which is cheap beside counting, and needs no index that every request would have to pay for. Rows are read some
+thousands at a time, each time a short transaction: on SQLite a reader holds up nobody who writes, and a short one does
+not keep the write-ahead log from being emptied either.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, bindparam, func, select
@@ -23,13 +24,9 @@ from gateway.record.journal import METADATA, Journal, record
 
 AT_ONCE: Final = 50_000
 """Rows that one statement reads: half a second of a small machine."""
-MOST_DISORDER: Final = timedelta(hours=1)
-"""How much later than it came a request may have been appended: answers last, and the clocks of machines differ."""
 
 _ENDS: Final = select(func.min(record.c.id), func.max(record.c.id))
-_FROM: Final = (
-    select(record.c.id, record.c.at).where(record.c.id >= bindparam("at_least")).order_by(record.c.id).limit(1)
-)
+_AT: Final = select(record.c.at).where(record.c.id == bindparam("id"))
 _KIND: Final = (
     *(record.c.partner, record.c.rubrics, record.c.facts, record.c.route),
     *(record.c.policy, record.c.act, record.c.code, record.c.profile),
@@ -65,9 +62,9 @@ class Counted:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A part of the record: the rows since an instant with the ids `first` to `last`, none where `last` is less.
+    """The rows of a record since an instant. Its ids are `first` to `last`, none where `last` is less.
 
-    `begins` is when the oldest row of the whole record came, None where there is none.
+    `begins` is when the first row of the whole record came, None where there is none.
     """
 
     since: datetime
@@ -77,7 +74,7 @@ class Span:
 
     @property
     def length(self) -> int:
-        """How many ids it has; there may be fewer rows."""
+        """How many ids are looked at; there may be fewer rows."""
         return max(0, self.last - self.first + 1)
 
 
@@ -127,22 +124,8 @@ def _span(connection: Connection, since: datetime) -> Span:
     first, last = connection.execute(_ENDS).one()
     if first is None:
         return Span(since, 1, 0, None)
-
-    def row_from(at_least: int) -> tuple[int, str]:
-        found, at = connection.execute(_FROM, {"at_least": at_least}).one()
-        return found, at
-
-    begins = _instant(row_from(first)[1])
-    wanted = instant_text(since - MOST_DISORDER)
-    low, high = first, last + 1
-    while low < high:
-        middle = (low + high) // 2
-        found, at = row_from(middle)
-        if at < wanted:
-            low = found + 1
-        else:
-            high = middle
-    return Span(since, low, last, begins)
+    begins = _instant(connection.execute(_AT, {"id": first}).scalar_one())
+    return Span(since, first, last, begins)
 
 
 def _instant(text: str) -> datetime:
