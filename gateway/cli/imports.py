@@ -10,7 +10,7 @@ from typing import Final
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from gateway.cli.directory import account, change_command, convention, mandate, partner
 from gateway.cli.speaking import FOUND, leave
@@ -76,13 +76,13 @@ def _progress() -> Iterator[Tell]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.percentage:.0f} %"),
+        TaskProgressColumn("{task.percentage:.0f} %"),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         tasks: dict[str, TaskID] = {}
 
-        def tell(part: str, done: int, whole: int) -> None:
+        def tell(part: str, done: int, whole: int | None) -> None:
             if part not in tasks:
                 tasks[part] = progress.add_task(part, total=whole)
             progress.update(tasks[part], completed=done)

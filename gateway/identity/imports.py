@@ -40,8 +40,9 @@ OVERTAKEN: Final = conflicting(
 )
 Say = Callable[[int, str], None]
 """Told each problem, with the line that it is on, in their order."""
-Tell = Callable[[str, int, int], None]
-"""Told now and then which part it is, `Checking` (bytes) or `Writing` (rows), and how much of how much is done."""
+Tell = Callable[[str, int, int | None], None]
+"""Told now and then which part it is, `Checking` (bytes) or `Writing` (rows), and how much is done of how much, None
+where nobody knows: of a pipe."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +77,10 @@ def import_file(
     refuse([text_problem("file's name", name)])
     moment = now or datetime.now(UTC)
     kind = KINDS[noun](moment.date(), staff_too=staff_too)
-    size = file.seek(0, io.SEEK_END)
-    file.seek(0)
+    size = None
+    if file.seekable():
+        size = file.seek(0, io.SEEK_END)
+        file.seek(0)
     with store.read() as connection:
         before = _last_import(connection, noun)
     rows = problems = 0

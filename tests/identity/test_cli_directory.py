@@ -7,8 +7,10 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from datetime import date, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -60,6 +62,27 @@ def leaves(group):
 
 GROUPS = (account, change, convention, mandate, objection, partner, session)
 COMMANDS = [words for group in GROUPS for words in leaves(group)]
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_list_may_come_from_a_pipe(folder, monkeypatch, terminal):
+    """As from `gunzip -c partners.csv.gz | cafpro partner import /dev/stdin`: it is read once, its length unknown."""
+    monkeypatch.setattr("gateway.cli.imports.sys", SimpleNamespace(stderr=SimpleNamespace(isatty=lambda: terminal)))
+    text = "name,kind\n" + "".join(f"Partenaire {number},external\n" for number in range(5_000))
+    receiver, sender = os.pipe()
+
+    def write():
+        with os.fdopen(sender, "w") as pipe:
+            pipe.write(text)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        said = cafpro("partner", "import", f"/dev/fd/{receiver}")
+    finally:
+        os.close(receiver)
+        writer.join()
+    assert said == "5000 partners are entered: change 1.\n"
 
 
 def test_an_account_that_comes_to_the_staff_is_told_to_need_another_password(folder):
