@@ -173,7 +173,7 @@ def load(file: Path, environ: Mapping[str, str]) -> Settings:
         raise Misconfigured(
             [f"{file}: cannot be read ({error.strerror}). `cafpro init DIR` makes one; `--config FILE` names another."]
         ) from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise Misconfigured([f"{file}: is not TOML: {error}"]) from None
     problems: list[str] = []
     tables: dict[str, dict[str, Any]] = {}

@@ -235,8 +235,17 @@ def test_a_bad_override_is_told_without_its_value(folder):
         b"[server]\n[server]\n",
         f"{SECRET}".encode(),
         b"a = " + b"[" * 5000,
+        b"a = " + b"1" * 5000,
     ],
-    ids=["half a section", "not UTF-8", "half a text", "a section twice", "not TOML", "brackets without end"],
+    ids=[
+        "half a section",
+        "not UTF-8",
+        "half a text",
+        "a section twice",
+        "not TOML",
+        "brackets without end",
+        "an endless number",
+    ],
 )
 def test_a_file_that_is_not_toml_is_told_without_quoting_it(folder, content):
     (folder / "gateway.toml").write_bytes(content)

@@ -64,7 +64,7 @@ def load_functions(file: Path) -> Functions:
         found = msgspec.convert(tomllib.loads(text.decode()), _Table).function
     except OSError as error:
         raise Misconfigured([f"{file} cannot be read ({error.strerror})."]) from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise Misconfigured([f"{file} is not TOML: {error}."]) from None
     except msgspec.ValidationError as error:
         raise Misconfigured([f"{file}: {error}."]) from None

@@ -93,7 +93,7 @@ def load_vouchers(file: Path) -> Vouchers:
         written: dict[str, Any] = tomllib.loads(file.read_text("utf-8"))
     except OSError as error:
         raise Misconfigured([f"{SETTING}: {file} cannot be read ({error.strerror})."]) from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise Misconfigured([f"{SETTING}: {file} is not TOML: {error}"]) from None
     problems = [f"{file}: unknown key `{key}`. Write {_EITHER}." for key in written if key not in _TABLES]
     issuers = _entries(Issuer, written, _issuer_problems, file, problems, table="issuer")

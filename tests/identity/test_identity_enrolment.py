@@ -282,6 +282,7 @@ def test_every_profile_of_the_brochure_has_a_function_and_no_other_profile_has()
         ("[[function]]\nname = 'x'\nprofiles = ['T1']\nsource = 's'\nmore = 1\n", "unknown field"),
         ("[[function", "not TOML"),
         ("function = " + "[" * 5000, "not TOML"),
+        ("function = " + "1" * 5000, "not TOML"),
     ],
 )
 def test_a_table_of_functions_that_is_not_understood_is_refused(tmp_path, text, said):

@@ -210,7 +210,7 @@ def test_keys_may_come_in_clear_from_this_machine_only(tmp_path, url):
     assert problems(tmp_path, ENTRY.replace("https://idp.example/jwks", url)) == []
 
 
-@pytest.mark.parametrize("text", ["\xff", "[[issuer]", "a = 1\na = 2", "a = " + "[" * 5000])
+@pytest.mark.parametrize("text", ["\xff", "[[issuer]", "a = 1\na = 2", "a = " + "[" * 5000, "a = " + "1" * 5000])
 def test_what_is_not_toml_is_one_problem(tmp_path, text):
     file = tmp_path / "issuers.toml"
     file.write_bytes(text.encode("latin-1"))
