@@ -13,7 +13,7 @@ from typing import Final
 from sqlalchemy import Connection, select
 
 from gateway.errors import Misconfigured, OwnAccount, StaffAccount
-from gateway.identity.entries import is_text, refuse
+from gateway.identity.entries import find_partner, is_text, no_account, refuse
 from gateway.identity.failures import forget_failures, note_failure
 from gateway.identity.proving import PATIENCE_MS, hold, prove_password
 from gateway.identity.refusals import LogInRefused
@@ -47,13 +47,15 @@ def forbid_own(by: str, identifier: str) -> None:
 
 def forbid_opening_staff(connection: Connection, identifier: str, *, profiles: Sequence[str] | None = None) -> None:
     """Raises `StaffAccount` where this account, which would be opened again, is of the staff, or would be with these
-    `profiles`. It stays held until the transaction ends, so that it does not become the staff's meanwhile.
+    `profiles`, and `Misconfigured` where there is none. It stays held until the transaction ends, so that it does not
+    become the staff's meanwhile.
     """
     query = select(partner.c.kind, account.c.profiles).join(partner, partner.c.id == account.c.partner_id)
     held = query.where(account.c.identifier == identifier).with_for_update(of=account)
     found = connection.execute(held).one_or_none()
     if found is None:
-        return
+        # Whoever enters it meanwhile must not find this change going on.
+        raise Misconfigured([no_account(identifier)])
     if is_staff(partner_kind=found.kind, profiles=found.profiles.split()):
         raise StaffAccount("an account of the staff would be opened")
     if profiles is not None and is_staff(partner_kind=found.kind, profiles=profiles):
@@ -61,10 +63,13 @@ def forbid_opening_staff(connection: Connection, identifier: str, *, profiles: S
 
 
 def forbid_new_staff(connection: Connection, *, partner_name: str, profiles: Sequence[str]) -> None:
-    """Raises `StaffAccount` where a new account of this partner with these profiles would be the staff's."""
-    query = select(partner.c.kind).where(partner.c.name == partner_name)
-    kind = connection.execute(query).scalar() if is_text(partner_name) else None
-    if kind is not None and is_staff(partner_kind=kind, profiles=profiles):
+    """Raises `StaffAccount` where a new account of this partner with these profiles would be the staff's, and
+    `Misconfigured` where there is no such partner.
+    """
+    partner_id, unknown = find_partner(connection, partner_name)
+    refuse([unknown])
+    kind = connection.execute(select(partner.c.kind).where(partner.c.id == partner_id)).scalar_one()
+    if is_staff(partner_kind=kind, profiles=profiles):
         raise StaffAccount("an account of the staff would be made")
 
 

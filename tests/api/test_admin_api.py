@@ -11,11 +11,11 @@ import pytest
 from sqlalchemy import update
 
 from gateway.api.admin_operations import OPERATIONS
-from gateway.errors import StaffAccount, StoreUnavailable
+from gateway.errors import Misconfigured, StaffAccount, StoreUnavailable
 from gateway.identity import directory
 from gateway.identity.entries import find_open_account
 from gateway.identity.sessions import sign_in
-from gateway.identity.staff import forbid_opening_staff
+from gateway.identity.staff import forbid_new_staff, forbid_opening_staff
 from gateway.identity.tables import account
 from gateway.limits.limits import Limits, Rate
 from gateway.proxy.credentials import Door, csrf_token
@@ -261,6 +261,11 @@ def test_whether_an_account_is_the_staffs_stays_so_until_the_change_is_made(offi
         forbid_opening_staff(connection, "assistante")
         with pytest.raises(StoreUnavailable), office.store.change(wait_ms=50) as other:
             find_open_account(other, "assistante")
+        # What is not there yet cannot be held: nothing goes on that would find it a moment later.
+        with pytest.raises(Misconfigured):
+            forbid_opening_staff(connection, "personne")
+        with pytest.raises(Misconfigured):
+            forbid_new_staff(connection, partner_name="Personne", profiles=[])
 
 
 def test_rights_that_end_end_here_too(office, staff):
