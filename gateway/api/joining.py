@@ -14,6 +14,7 @@ from gateway.api.bodies import LARGEST_ENTRY, read_json
 from gateway.errors import Misconfigured
 from gateway.identity import directory
 from gateway.identity.functions import Functions
+from gateway.identity.passwords import Turns
 from gateway.identity.wrong import as_refusal
 from gateway.proxy.answers import Answer, Exit
 from gateway.proxy.identify import Reception
@@ -23,6 +24,8 @@ from gateway.record.entry import Entry
 ADDRESS: Final = "/-/requests"
 ANYONE: Final = "(anyone)"
 """Who asks, in the changes: nobody has shown who they are."""
+_ASKING: Final = Turns(at_once=1, waiting=1)
+"""They take turns in the directory, each in a thread: the others' threads are not for strangers to wait in."""
 
 
 class AskToJoin(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -59,14 +62,15 @@ class JoiningApi:
         asked = read_json(environ, AskToJoin, limit=LARGEST_ENTRY)
         self.reception.limits.admit_joining(entry.address)
         try:
-            directory.ask_to_join(
-                self.reception.store,
-                self.functions,
-                by_anyone=True,
-                signed=directory.Signature(ANYONE),
-                now=entry.at,
-                **msgspec.structs.asdict(asked),
-            )
+            with _ASKING.place():
+                directory.ask_to_join(
+                    self.reception.store,
+                    self.functions,
+                    by_anyone=True,
+                    signed=directory.Signature(ANYONE),
+                    now=entry.at,
+                    **msgspec.structs.asdict(asked),
+                )
         except Misconfigured as wrong:
             raise as_refusal(wrong.problems) from None
         return as_json(202, {"status": "asked"})

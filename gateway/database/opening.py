@@ -159,6 +159,7 @@ def _server(url: sqlalchemy.URL) -> Database:
             url,
             paramstyle="format",
             pool_pre_ping=True,
+            pool_timeout=BUSY_MS / 1000,
             isolation_level="AUTOCOMMIT",
             hide_parameters=True,
             connect_args={name: value for name, value in OPTIONS.items() if name not in url.query},

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, func, insert, select, update
 
+from gateway.database.connections import BUSY_MS
 from gateway.errors import Misconfigured
 from gateway.identity.accounts import identifier_problem, put_account
 from gateway.identity.changes import Signature, write_change
@@ -22,6 +23,7 @@ from gateway.identity.joining import JoinRequest, held_for
 from gateway.identity.links import Invitation, make_link
 from gateway.identity.partners import convention_problems, put_convention, put_partner
 from gateway.identity.passwords import NO_PASSWORD
+from gateway.identity.proving import PATIENCE_MS
 from gateway.identity.staff import staff_problem
 from gateway.identity.store import Store
 from gateway.identity.tables import join_request, partner
@@ -72,8 +74,8 @@ def ask_to_join(
 ) -> int:
     """Enter a request; its id. The same asked again, before it is received, is the same request.
 
-    Of requests `by_anyone`, so many wait at most: whoever floods them keeps no operator from entering one. Refused for
-    a function that may not ask for these profiles, with those that may.
+    Of requests `by_anyone`, so many wait at most, and none waits long for another writer: whoever floods them keeps no
+    operator from entering one. Refused for a function that may not ask for these profiles, with those that may.
     """
     refuse(
         [
@@ -91,7 +93,7 @@ def ask_to_join(
         "profiles": written(profiles),
         "contact": contact,
     }
-    with store.change() as connection:
+    with store.change(wait_ms=PATIENCE_MS if by_anyone else BUSY_MS) as connection:
         take_turn(connection, join_request)
         waiting = join_request.c.state == "asked"
         again = select(join_request.c.id).where(waiting, *(join_request.c[name] == entry[name] for name in entry))
@@ -143,8 +145,9 @@ def sign_request(
         }
         refuse(
             [
-                *convention_problems(connection, profiles=opened, **terms),
+                # First: a request that is approved just now has a convention in the next question's answer.
                 _promised_number(connection, number),
+                *convention_problems(connection, profiles=opened, **terms),
                 None if set(opened) <= set(request.profiles) else _WIDER,
             ]
         )
@@ -174,8 +177,9 @@ def approve_request(
                 None if administrator is None else identifier_problem(administrator),
             ]
         )
-        known = connection.execute(select(partner.c.name, partner.c.kind).where(partner.c.siret == request.siret))
-        name, kind = known.one_or_none() or (None, "external")
+        # Held, as entering the account holds it after the convention: two approvals would wait for each other.
+        query = select(partner.c.name, partner.c.kind).where(partner.c.siret == request.siret).with_for_update()
+        name, kind = connection.execute(query).one_or_none() or (None, "external")
         # Without a profile, its first account would be of the staff.
         refuse([None if kind == "external" else _A_CAF])
         if name is None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from sqlalchemy import text
 
 from gateway.identity import directory
+from gateway.identity.entering import take_turn
+from gateway.identity.tables import join_request
 from gateway.limits.limits import JOINING
 from tests.api.test_admin_api import office, post, refused, rows, staff
-from tests.story.running import is_problem
+from tests.story.running import is_problem, until
 
 __all__ = ["office", "staff"]
 
@@ -67,3 +71,19 @@ def test_one_address_does_not_fill_the_desk(other):
     assert [answer.status for answer in answers] == [202] * JOINING.burst + [429] * 3
     is_problem(answers[-1], 429, "GW210")
     assert len(directory.join_requests(other.store)) == JOINING.burst
+
+
+def test_strangers_who_wait_leave_the_threads_to_the_others(start_gateway, stub_url, server):
+    """Somebody takes a turn at the requests and does not end: of those who ask, two wait, and not for long."""
+    gateway = start_gateway(stub_url, store__url=server.empty_database())
+    gateway.enter("chef", kind="caf")
+    waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+    with gateway.store.change() as stalled, ThreadPoolExecutor(2) as strangers:
+        take_turn(stalled, join_request)
+        asked = [strangers.submit(ask, gateway, contact=f"{number}@udaf.example") for number in range(2)]
+        until(lambda: stalled.execute(waiting).scalar() == 2, "two of them wait")
+        is_problem(ask(gateway), 503, "GW209")
+        assert gateway.sign_in("chef").status == 201
+        for each in asked:
+            is_problem(each.result(), 503, "GW502")
+    assert ask(gateway).status == 202
