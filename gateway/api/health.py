@@ -77,8 +77,9 @@ class Health:
                 self._failing, self._probing = list(self._probes), ""
         else:
             late = moment - self._began > PROBE_SECONDS
-        if self._probing and late:
-            self._failing = [*self._found, self._probing]
+        probing = self._probing
+        if probing and late:
+            self._failing = [*self._found, probing]
         failing = self._failing
         state: dict[str, Any] = {"status": "not ready" if failing else "ready"}
         standing = self._standing()
@@ -97,7 +98,7 @@ class Health:
         try:
             for name, probe in self._probes.items():
                 self._probing = name
-                if _fails(probe):
+                if _fails(probe) or time.monotonic() - self._began > PROBE_SECONDS:
                     self._found.append(name)
             self._failing, self._asked = self._found, time.monotonic()
         finally:

@@ -120,7 +120,8 @@ class Aside:
         `RuntimeError` where there is no thread and none can begin, and `TimeoutError` in a task that has waited so many
         `seconds`, while the work goes on.
 
-        For the tasks of one loop. What finds no free thread waits for one, in order.
+        For the tasks of one loop. What finds no free thread waits for one, in order. What goes on after its `seconds`
+        is not counted as keeping its thread busy: where there are several, another does not begin for it.
         """
         if current_task() is None:
             return work()

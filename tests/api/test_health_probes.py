@@ -47,6 +47,16 @@ def test_probes_that_hang_are_not_waited_for_and_their_return_is_noticed(make_he
     until(lambda: asked(health) == (200, {"status": "ready"}), "the probes are over, and asked anew")
 
 
+def test_probes_that_come_too_late_have_failed(make_health, monkeypatch):
+    """Else whoever asks twice is told that it is not ready, and then that it was."""
+    free = threading.Event()
+    health = make_health(store=lambda: free.wait(30), record=lambda: None)
+    assert asked(health)[0] == 503
+    monkeypatch.setattr(module, "REMEMBERED_SECONDS", 30.0)
+    free.set()
+    until(lambda: asked(health)[1]["failing"] == ["store", "record"], "the probes are over, and not asked anew")
+
+
 def test_what_failed_before_the_probe_that_hangs_is_named_too(make_health):
     def fails():
         raise OSError("away")
