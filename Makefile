@@ -28,7 +28,7 @@ coverage: $(VENV)/.test
 attacks-table: $(VENV)/.test
 	$(BIN)/python -m tests.attacks.table $(ARGS)
 
-# Every fault in its long form, as root for the small disks: about ten minutes. It writes tests/faults/results/faults.md.
+# Every fault in its long form, as root for the small disks: half an hour. It writes tests/faults/results/faults.md.
 faults: $(VENV)/.test
 	$(BIN)/python -m tests.faults $(ARGS)
 

@@ -1,6 +1,6 @@
 """`python -m tests.faults`: every fault in its long form, written down in results/faults.md and results/faults.json.
 
-Run as root, for the small disks, alone on the machine: about ten minutes.
+Run as root, for the small disks, alone on the machine: about half an hour.
 """
 
 from __future__ import annotations
