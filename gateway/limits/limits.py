@@ -24,8 +24,8 @@ class Rate(NamedTuple):
 
 
 RECORDED: Final = Rate(per_minute=60, burst=60)
-"""Of the refusals of one address, before anyone is known, those that the record keeps: no stranger shall fill the disk
-without which nobody is answered."""
+"""Of the refusals of one address for having sent too many requests, those that the record keeps: what its own limit
+lets through is recorded whole, and no stranger shall fill the disk faster."""
 
 
 JOINING: Final = Rate(per_minute=1, burst=10)

@@ -211,6 +211,7 @@ class Connection:
         line = b"%s %s HTTP/%s" % (self._method.encode("latin-1"), self._target, self._version.encode("latin-1"))
         if self._begun.lstrip(b"\r\n").partition(b"\r\n")[0] != line:
             self._fault = NOT_UNDERSTOOD
+        self._begun = b""
         if self._version not in ("1.0", "1.1"):
             self._fault = "505 HTTP Version Not Supported"
         codings = [value.lower() for name, value in self._headers if name == b"transfer-encoding"]

@@ -1,7 +1,7 @@
 """Who suspended an account: a delegated administrator resumes what one of its own partner suspended, nothing else.
 
-Only added to: a process of the version before goes on. What it suspends, and what was suspended until now, counts as
-the Caf's.
+Only added to: a process of the version before goes on. What was suspended until now counts as the Caf's, and so does
+what it suspends, but for an account that its partner suspends or has suspended while both versions are at work.
 """
 
 import sqlalchemy as sa
