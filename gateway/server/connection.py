@@ -107,6 +107,7 @@ class Connection:
         "_surplus",
         "_target",
         "_told_to_continue",
+        "_unparsed",
         "_version",
         "address",
         "at_work",
@@ -175,6 +176,8 @@ class Connection:
         self._fault = ""
         """The status that answers a request which llhttp reads and we do not accept."""
         self._surplus = False
+        self._unparsed = 0
+        """Bytes to come of a body that the parser leaves to us."""
         self._told_to_continue = False
         self.ready = False
         """A request can be given to the application."""
@@ -229,6 +232,8 @@ class Connection:
         else:
             self.awaits_body = True
             self.deadline = time.monotonic() + self.patience.body
+            if self._parser.should_upgrade() and not codings:
+                self._unparsed = int(announced[0])
 
     def on_body(self, piece: bytes) -> None:
         if self._surplus:
@@ -240,7 +245,7 @@ class Connection:
             self._surplus = True
 
     def on_message_complete(self) -> None:
-        if not self._surplus:
+        if not self._surplus and not self._unparsed:
             self._complete = self.ready = True
 
     def _head_size(self) -> int:
@@ -270,12 +275,18 @@ class Connection:
                 return True
 
     def _feed(self, piece: bytes) -> None:
+        if self._unparsed:
+            self._feed_unparsed(piece)
+            return
         if not self._headers and not self._headed:
             self._begun += piece
         try:
             self._parser.feed_data(piece)
-        except httptools.HttpParserUpgrade:
-            self._surplus = True
+        except httptools.HttpParserUpgrade as upgrade:
+            if self._unparsed:
+                self._feed_unparsed(piece[upgrade.args[0] :])
+            else:
+                self._surplus = True
         except httptools.HttpParserError:
             if not self.ready:
                 raise Malformed(self._fault or NOT_UNDERSTOOD) from None
@@ -284,6 +295,14 @@ class Connection:
             raise Malformed(self._fault)
         if not self.ready and self._size > (LARGEST_MESSAGE if self._headed else LARGEST_HEAD):
             raise Malformed("413 Content Too Large" if self._headed else TOO_LARGE)
+
+    def _feed_unparsed(self, piece: bytes) -> None:
+        # Whoever offers another protocol sends its request whole before it (RFC 9110, 7.8), and httptools stops at the
+        # head. We take none, so that what follows the body is nothing.
+        self.on_body(piece[: self._unparsed])
+        self._unparsed = max(0, self._unparsed - len(piece))
+        if not self._unparsed:
+            self._complete = self.ready = self._surplus = True
 
     def environment(self, shared: Mapping[str, Any]) -> dict[str, Any]:
         """The WSGI environment (PEP 3333) of the request that is ready.

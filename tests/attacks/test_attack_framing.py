@@ -18,6 +18,8 @@ from tests.story.running import PASSWORD, PATIENCE, Backend, connect
 JSON = "Content-Type: application/json"
 CHUNKED = "Transfer-Encoding: chunked"
 BODY = b'{"identifier":"t2","password":"x"}'
+ANOTHERS = BODY.replace(b"t2", b"t9")
+"""A third failure of one identifier in a row would have to wait."""
 ENDING = b"0\r\n\r\n"
 
 
@@ -239,6 +241,18 @@ FIRST = {
     "an expected go-ahead": ("GET /nothing", ("Expect: 100-continue",), b"", (404, "GW203")),
     "another expectation": ("GET /nothing", ("Expect: 200-ok",), b"", (404, "GW203")),
     "an upgrade": ("GET /nothing", ("Upgrade: h2c", "Connection: Upgrade"), b"", (404, "GW203")),
+    "a log-in with an upgrade": (
+        "POST /-/session",
+        (JSON, f"Content-Length: {len(ANOTHERS)}", "Upgrade: h2c", "Connection: Upgrade"),
+        ANOTHERS,
+        (401, "GW103"),
+    ),
+    "a log-in with an upgrade, whose body is the request behind": (
+        "POST /-/session",
+        (JSON, "Content-Length: {all}", "Upgrade: h2c", "Connection: Upgrade"),
+        b"",
+        (400, "GW201"),
+    ),
     "a connection to be kept": ("GET /nothing", ("Connection: keep-alive",), b"", (404, "GW203")),
     "a log-out": ("DELETE /-/session", ("Content-Length: 0",), b"", (401, "GW101")),
 }

@@ -91,6 +91,9 @@ def body_of(*headers: bytes, body: bytes) -> bytes:
     return b"POST /body HTTP/1.1\r\n" + HOST + b"".join(headers) + b"\r\n" + body
 
 
+OFFER = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n"
+"""As Java's and curl's clients send it in clear."""
+
 UNDERSTOOD = {
     "a plain request": (b"GET /a?b=c HTTP/1.1\r\n" + HOST + b"\r\n", {"PATH_INFO": "/a", "QUERY_STRING": "b=c"}),
     "empty lines before it": (b"\r\n\r\nGET /a HTTP/1.1\r\n" + HOST + b"\r\n", {"PATH_INFO": "/a"}),
@@ -101,6 +104,10 @@ UNDERSTOOD = {
     "an upgrade nobody takes": (
         b"GET /a HTTP/1.1\r\n" + HOST + b"Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
         {"PATH_INFO": "/a", "SERVER_PROTOCOL": "HTTP/1.1"},
+    ),
+    "a body before another protocol, which nobody takes": (
+        body_of(OFFER, b"Content-Length: 3\r\n", body=b"abc"),
+        {"body": "abc", "CONTENT_LENGTH": "3"},
     ),
     "an encoded path, decoded once": (b"GET /%2e%2e%2F%252e HTTP/1.1\r\n" + HOST + b"\r\n", {"PATH_INFO": "/../%2e"}),
     "a fragment, kept in the path": (b"GET /a#b HTTP/1.1\r\n" + HOST + b"\r\n", {"PATH_INFO": "/a#b"}),
@@ -337,7 +344,24 @@ def test_a_request_means_the_same_however_it_is_cut_into_pieces(cuts):
     }
 
 
-CORPUS = [REQUEST, *(raw for raw, _ in UNDERSTOOD.values()), *(raw for _, raw in REFUSED.values() if len(raw) < 500)]
+OFFERING = body_of(OFFER, b"Content-Length: 5\r\n", body=b"abcde" + REQUEST)
+"""A body that httptools leaves unread, and another request behind it."""
+
+
+@pytest.mark.attack(13)
+@given(st.sets(st.integers(1, len(OFFERING) - 1), max_size=30))
+def test_so_does_one_that_offers_another_protocol_and_what_is_behind_it_is_nothing(cuts):
+    edges = [0, *sorted(cuts), len(OFFERING)]
+    read = read_in_pieces([OFFERING[a:b] for a, b in pairwise(edges)])
+    assert (read["wsgi.input"], read["CONTENT_LENGTH"], read["PATH_INFO"]) == (b"abcde", "5", "/body")
+
+
+CORPUS = [
+    REQUEST,
+    OFFERING,
+    *(raw for raw, _ in UNDERSTOOD.values()),
+    *(raw for _, raw in REFUSED.values() if len(raw) < 500),
+]
 
 
 @pytest.mark.attack(13)
