@@ -240,13 +240,12 @@ def test_where_descriptors_are_few_the_connections_leave_some_to_the_application
     few = 400
     running = start(workers=1, prepare=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (few, few)))
     with contextlib.ExitStack() as stack:
-        first = stack.enter_context(running.connect("127.0.0.2"))
-        first.sendall(b"GET /slow HTTP/1.1\r\n")
         silent = [stack.enter_context(running.connect()) for _ in range(few)]
         # Those for whom there is no room are closed.
         until(lambda: select.select(silent, [], [], 0)[0])
-        first.sendall(b"Host: h\r\n\r\n")
-        assert first.recv(100).startswith(b"HTTP/1.1 200")
+        another = stack.enter_context(running.connect("127.0.0.2"))
+        another.sendall(b"GET /slow HTTP/1.1\r\nHost: h\r\n\r\n")
+        assert another.recv(100).startswith(b"HTTP/1.1 200")
         assert (tmp_path / "inside").exists(), "it has opened a file"
 
 
