@@ -273,7 +273,8 @@ def test_what_is_sent_behind_a_request_before_its_answer_is_not_answered(
     tried = sender.send([first + behind] if pieces == 1 else [first, behind], profile=(PROFILE, "T1"))
     answer, *later = tried.answers
     row, *more = tried.rows
-    assert (row["status"], row["code"], row["agent"] or "t2") == (*expected, "t2")
+    assert (row["status"], row["code"]) == expected
+    assert row["agent"] in ("", "t9" if body == ANOTHERS else "t2")
     assert (answer.status, answer.one("X-Request-Id")) == (expected[0], row["request_id"])
     if pieces == 1 or answer.all("Connection") or "{all}" in "".join(announced):
         assert (later, more) == ([], [])
