@@ -7,8 +7,8 @@ between changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -21,7 +21,7 @@ from gateway.identity.changes import Signature, write_change
 from gateway.identity.entries import find_open_account, refuse
 from gateway.identity.facts import local_date
 from gateway.identity.proving import PATIENCE_MS
-from gateway.identity.store import Changing, Store
+from gateway.identity.store import Changing, Guarded, Store
 from gateway.identity.tables import account, convention, partner
 from gateway.identity.wrong import conflicting
 from gateway.model import Agent
@@ -71,12 +71,9 @@ class Delegated:
     profiles: Sequence[str]
     now: datetime
 
-    @contextmanager
-    def change(self, *, wait_ms: int = PATIENCE_MS) -> Iterator[Connection]:
+    def change(self, *, wait_ms: int = PATIENCE_MS) -> AbstractContextManager[Connection]:
         """A transaction of the directory's that begins with what the administrator may do in it."""
-        with self.store.change(wait_ms=min(wait_ms, PATIENCE_MS)) as connection:
-            self._admit(connection)
-            yield connection
+        return Guarded(self.store, self._admit).change(wait_ms=min(wait_ms, PATIENCE_MS))
 
     def _admit(self, connection: Connection) -> None:
         own = self.administrator
