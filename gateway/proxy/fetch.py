@@ -13,7 +13,8 @@ from gateway.logs import get_logger
 from gateway.metrics.counts import Row
 from gateway.metrics.layout import Outcome
 from gateway.proxy.breaker import Breaker, State
-from gateway.proxy.transport import CurlAdapter, MalformedAnswer, NothingLeft, Question, UpstreamAnswer
+from gateway.proxy.exchange import MalformedAnswer, NothingLeft, Question, UpstreamAnswer
+from gateway.proxy.transport import TransportAdapter
 from gateway.settings import Upstream
 
 NOBODY_BEHIND: Final = (502, 503, 504)
@@ -46,7 +47,7 @@ class Backend:
             failures=upstream.breaker_failures, seconds=upstream.breaker_seconds, changed=self._tell_breaker
         )
         self._base = upstream.url.rstrip("/")
-        self._adapter = CurlAdapter(
+        self._adapter = TransportAdapter(
             deadline_seconds=upstream.deadline_seconds,
             connect_seconds=upstream.connect_seconds,
             size_limit=upstream.size_limit,

@@ -23,8 +23,9 @@ from gateway.identity.openid import Begun, LogIns, Vouched, check_userinfo, subj
 from gateway.identity.openid_log_outs import LogOuts
 from gateway.identity.openid_providers import Provider, client_secret
 from gateway.identity.tokens import check_signature, read_token
+from gateway.proxy.exchange import UpstreamAnswer
 from gateway.proxy.providers import answered, keys_of
-from gateway.proxy.transport import CurlAdapter, UpstreamAnswer
+from gateway.proxy.transport import TransportAdapter
 
 DEADLINE_SECONDS: Final = 5.0
 """For one exchange; there are two, and the keys': an agent waits for them, and a code is good for half a minute."""
@@ -63,7 +64,7 @@ class Client:
         self.log_outs = None if ends is None else LogOuts(provider, ends, self._secret, logged_out)
         # Whoever asks for them is in a thread already.
         self._keys = keys_of(provider, lambda work: work())
-        self._adapter = CurlAdapter(
+        self._adapter = TransportAdapter(
             deadline_seconds=DEADLINE_SECONDS, connect_seconds=CONNECT_SECONDS, size_limit=LARGEST_SET, ca=provider.ca
         )
         self._places = places

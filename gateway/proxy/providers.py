@@ -18,7 +18,8 @@ from gateway.identity.jwks import LARGEST_SET, KeysAway, ProviderKeys
 from gateway.identity.tokens import Tokens
 from gateway.identity.vouchers import Voucher
 from gateway.loop.waiting import Aside
-from gateway.proxy.transport import CurlAdapter, MalformedAnswer, Question, UpstreamAnswer
+from gateway.proxy.exchange import MalformedAnswer, Question, UpstreamAnswer
+from gateway.proxy.transport import TransportAdapter
 
 DEADLINE_SECONDS: Final = 2.0
 """For one whole exchange: a request may wait for it."""
@@ -49,7 +50,7 @@ def keys_of(voucher: Voucher, aside: Callable[[Callable[[], Any]], Any]) -> Prov
 def _source(issuer: Voucher) -> Callable[[], bytes]:
     if issuer.jwks_file is not None:
         return partial(_read, issuer.jwks_file)
-    adapter = CurlAdapter(
+    adapter = TransportAdapter(
         deadline_seconds=DEADLINE_SECONDS, connect_seconds=CONNECT_SECONDS, size_limit=LARGEST_SET, ca=issuer.ca
     )
     return partial(_fetch, adapter, str(issuer.jwks_url))
@@ -63,7 +64,7 @@ def _read(file: Path) -> bytes:
         raise KeysAway(f"its file cannot be read ({error.strerror})") from None
 
 
-def _fetch(adapter: CurlAdapter, url: str) -> bytes:
+def _fetch(adapter: TransportAdapter, url: str) -> bytes:
     """The body of its answer. Raises `KeysAway`, also for any status but 200."""
     answer = answered(adapter, url, {"Accept": "application/jwk-set+json, application/json"})
     if answer.status_code != 200:
@@ -71,7 +72,9 @@ def _fetch(adapter: CurlAdapter, url: str) -> bytes:
     return answer.content or b""
 
 
-def answered(adapter: CurlAdapter, url: str, headers: Mapping[str, str], body: bytes | None = None) -> UpstreamAnswer:
+def answered(
+    adapter: TransportAdapter, url: str, headers: Mapping[str, str], body: bytes | None = None
+) -> UpstreamAnswer:
     """What a provider answers, on a connection of its own. Raises `KeysAway` where it does not answer, not as HTTP, or
     in an encoding that nobody asked for."""
     fields = {"Accept-Encoding": "identity", **headers}

@@ -4,11 +4,13 @@ import socket
 import threading
 import time
 from contextlib import suppress
+from itertools import chain
 
 import pytest
 import requests
 
-from gateway.proxy.transport import CurlAdapter
+from gateway.proxy.exchange import Question
+from gateway.proxy.transport import TransportAdapter
 
 
 class Scripted:
@@ -83,10 +85,19 @@ def answer(body: bytes, *headers: str, status: str = "200 OK") -> bytes:
     return "\r\n".join([f"HTTP/1.1 {status}", *headers, f"Content-Length: {len(body)}", "", ""]).encode() + body
 
 
-def ask(adapter: CurlAdapter, url: str, **headers: str):
+def ask(adapter: TransportAdapter, url: str, **headers: str):
     request = requests.PreparedRequest()
     request.method, request.url, request.headers = "GET", url, headers
     return adapter.send(request)
+
+
+def ask_alone(adapter: TransportAdapter, url: str, **headers: str):
+    return adapter.send(Question(url, headers, alone=True))
+
+
+def resting(adapter: TransportAdapter) -> list:
+    """The lines that this thread could use again: those whose connection is kept, and handles that make a new one."""
+    return [*chain.from_iterable(adapter._kept.values()), *adapter._single]
 
 
 class Clock:
@@ -103,11 +114,18 @@ class Kit:
     Clock = Clock
     answer = staticmethod(answer)
     ask = staticmethod(ask)
+    resting = staticmethod(resting)
 
 
 @pytest.fixture(scope="session")
 def kit() -> type[Kit]:
     return Kit
+
+
+@pytest.fixture(params=[ask, ask_alone], ids=["on a connection that is kept", "alone"])
+def send(request):
+    """Each way in which something is asked in clear: by llhttp and by libcurl."""
+    return request.param
 
 
 @pytest.fixture
@@ -127,8 +145,10 @@ def scripted():
 def adapter():
     made = []
 
-    def make(**options) -> CurlAdapter:
-        made.append(CurlAdapter(**{"deadline_seconds": 10, "connect_seconds": 2, "size_limit": 1 << 20, **options}))
+    def make(**options) -> TransportAdapter:
+        made.append(
+            TransportAdapter(**{"deadline_seconds": 10, "connect_seconds": 2, "size_limit": 1 << 20, **options})
+        )
         return made[-1]
 
     yield make

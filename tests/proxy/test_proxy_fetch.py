@@ -17,8 +17,8 @@ from gateway.loop.loop import Loop, current_task
 from gateway.metrics.counts import Counts
 from gateway.metrics.layout import BREAKER, BREAKER_OPENED
 from gateway.proxy.breaker import State
+from gateway.proxy.exchange import NothingLeft
 from gateway.proxy.fetch import Backend
-from gateway.proxy.transport import NothingLeft
 from gateway.settings import Upstream
 
 JSON = "Content-Type: application/json"

@@ -17,7 +17,7 @@ import pytest
 import requests
 
 from gateway.loop.loop import Loop
-from gateway.proxy.transport import MalformedAnswer, NothingLeft, Question
+from gateway.proxy.exchange import MalformedAnswer, NothingLeft, Question
 from upstream_stub import faults
 from upstream_stub.faults import FAULTS
 
@@ -51,20 +51,20 @@ def backend():
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_ends_in_its_own_way_and_the_next_exchange_is_untouched(backend, adapter, kit, name):
+def test_a_fault_ends_in_its_own_way_and_the_next_exchange_is_untouched(backend, adapter, kit, name, send):
     client = adapter(deadline_seconds=0.7 if ON_THE_WIRE.get(name) is LATE else 20, size_limit=4 << 20)
     url = f"{backend.url}/dossiers/{FAULTS[name].number}"
     if name in ON_THE_WIRE:
         with pytest.raises(ON_THE_WIRE[name]) as caught:
-            kit.ask(client, url)
+            send(client, url)
         assert "CANARI" not in str(caught.value)
-        assert not client._idle
+        assert not kit.resting(client)
     else:
-        answered = kit.ask(client, url)
+        answered = send(client, url)
         assert answered.status_code >= 101
         assert len(answered.content) <= 4 << 20
         assert "x-famille" not in dict(answered.fields) or name == "talkative_headers"
-    after = kit.ask(
+    after = send(
         adapter() if ON_THE_WIRE.get(name) is LATE else client, f"{backend.url}/dossiers/9990001/rubriques/adresse"
     )
     assert after.status_code == 200
@@ -122,7 +122,7 @@ def test_what_comes_after_a_line_was_taken_and_before_it_is_asked_is_not_taken_f
     assert server.connections == 2
 
 
-def test_an_exchange_that_the_loop_cannot_watch_ends_at_once(scripted, adapter, kit, monkeypatch):
+def test_an_exchange_that_the_loop_cannot_watch_ends_at_once(scripted, adapter, kit, monkeypatch, send):
     server = scripted([kit.answer(b"first")])
     client = adapter(deadline_seconds=30)
     with monkeypatch.context() as patched:
@@ -135,7 +135,7 @@ def test_an_exchange_that_the_loop_cannot_watch_ends_at_once(scripted, adapter, 
 
         def asking():
             with pytest.raises(GONE) as refused:
-                kit.ask(client, server.url + "/1")
+                send(client, server.url + "/1")
             caught.append(refused)
 
         thread = threading.Thread(target=asking, daemon=True)
@@ -143,7 +143,7 @@ def test_an_exchange_that_the_loop_cannot_watch_ends_at_once(scripted, adapter, 
         thread.join(10)
         assert caught
         assert time.monotonic() - begun < 5
-    assert kit.ask(client, server.url + "/2").content == b"first"
+    assert send(client, server.url + "/2").content == b"first"
 
 
 @pytest.mark.parametrize("encrypted", [False, True], ids=["in clear", "over TLS"])
@@ -158,9 +158,9 @@ def test_what_is_asked_alone_has_a_connection_that_nobody_had_before_and_nobody_
         assert kit.ask(client, f"{server.url}/shared/{number}").content == b"one"
     of_shared = 5 if encrypted else 1
     assert server.connections == 5 + of_shared
-    assert len(client._alone) == len(client._idle) == 1
+    assert len(kit.resting(client)) == (1 if encrypted else 2)
     client.close()
-    assert client._alone == client._idle == []
+    assert kit.resting(client) == []
 
 
 def connections(port: int) -> list[tuple[bool, str]]:
@@ -216,7 +216,7 @@ def test_neither_does_one_that_is_given_up_or_was_kept(scripted, adapter, kit):
         kit.ask(client, server.url + "/2")
     other = scripted([kit.answer(b"one")])
     assert kit.ask(client, other.url + "/").content == b"one"
-    assert len(client._idle) == 1
+    assert len(kit.resting(client)) == 1
     client.close()
     for one in (server, other):
         settled(one)
@@ -240,7 +240,7 @@ def no_descriptor_left():
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_where_this_machine_has_nothing_left_it_is_not_the_backend_that_is_gone(adapter, kit):
+def test_where_this_machine_has_nothing_left_it_is_not_the_backend_that_is_gone(adapter, send):
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{nobody.getsockname()[1]}/"
@@ -248,7 +248,7 @@ def test_where_this_machine_has_nothing_left_it_is_not_the_backend_that_is_gone(
 
         def ask():
             try:
-                kit.ask(client, url)
+                send(client, url)
             except GONE as error:
                 ended.append(error)
 
@@ -281,7 +281,7 @@ def test_what_is_closed_after_each_answer_keeps_its_session_and_its_certificates
     lines = set()
     for _ in range(5):
         assert kit.ask(client, server.url + "/").content == b"one"
-        lines.update(client._idle)
+        lines.update(kit.resting(client))
     assert server.connections == 5
     assert len(lines) == 1
 
@@ -322,9 +322,9 @@ def test_the_first_address_answers_though_the_second_was_tried_meanwhile(adapter
         assert kit.ask(client, url).content == b"1"
         # That connection is the one that is kept, and looked at.
         assert kit.ask(client, url).content == b"2"
-        assert client._idle[0].is_silent()
+        assert kit.resting(client)[0].is_silent()
         time.sleep(0.3)
-        assert not client._idle[0].is_silent()
+        assert not kit.resting(client)[0].is_silent()
     finally:
         client.close()
         slow.shutdown(socket.SHUT_RDWR)
@@ -351,11 +351,19 @@ def test_a_connection_that_the_backend_closed_meanwhile_is_replaced(scripted, ad
 
 FRAMES = {
     "chunks in capitals": (b"Transfer-Encoding: Chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", b"ok"),
-    "trailers": (b"Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Famille: a\r\nHTTP/1.1: b\r\n\r\n", b"ok"),
+    "trailers": (b"Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Famille: a\r\nX-B: b\r\n\r\n", b"ok"),
+    "words behind the size of a chunk": (b"Transfer-Encoding: chunked\r\n\r\n2;a=b\r\nok\r\n0\r\n\r\n", b"ok"),
+    "a coding on a line that is folded": (b"Transfer-Encoding:\r\n chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", b"ok"),
     "gzip and chunked": (b"Transfer-Encoding: gzip, chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", None),
+    "gzip and chunked, folded": (b"Transfer-Encoding: gzip,\r\n chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", None),
+    "identity": (b"Transfer-Encoding: identity\r\n\r\nok", None),
     "two codings": (b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", None),
     "the same length twice": (b"Content-Length: 2\r\nContent-Length: 3\r\n\r\nokx", None),
     "a length below zero": (b"Content-Length: -2\r\n\r\nok", None),
+    "a length with a sign": (b"Content-Length: +2\r\n\r\nok", None),
+    "a length that is a list": (b"Content-Length: 2, 2\r\n\r\nok", None),
+    "a length without a number": (b"Content-Length: \r\n\r\nok", None),
+    "a length and chunks": (b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", None),
     "a space before the colon": (b"Content-Length: 2\r\nX-A : b\r\n\r\nok", None),
     "a line without a colon": (b"Content-Length: 2\r\nX-A\r\n\r\nok", None),
     "a line without a name": (b"Content-Length: 2\r\n: b\r\n\r\nok", None),
@@ -365,13 +373,13 @@ FRAMES = {
 
 
 @pytest.mark.parametrize(("rest", "body"), FRAMES.values(), ids=FRAMES)
-def test_an_answer_is_framed_in_one_way_or_refused(scripted, adapter, kit, rest, body):
+def test_an_answer_is_framed_in_one_way_or_refused(scripted, adapter, rest, body, send):
     server = scripted([b"HTTP/1.1 200 OK\r\nX-First: 1\r\n" + rest, None])
     if body is None:
         with pytest.raises(MalformedAnswer):
-            kit.ask(adapter(deadline_seconds=3), server.url + "/")
+            send(adapter(deadline_seconds=3), server.url + "/")
     else:
-        answered = kit.ask(adapter(deadline_seconds=3), server.url + "/")
+        answered = send(adapter(deadline_seconds=3), server.url + "/")
         assert answered.content == body
         assert [name for name, _ in answered.fields] == ["x-first", "transfer-encoding"]
 
@@ -386,9 +394,9 @@ def test_an_answer_is_framed_in_one_way_or_refused(scripted, adapter, kit, rest,
         b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Type: application/pdf\r\n",
     ],
 )
-def test_an_answer_that_breaks_off_in_its_head_is_none(scripted, adapter, kit, head):
+def test_an_answer_that_breaks_off_in_its_head_is_none(scripted, adapter, head, send):
     with pytest.raises((BROKEN, GONE)):
-        kit.ask(adapter(), scripted([head, None]).url + "/")
+        send(adapter(), scripted([head, None]).url + "/")
 
 
 @pytest.mark.attack(25)
@@ -410,18 +418,18 @@ def test_an_answer_that_breaks_off_in_its_head_is_none(scripted, adapter, kit, h
     ],
     ids=repr,
 )
-def test_a_status_line_is_one_or_the_answer_is_refused(scripted, adapter, kit, line, read):
+def test_a_status_line_is_one_or_the_answer_is_refused(scripted, adapter, line, read, send):
     server = scripted([line + b"\r\nContent-Length: 2\r\n\r\n{}", None])
     if read:
-        assert kit.ask(adapter(), server.url + "/").content == b"{}"
+        assert send(adapter(), server.url + "/").content == b"{}"
     else:
         with pytest.raises((MalformedAnswer, requests.ConnectionError)):
-            kit.ask(adapter(), server.url + "/")
+            send(adapter(), server.url + "/")
 
 
-def test_interim_answers_leave_nothing_in_the_last(scripted, adapter, kit):
+def test_interim_answers_leave_nothing_in_the_last(scripted, adapter, kit, send):
     hints = b"HTTP/1.1 103 Early Hints\r\nX-Famille: a\r\n\r\n" * 3
-    answered = kit.ask(adapter(), scripted([hints + kit.answer(b"ok", JSON)]).url + "/")
+    answered = send(adapter(), scripted([hints + kit.answer(b"ok", JSON)]).url + "/")
     assert answered.status_code == 200
     assert answered.fields == [("content-type", "application/json"), ("content-length", "2")]
     assert answered.headers["Content-Type"] == "application/json"
@@ -430,43 +438,43 @@ def test_interim_answers_leave_nothing_in_the_last(scripted, adapter, kit):
 
 @pytest.mark.parametrize("size", [1000, 1001], ids=["at the limit", "one byte more"])
 @pytest.mark.parametrize("chunked", [False, True], ids=["announced", "in chunks"])
-def test_the_size_limit_is_exact(scripted, adapter, kit, size, chunked):
+def test_the_size_limit_is_exact(scripted, adapter, kit, size, chunked, send):
     body = b"a" * size
     frame = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n" % (size, body)
     server = scripted([frame if chunked else kit.answer(body)])
     if size > 1000:
         with pytest.raises(MalformedAnswer, match="limit"):
-            kit.ask(adapter(size_limit=1000), server.url + "/")
+            send(adapter(size_limit=1000), server.url + "/")
     else:
-        assert kit.ask(adapter(size_limit=1000), server.url + "/").content == body
+        assert send(adapter(size_limit=1000), server.url + "/").content == body
 
 
 @pytest.mark.parametrize("seconds", [0.0001, 0.2])
-def test_a_deadline_however_short_is_one(scripted, adapter, kit, seconds):
+def test_a_deadline_however_short_is_one(scripted, adapter, kit, seconds, send):
     server = scripted([3.0, kit.answer(b"ok")])
     with pytest.raises(requests.Timeout):
-        kit.ask(adapter(deadline_seconds=seconds), server.url + "/")
+        send(adapter(deadline_seconds=seconds), server.url + "/")
 
 
-def test_a_backend_that_is_not_there_is_a_connection_error(adapter, kit, scripted):
+def test_a_backend_that_is_not_there_is_a_connection_error(adapter, scripted, send):
     gone = scripted([b""])
     gone.close()
     with pytest.raises(requests.ConnectionError):
-        kit.ask(adapter(), gone.url + "/")
+        send(adapter(), gone.url + "/")
 
 
-def test_no_redirect_is_followed_and_no_cookie_kept(scripted, adapter, kit):
+def test_no_redirect_is_followed_and_no_cookie_kept(scripted, adapter, kit, send):
     elsewhere = scripted([kit.answer(b"elsewhere")])
     moved = kit.answer(b"", f"Location: {elsewhere.url}/", "Set-Cookie: a=b", status="302 Found")
     server = scripted([moved])
     client = adapter()
     for _ in range(2):
-        assert kit.ask(client, server.url + "/").status_code == 302
+        assert send(client, server.url + "/").status_code == 302
     assert elsewhere.received == []
     assert b"ookie" not in server.received[1]
 
 
-def test_nothing_of_the_environment_is_used(scripted, adapter, kit, monkeypatch, tmp_path):
+def test_nothing_of_the_environment_is_used(scripted, adapter, kit, monkeypatch, tmp_path, send):
     proxy = scripted([kit.answer(b"proxy")])
     server = scripted([kit.answer(b"backend")])
     for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
@@ -474,39 +482,39 @@ def test_nothing_of_the_environment_is_used(scripted, adapter, kit, monkeypatch,
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login user password secret\n")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
-    assert kit.ask(adapter(), server.url + "/").content == b"backend"
+    assert send(adapter(), server.url + "/").content == b"backend"
     assert b"uthorization" not in server.received[0]
     assert proxy.received == []
 
 
-def test_the_path_is_sent_as_it_is_and_the_headers_are_those_given(scripted, adapter, kit):
+def test_the_path_is_sent_as_it_is_and_the_headers_are_those_given(scripted, adapter, kit, send):
     server = scripted([kit.answer(b"ok")])
-    kit.ask(adapter(), server.url + "/a/../b%2Fc?d=e", Accept="text/plain")
+    send(adapter(), server.url + "/a/../b%2Fc?d=e", Accept="text/plain")
     line, *headers = server.received[0].decode().split("\r\n")[:-2]
     assert line == "GET /a/../b%2Fc?d=e HTTP/1.1"
     assert sorted(headers) == ["Accept: text/plain", f"Host: 127.0.0.1:{server.port}", "User-Agent: cafpro-gateway"]
 
 
 @pytest.mark.parametrize("value", ["a\r\nX-B: b", "a\nb", "a\rb", "a\0b", "a\x1bb"], ids=repr)
-def test_a_header_that_would_be_several_is_not_sent(scripted, adapter, kit, value):
+def test_a_header_that_would_be_several_is_not_sent(scripted, adapter, kit, value, send):
     server = scripted([kit.answer(b"ok")])
     with pytest.raises(requests.exceptions.InvalidHeader):
-        kit.ask(adapter(), server.url + "/", **{"X-A": value})
+        send(adapter(), server.url + "/", **{"X-A": value})
     assert server.received == []
 
 
 @pytest.mark.parametrize("path", ["/a b", "/a\r\nX-B: b", "/a\nb", "/a\tb"], ids=repr)
-def test_an_address_that_would_be_several_lines_is_not_asked_for(scripted, adapter, kit, path):
+def test_an_address_that_would_be_several_lines_is_not_asked_for(scripted, adapter, kit, path, send):
     server = scripted([kit.answer(b"ok")])
     with pytest.raises(requests.RequestException):
-        kit.ask(adapter(), server.url + path)
+        send(adapter(), server.url + path)
     assert server.received == []
 
 
 @pytest.mark.parametrize("scheme", ["file", "ftp", "gopher", "dict"])
-def test_only_http_is_spoken(adapter, kit, scheme):
+def test_only_http_is_spoken(adapter, scheme, send):
     with pytest.raises(requests.RequestException):
-        kit.ask(adapter(), f"{scheme}://127.0.0.1/etc/passwd")
+        send(adapter(), f"{scheme}://127.0.0.1/etc/passwd")
 
 
 def test_threads_share_connections_and_never_an_answer(backend, adapter, kit):
@@ -530,7 +538,7 @@ def test_threads_share_connections_and_never_an_answer(backend, adapter, kit):
     for thread in threads:
         thread.join(60)
     assert mistakes == []
-    assert len(client._idle) <= 32
+    assert len(kit.resting(client)) <= 32
     assert len(set(expected.values())) == 3
 
 
@@ -542,7 +550,7 @@ def test_a_child_process_does_not_speak_on_its_parents_connections(scripted, ada
     child = os.fork()
     if child == 0:
         try:
-            code = 0 if kit.ask(client, server.url + "/child").content == b"ok" and len(client._idle) == 1 else 1
+            code = 0 if kit.ask(client, server.url + "/child").content == b"ok" and len(kit.resting(client)) == 1 else 1
         except BaseException:  # noqa: BLE001 - a child must not run on as a second pytest
             code = 2
         os._exit(code)

@@ -1,0 +1,84 @@
+"""What is exchanged with a backend, whoever carries it: a question, its whole answer, and how there comes none.
+
+In the words of `requests`, whose classes these are; nothing of `requests` that costs and is not asked for is done.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import requests
+from requests.structures import CaseInsensitiveDict
+
+USER_AGENT: Final = "cafpro-gateway"
+NO_SOCKET: Final = "this machine could not open one more socket"
+NOT_FOLLOWED: Final = "this machine could not follow one more connection"
+TOO_LARGE: Final = "an answer larger than the limit"
+CHUNKED: Final = -1
+
+
+class MalformedAnswer(requests.RequestException):
+    """The backend's answer broke off, is too large, or is not HTTP as we accept it. Never quotes the answer."""
+
+
+class NothingLeft(requests.ConnectionError):
+    """This machine had no port, descriptor or memory for one more connection: nothing was asked, and nothing is known
+    of the backend."""
+
+
+class Question(requests.PreparedRequest):
+    """A GET, prepared, or a POST where there is a `body`. `url` is whole; `headers` are sent as they are. `alone` has a
+    connection for itself, made for it and closed after it: nothing of what was answered to others can be taken for its
+    answer. So has a POST."""
+
+    def __init__(self, url: str, headers: dict[str, str], *, alone: bool = False, body: bytes | None = None) -> None:
+        # Not calling `requests.PreparedRequest.__init__`: nothing of what it makes room for is asked for.
+        self.method, self.url = "GET" if body is None else "POST", url
+        self.headers = headers  # type: ignore[assignment]  # any mapping does
+        self.body = body
+        self.alone = alone
+
+
+class UpstreamAnswer(requests.Response):
+    """A whole answer. `fields` are its header fields in order, names in lower case; trailers are dropped."""
+
+    def __init__(self, status: int, fields: list[tuple[str, str]], content: bytes, url: str) -> None:
+        # Not calling `requests.Response.__init__`: it makes a cookie jar for each answer, which costs more than curl.
+        self.status_code = status
+        self.fields = fields
+        self._content = content
+        self._content_consumed = True
+        self.url = url
+        self.history = []
+
+    @property
+    def headers(self) -> CaseInsensitiveDict[str]:  # type: ignore[override]  # an attribute in requests
+        """The same fields as requests gives them; of repeated ones, the last."""
+        return CaseInsensitiveDict(self.fields)
+
+    def named(self, name: str) -> list[str]:
+        """The values of every field of this (lower-case) name."""
+        return [value for field, value in self.fields if field == name]
+
+
+def framing(fields: list[tuple[str, str]]) -> int | None:
+    """How long the body is that these header fields announce: bytes, `CHUNKED`, or None where it ends with the
+    connection. Raises `MalformedAnswer` where they say it in two ways, or in none that we know."""
+    said = [field for field in fields if field[0] in _FRAMING]
+    if not said:
+        return None
+    (name, value), *more = said
+    if more:
+        raise MalformedAnswer("an answer framed in two ways")
+    if name == "transfer-encoding":
+        if value.lower() != "chunked":
+            raise MalformedAnswer("a transfer coding that nobody asked for")
+        return CHUNKED
+    if not _LENGTH.fullmatch(value):
+        raise MalformedAnswer("a length that is not one")
+    return int(value)
+
+
+_FRAMING: Final = ("transfer-encoding", "content-length")
+_LENGTH: Final = re.compile(r"[0-9]{1,18}")

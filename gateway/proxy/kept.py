@@ -1,0 +1,205 @@
+"""A connection in clear to the backend that is kept from one answer to the next."""
+
+from __future__ import annotations
+
+import select
+import socket
+import threading
+import time
+from contextlib import suppress
+from typing import Final
+
+import requests
+
+from gateway.loop.loop import NEVER, READ, WRITE, Loop, Task, Timer
+from gateway.proxy.exchange import NOT_FOLLOWED, USER_AGENT, NothingLeft, UpstreamAnswer
+from gateway.proxy.reader import AnswerReader
+
+RECEIVE_BUFFER: Final = 96 * 1024
+
+
+class Disturbed(Exception):
+    """Something arrived on the line before it was asked anything, or it ended then: another is to be taken."""
+
+
+def question(host: str, target: str, fields: list[str]) -> bytes:
+    """A GET as it is sent. Raises `InvalidHeader` for a header that is not ASCII."""
+    lines = "\r\n".join(("", *fields))
+    head = f"GET {target} HTTP/1.1\r\nHost: {host.removesuffix(':80')}\r\nUser-Agent: {USER_AGENT}{lines}\r\n\r\n"
+    try:
+        return head.encode("ascii")
+    except UnicodeEncodeError:
+        raise requests.exceptions.InvalidHeader("a header that is not ASCII") from None
+
+
+class KeptLine:
+    """One exchange at a time, all in one loop."""
+
+    __slots__ = ("_asked", "_asks", "_failure", "_looking", "_reader", "_socket", "_task", "_timer", "_used", "loop")
+
+    def __init__(self, loop: Loop, connection: socket.socket, limit: int) -> None:
+        """Takes over the `connection`, whose backend has not been asked anything. Bodies have `limit` bytes at most.
+        Raises `NothingLeft` where it cannot be watched."""
+        self.loop = loop
+        self._socket = connection
+        connection.setblocking(False)
+        self._looking = select.poll()
+        self._looking.register(connection, select.POLLIN)
+        self._reader = AnswerReader(limit)
+        self._timer = Timer(loop, self._expire)
+        self._task: Task | None = None
+        self._asks = self._used = False
+        """The exchange at work has begun; one ended well before it."""
+        self._asked = b""
+        """What is not sent yet of what is asked."""
+        self._failure: Exception | None = None
+        try:
+            loop.watch(connection.fileno(), READ, self._on_event)
+        except OSError:
+            connection.close()
+            raise NothingLeft(NOT_FOLLOWED) from None
+
+    def exchange(self, task: Task, asked: bytes, url: str, until: float) -> UpstreamAnswer:
+        """What the backend answers when it is `asked`, before `until` on the monotonic clock. For a task of this line's
+        loop. Raises `Disturbed`, `requests.Timeout`, `requests.ConnectionError` or `MalformedAnswer`, after which the
+        line is of no use."""
+        reader = self._reader
+        reader.begin()
+        self._asked, self._asks, self._task = asked, False, task
+        self._timer.set(until - time.monotonic())
+        try:
+            # Sent with what else is to be sent: the backend wakes once for many.
+            self.loop.soon(self._begin)
+            while not reader.complete and self._failure is None:
+                self.loop.hub.switch()
+        finally:
+            self._task = None
+            self._timer.set(NEVER)
+        if self._failure is not None:
+            # Not kept here: the error knows this frame, and the circle would keep all that its frames hold.
+            failure, self._failure = self._failure, None
+            try:
+                raise failure
+            finally:
+                del failure
+        self._used = True
+        return reader.answer(url)
+
+    @property
+    def stays(self) -> bool:
+        """The last exchange has left it so that another can follow."""
+        return self._reader.stays
+
+    def is_silent(self) -> bool:
+        """Whether nothing has arrived since the last answer.
+
+        What arrives before it is asked for (a second answer behind the first) would be taken for the next answer,
+        somebody else's.
+        """
+        return not self._looking.poll(0)
+
+    def close(self) -> None:
+        self._timer.set(NEVER)
+        self._reader.close()
+        self.loop.unwatch(self._socket.fileno(), self._on_event)
+        self._socket.close()
+
+    # What the loop calls.
+
+    def _begin(self) -> None:
+        if self._task is None:
+            return
+        # Looked at now and not when it was taken: the loop has done whatever else was ready in between.
+        if self.is_silent():
+            self._asks = True
+            self._send()
+        else:
+            self._end(Disturbed())
+
+    def _on_event(self, events: int) -> None:
+        if not self._asks or self._task is None:
+            # Something arrived, or the backend left, before anything was asked: `is_silent` will see it too.
+            self.loop.unwatch(self._socket.fileno())
+        elif events & WRITE and self._asked:
+            self._send()
+            if not self._asked:
+                self._watch(READ)
+        else:
+            self._receive()
+
+    def _watch(self, events: int) -> None:
+        try:
+            self.loop.watch(self._socket.fileno(), events, self._on_event)
+        except OSError:
+            self._end(NothingLeft(NOT_FOLLOWED))
+
+    def _send(self) -> None:
+        try:
+            with suppress(BlockingIOError):
+                self._asked = self._asked[self._socket.send(self._asked) :]
+        except OSError:
+            self._lost()
+        else:
+            if self._asked:
+                self._watch(READ | WRITE)
+
+    def _receive(self) -> None:
+        """Takes in what has arrived, until nothing of it is left or the answer is whole."""
+        reader, size = self._reader, RECEIVE_BUFFER
+        try:
+            while size == RECEIVE_BUFFER and not reader.complete and reader.failure is None:
+                size = self._take_in()
+        except BlockingIOError:
+            return
+        except OSError:
+            size = 0
+        if not size:
+            self._lost()
+        elif reader.complete or reader.failure is not None:
+            self._end(reader.failure)
+
+    def _take_in(self) -> int:
+        """Bytes of what was there to be read; 0 at the end of the connection."""
+        reader = self._reader
+        if reader.unparsed:
+            piece = self._socket.recv(min(reader.unparsed, RECEIVE_BUFFER))
+            if piece:
+                reader.take(piece)
+            return len(piece)
+        buffer = _buffer()
+        size = self._socket.recv_into(buffer)
+        if size:
+            reader.feed(buffer[:size])
+        return size
+
+    def _lost(self) -> None:
+        """The connection has ended."""
+        if self._reader.begun:
+            self._reader.end()
+            self._end(self._reader.failure)
+        elif self._used:
+            # It went when it had rested: so ends what a backend has not heard of for a while, and what was only to be
+            # read may be asked for again (RFC 9110, 9.2.2; RFC 9112, 9.3.1).
+            self._end(Disturbed())
+        else:
+            self._end(requests.ConnectionError("the backend closed the connection without an answer"))
+
+    def _expire(self) -> None:
+        self._end(requests.Timeout("the deadline passed"))
+
+    def _end(self, failure: Exception | None) -> None:
+        self._failure = failure
+        if self._task is not None:
+            self._task.switch()
+
+
+_local: Final = threading.local()
+
+
+def _buffer() -> memoryview:
+    """What this thread receives into, which is read before anybody else of it receives."""
+    try:
+        buffer: memoryview = _local.buffer
+    except AttributeError:
+        buffer = _local.buffer = memoryview(bytearray(RECEIVE_BUFFER))
+    return buffer

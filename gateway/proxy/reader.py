@@ -1,0 +1,205 @@
+"""Bytes of a connection in clear become answers, by llhttp: Node's parser, which our server reads requests with too.
+
+It tells where an answer ends and whether anything follows. What it accepts and we do not is refused here: another
+coding than chunked, another version, a control character within a header. Folded header lines it joins, and it takes a
+line feed for the end of a line, as old backends write them.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, Final
+
+import httptools
+
+from gateway.proxy.exchange import TOO_LARGE, MalformedAnswer, UpstreamAnswer, framing
+
+LARGEST_HEAD: Final = 256 * 1024
+"""Bytes of status line and headers of an answer, and of the interim ones before it."""
+LEFT_UNPARSED: Final = 96 * 1024
+"""So much of a body, or more, that is still to come after its length was announced, llhttp need not look at."""
+
+_FIRST_WORD: Final = b"HTTP/"
+_VERSIONS: Final = ("1.1", "1.0")
+_NOT_HTTP: Final = "an answer that is not HTTP as we accept it"
+
+
+class AnswerReader:
+    """One connection's, for one answer after the other."""
+
+    __slots__ = (
+        "_announced",
+        "_head",
+        "_headed",
+        "_interim",
+        "_limit",
+        "_parser",
+        "_pieces",
+        "_room",
+        "_start",
+        "_status",
+        "complete",
+        "failure",
+        "fields",
+        "stays",
+        "unparsed",
+    )
+
+    def __init__(self, limit: int) -> None:
+        """Bodies have `limit` bytes at most."""
+        self._limit = limit
+        self._pieces: list[bytes] = []
+        self._parser: Any = self._parse()
+        self.begin()
+
+    def _parse(self) -> Any:
+        parser = httptools.HttpResponseParser(self)
+        parser.set_dangerous_leniencies(lenient_headers=True, lenient_optional_cr_before_lf=True)
+        return parser
+
+    def begin(self) -> None:
+        """Another answer is to come."""
+        self._start = b""
+        """The first bytes of it, as many as its first word has, or more."""
+        self._head = 0
+        """How many bytes had come when its head was not whole yet."""
+        self._headed = self._interim = False
+        self._announced: int | None = None
+        """See `framing`."""
+        self._room = self._limit
+        self._status = 0
+        self.fields: list[tuple[str, str]] = []
+        self.unparsed = 0
+        """So many bytes of its body are to be given to `take`, and not to `feed`."""
+        self.complete = False
+        self.stays = False
+        """It is complete, nothing followed it, and the connection serves for another."""
+        self.failure: MalformedAnswer | None = None
+        """Why it is none: nothing more of this connection is to be read."""
+
+    @property
+    def begun(self) -> bool:
+        """Something of it has come."""
+        return bool(self._start)
+
+    def answer(self, url: str) -> UpstreamAnswer:
+        """The answer that is complete, of which nothing is kept here any more."""
+        pieces, self._pieces = self._pieces, []
+        return UpstreamAnswer(self._status, self.fields, pieces[0] if len(pieces) == 1 else b"".join(pieces), url)
+
+    def feed(self, piece: memoryview) -> None:
+        """The next bytes of the connection."""
+        if not self._headed and not self._is_http(piece):
+            return self._refuse(_NOT_HTTP)
+        try:
+            self._parser.feed_data(piece)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            if not self.complete:
+                return self._refuse(_NOT_HTTP)
+            self.stays = False
+        if self._headed:
+            self._look_ahead()
+        elif self._head > LARGEST_HEAD:
+            return self._refuse(TOO_LARGE)
+        return None
+
+    def _is_http(self, piece: memoryview) -> bool:
+        """So far. llhttp reads RTSP, too, and passes over blank lines."""
+        self._head += len(piece)
+        if len(self._start) < len(_FIRST_WORD):
+            self._start += bytes(piece[: len(_FIRST_WORD)])
+        return self._start.startswith(_FIRST_WORD[: len(self._start)])
+
+    def _look_ahead(self) -> None:
+        if self._announced is not None and self._announced >= LEFT_UNPARSED and not self.complete:
+            left = self._announced - (self._limit - self._room)
+            if left >= LEFT_UNPARSED and self.failure is None:
+                self.unparsed = left
+                self.stays = self._parser.should_keep_alive()
+
+    def take(self, piece: bytes) -> None:
+        """The next bytes of a body that are `unparsed`."""
+        self._pieces.append(piece)
+        self.unparsed -= len(piece)
+        if not self.unparsed:
+            self.complete = True
+            self._parser = self._parse()  # the last one waits for what it has not seen
+
+    def end(self) -> None:
+        """The connection has ended. So does an answer whose head does not say where it ends; any other has broken
+        off."""
+        if self._headed and self._announced is None:
+            self.complete = True
+        else:
+            self._refuse("an answer that broke off")
+
+    def close(self) -> None:
+        """Nothing is read any more."""
+        # It knows what it calls: as a circle, both would stay until the collector comes by.
+        self._parser = None
+
+    def _refuse(self, because: str) -> None:
+        if self.failure is None:
+            self.failure = MalformedAnswer(because)
+
+    # What llhttp calls.
+
+    def on_message_begin(self) -> None:
+        # Another answer behind the one that was asked for.
+        if self.complete:
+            self.stays = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # After the head come trailers: whoever looks at the head alone has not seen them, so nobody does.
+        if not self._headed:
+            field = _field(name, value)
+            if field is None:
+                self._refuse("a header line that is not one")
+            else:
+                self.fields.append(field)
+
+    def on_headers_complete(self) -> None:
+        if self._headed:
+            return
+        status = self._parser.get_status_code()
+        if status < 100 or self._parser.get_http_version() not in _VERSIONS:
+            self._refuse("a status line that is not one")
+        elif status < 200 and status != 101:
+            self._interim = True
+        else:
+            self._status, self._headed = status, True
+            self._look_at_framing()
+
+    def _look_at_framing(self) -> None:
+        try:
+            self._announced = framing(self.fields)
+        except MalformedAnswer as malformed:
+            self._refuse(str(malformed))
+        else:
+            if self._announced is not None and self._announced > self._limit:
+                self._refuse(TOO_LARGE)
+
+    def on_body(self, piece: bytes) -> None:
+        if not self.complete:
+            self._room -= len(piece)
+            if self._room < 0:
+                self._refuse(TOO_LARGE)
+            else:
+                self._pieces.append(piece)
+
+    def on_message_complete(self) -> None:
+        if self._interim:
+            self._interim = False
+            self.fields.clear()
+        elif not self.complete:
+            self.complete = True
+            self.stays = self._parser.should_keep_alive()
+
+
+@lru_cache(maxsize=1024)
+def _field(name: bytes, value: bytes) -> tuple[str, str] | None:
+    # Most lines of an answer are those of the last one.
+    text = value.strip(b" \t").decode("latin-1")
+    if any(character < " " and character != "\t" for character in text):
+        return None
+    return name.decode("latin-1").lower(), text
