@@ -1,9 +1,14 @@
-"""A connection in clear to the backend that is kept from one answer to the next."""
+"""A connection to the backend that is kept from one answer to the next, in clear or under TLS.
+
+Under TLS what follows an answer can wait within its last record, where no descriptor tells of it: it is looked for
+there, too, before the next question.
+"""
 
 from __future__ import annotations
 
 import select
 import socket
+import ssl
 import threading
 import time
 from contextlib import suppress
@@ -25,7 +30,7 @@ class Disturbed(Exception):
 def question(host: str, target: str, fields: list[str]) -> bytes:
     """A GET as it is sent. Raises `InvalidHeader` for a header that is not ASCII."""
     lines = "\r\n".join(("", *fields))
-    head = f"GET {target} HTTP/1.1\r\nHost: {host.removesuffix(':80')}\r\nUser-Agent: {USER_AGENT}{lines}\r\n\r\n"
+    head = f"GET {target} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {USER_AGENT}{lines}\r\n\r\n"
     try:
         return head.encode("ascii")
     except UnicodeEncodeError:
@@ -35,14 +40,27 @@ def question(host: str, target: str, fields: list[str]) -> bytes:
 class KeptLine:
     """One exchange at a time, all in one loop."""
 
-    __slots__ = ("_asked", "_asks", "_failure", "_looking", "_reader", "_socket", "_task", "_timer", "_used", "loop")
+    __slots__ = (
+        "_asked",
+        "_asks",
+        "_failure",
+        "_in_records",
+        "_looking",
+        "_reader",
+        "_socket",
+        "_task",
+        "_timer",
+        "_used",
+        "loop",
+    )
 
     def __init__(self, loop: Loop, connection: socket.socket, limit: int) -> None:
-        """Takes over the `connection`, whose backend has not been asked anything. Bodies have `limit` bytes at most.
-        Raises `NothingLeft` where it cannot be watched."""
+        """Takes over the `connection`, which does not block and has not been asked anything. Bodies have `limit` bytes
+        at most. Raises `NothingLeft` where it cannot be watched."""
         self.loop = loop
         self._socket = connection
-        connection.setblocking(False)
+        self._in_records = isinstance(connection, ssl.SSLSocket)
+        """It is read record by record: there may be more, however little one of them holds."""
         self._looking = select.poll()
         self._looking.register(connection, select.POLLIN)
         self._reader = AnswerReader(limit)
@@ -96,7 +114,17 @@ class KeptLine:
         What arrives before it is asked for (a second answer behind the first) would be taken for the next answer,
         somebody else's.
         """
-        return not self._looking.poll(0)
+        if not isinstance(self._socket, ssl.SSLSocket):
+            return not self._looking.poll(0)
+        connection = self._socket
+        try:
+            # What TLS says for itself, such as the tickets of a session, is no answer.
+            connection.recv(1)
+        except ssl.SSLWantReadError:
+            return True
+        except OSError:
+            return False
+        return False
 
     def close(self) -> None:
         self._timer.set(NEVER)
@@ -135,27 +163,31 @@ class KeptLine:
 
     def _send(self) -> None:
         try:
-            with suppress(BlockingIOError):
+            with suppress(*_NOT_NOW):
                 self._asked = self._asked[self._socket.send(self._asked) :]
         except OSError:
-            self._lost()
+            self._ended(in_order=False)
         else:
             if self._asked:
                 self._watch(READ | WRITE)
 
     def _receive(self) -> None:
         """Takes in what has arrived, until nothing of it is left or the answer is whole."""
-        reader, size = self._reader, RECEIVE_BUFFER
+        reader = self._reader
         try:
-            while size == RECEIVE_BUFFER and not reader.complete and reader.failure is None:
+            while not reader.complete and reader.failure is None:
                 size = self._take_in()
-        except BlockingIOError:
-            return
+                if not size:
+                    self._ended(in_order=True)
+                    return
+                if size < RECEIVE_BUFFER and not self._in_records:
+                    break
+        except _NOT_NOW:
+            pass
         except OSError:
-            size = 0
-        if not size:
-            self._lost()
-        elif reader.complete or reader.failure is not None:
+            self._ended(in_order=False)
+            return
+        if reader.complete or reader.failure is not None:
             self._end(reader.failure)
 
     def _take_in(self) -> int:
@@ -172,11 +204,12 @@ class KeptLine:
             reader.feed(buffer[:size])
         return size
 
-    def _lost(self) -> None:
-        """The connection has ended."""
-        if self._reader.begun:
-            self._reader.end()
-            self._end(self._reader.failure)
+    def _ended(self, *, in_order: bool) -> None:
+        """There will be nothing more of the connection, which the backend closed, or which broke."""
+        reader = self._reader
+        if reader.begun:
+            reader.end(in_order=in_order)
+            self._end(reader.failure)
         elif self._used:
             # It went when it had rested: so ends what a backend has not heard of for a while, and what was only to be
             # read may be asked for again (RFC 9110, 9.2.2; RFC 9112, 9.3.1).
@@ -192,6 +225,8 @@ class KeptLine:
         if self._task is not None:
             self._task.switch()
 
+
+_NOT_NOW: Final = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 _local: Final = threading.local()
 

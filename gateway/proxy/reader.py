@@ -1,4 +1,4 @@
-"""Bytes of a connection in clear become answers, by llhttp: Node's parser, which our server reads requests with too.
+"""Bytes of a connection become answers, by llhttp: Node's parser, which our server reads requests with too.
 
 It tells where an answer ends and whether anything follows. What it accepts and we do not is refused here: another
 coding than chunked, another version, a control character within a header. Folded header lines it joins, and it takes a
@@ -125,10 +125,10 @@ class AnswerReader:
             self.complete = True
             self._parser = self._parse()  # the last one waits for what it has not seen
 
-    def end(self) -> None:
-        """The connection has ended. So does an answer whose head does not say where it ends; any other has broken
-        off."""
-        if self._headed and self._announced is None:
+    def end(self, *, in_order: bool) -> None:
+        """The connection has ended. So does, where it was closed `in_order`, an answer whose head does not say where it
+        ends; any other has broken off."""
+        if in_order and self._headed and self._announced is None:
             self.complete = True
         else:
             self._refuse("an answer that broke off")

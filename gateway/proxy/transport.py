@@ -1,10 +1,10 @@
 """A transport adapter for requests: one deadline for a whole exchange, a size limit, strict framing.
 
 `requests` cannot bound an exchange (a backend that drips a byte a second defeats a timeout for each read), nor the
-size of an answer. Two others carry it here. libcurl opens every connection, in clear or under TLS, and exchanges what
-has a connection for itself (`curl`). On a connection in clear that is kept, llhttp reads the answers (`kept`): it tells
-where each of them ends, and costs half. No redirect is followed, and nothing is read from the environment: no proxy,
-no netrc.
+size of an answer. Two others carry it here. libcurl opens every connection, and exchanges what has one for itself
+(`curl`). On a connection that is kept, llhttp reads the answers (`kept`): it tells where each of them ends and whether
+anything follows, which libcurl does not, and costs half. No redirect is followed, and nothing is read from the
+environment: no proxy, no netrc.
 """
 
 from __future__ import annotations
@@ -30,15 +30,20 @@ from gateway.loop.waiting import run
 from gateway.proxy.curl import CurlLine
 from gateway.proxy.exchange import UpstreamAnswer
 from gateway.proxy.kept import Disturbed, KeptLine, question
+from gateway.proxy.tls import ClientTls
 
 AnyLine = TypeVar("AnyLine", KeptLine, CurlLine)
 
 _NOT_OURS: Final[list[list[Any]]] = []
 """Keeps a parent's connections from being closed by a child's garbage collector."""
 
-_PLAIN: Final = re.compile(r"(http://([^/?#@\\\s]+))(/[!-\"$-~]*)", re.ASCII)
-"""An address whose connection may be kept: its origin, whom that names, and what is asked of it, which is sent as it
-is. Any other, be it none at all, is libcurl's to make sense of."""
+_PLAIN: Final = re.compile(
+    r"(?P<origin>(?P<scheme>https?)://(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]+)(?::(?P<port>[0-9]{1,5}))?)"
+    r"(?P<target>/[!-\"$-~]*)"
+)
+"""An address whose connection may be kept; its target is sent as it is. Any other, be it none at all, is libcurl's to
+make sense of."""
+_PORTS: Final = {"http": "80", "https": "443"}
 
 
 class TransportAdapter(BaseAdapter):
@@ -71,6 +76,7 @@ class TransportAdapter(BaseAdapter):
                 # To a key under a passphrase, a wrong one: without any, OpenSSL asks on the terminal, and waits.
                 (pycurl.KEYPASSWD, "none"),
             ]
+        self._tls = ClientTls(ca or Path(certifi.where()), client_certificate, client_key)
         self._local = threading.local()
         _adapters.add(self)
 
@@ -99,17 +105,19 @@ class TransportAdapter(BaseAdapter):
         if request.body is None and not getattr(request, "alone", False):
             plain = _PLAIN.fullmatch(url)
             if plain is not None:
-                origin, host, target = plain.groups()
-                return self._on_kept_line(task, origin, question(host, target, fields), url)
+                return self._on_kept_line(task, plain, fields)
         return self._on_line_of_its_own(task, url, fields, request.body)
 
-    def _on_kept_line(self, task: Task, origin: str, asked: bytes, url: str) -> UpstreamAnswer:
+    def _on_kept_line(self, task: Task, plain: re.Match[str], fields: list[str]) -> UpstreamAnswer:
+        origin, scheme, host, port, target = plain.groups()
+        usual = _PORTS[scheme]
+        asked = question(host if port in (None, usual) else f"{host}:{port}", target, fields)
         idle = self._kept.setdefault(origin, [])
         until = time.monotonic() + self._deadline
         while True:
-            line = _resting(idle, task.loop) or self._opened(task, origin, until)
+            line = _resting(idle, task.loop) or self._opened(task, host, port or usual, until, secure=scheme == "https")
             try:
-                answer = line.exchange(task, asked, url, until)
+                answer = line.exchange(task, asked, plain[0], until)
             except Disturbed:
                 line.close()
                 continue
@@ -122,12 +130,16 @@ class TransportAdapter(BaseAdapter):
                 line.close()
             return answer
 
-    def _opened(self, task: Task, origin: str, until: float) -> KeptLine:
+    def _opened(self, task: Task, host: str, port: str, until: float, *, secure: bool) -> KeptLine:
         opener = CurlLine(task.loop, self._options, self._limit)
         try:
-            connection = opener.open(task, origin + "/", until - time.monotonic())
+            # libcurl knows names, addresses and patience. What is said on the connection it need not know.
+            connection = opener.open(task, f"http://{host}:{port}/", until - time.monotonic())
         finally:
             opener.close()
+        connection.setblocking(False)
+        if secure:
+            connection = self._tls.encrypt(task, connection, host.strip("[]"), until)
         return KeptLine(task.loop, connection, self._limit)
 
     def _on_line_of_its_own(self, task: Task, url: str, fields: list[str], body: bytes | str | None) -> UpstreamAnswer:

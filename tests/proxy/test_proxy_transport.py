@@ -3,8 +3,10 @@
 import errno
 import os
 import resource
+import shutil
 import socket
 import ssl
+import struct
 import subprocess
 import sys
 import threading
@@ -156,9 +158,8 @@ def test_what_is_asked_alone_has_a_connection_that_nobody_had_before_and_nobody_
     for number in range(5):
         assert client.send(Question(f"{server.url}/alone/{number}", {}, alone=True)).content == b"one"
         assert kit.ask(client, f"{server.url}/shared/{number}").content == b"one"
-    of_shared = 5 if encrypted else 1
-    assert server.connections == 5 + of_shared
-    assert len(kit.resting(client)) == (1 if encrypted else 2)
+    assert server.connections == 5 + 1
+    assert len(kit.resting(client)) == 2
     client.close()
     assert kit.resting(client) == []
 
@@ -267,23 +268,62 @@ def test_where_this_machine_has_nothing_left_it_is_not_the_backend_that_is_gone(
         assert not isinstance(asked(), NothingLeft), "as soon as there is something again"
 
 
-def test_a_good_connection_is_used_again(scripted, adapter, kit):
-    server = scripted([kit.answer(b"one")])
-    client = adapter()
+@pytest.mark.parametrize("encrypted", [False, True], ids=["in clear", "over TLS"])
+def test_a_good_connection_is_used_again(scripted, adapter, kit, certificates, encrypted):
+    server = scripted([kit.answer(b"one")], tls=server_context(certificates, "ours") if encrypted else None)
+    client = adapter(ca=certificates / "ours.pem")
     for _ in range(10):
         assert kit.ask(client, server.url + "/").content == b"one"
     assert server.connections == 1
 
 
-def test_what_is_closed_after_each_answer_keeps_its_session_and_its_certificates(scripted, adapter, kit, certificates):
+def test_what_is_asked_alone_over_tls_keeps_its_session_and_its_certificates(scripted, adapter, kit, certificates):
     server = scripted([kit.answer(b"one")], tls=server_context(certificates, "ours"))
     client = adapter(ca=certificates / "ours.pem")
     lines = set()
     for _ in range(5):
-        assert kit.ask(client, server.url + "/").content == b"one"
+        assert client.send(Question(server.url + "/", {}, alone=True)).content == b"one"
         lines.update(kit.resting(client))
     assert server.connections == 5
     assert len(lines) == 1
+
+
+@pytest.mark.parametrize("encrypted", [False, True], ids=["in clear", "over TLS"])
+def test_who_hangs_up_on_a_question_after_a_rest_is_asked_again(scripted, adapter, kit, certificates, encrypted):
+    context = server_context(certificates, "ours") if encrypted else None
+    server = scripted([kit.answer(b"one")], [None], [kit.answer(b"three")], tls=context)
+    client = adapter(ca=certificates / "ours.pem")
+    assert kit.ask(client, server.url + "/1").content == b"one"
+    assert kit.ask(client, server.url + "/2").content == b"three"
+    assert [line.split(b" ")[1] for line in server.received] == [b"/1", b"/2", b"/2"]
+    assert server.connections == 2
+
+
+def test_who_hangs_up_on_every_question_is_not_asked_for_ever(scripted, adapter, kit):
+    server = scripted([kit.answer(b"one")], [None])
+    client = adapter()
+    assert kit.ask(client, server.url + "/1").content == b"one"
+    with pytest.raises(GONE):
+        kit.ask(client, server.url + "/2")
+    assert len(server.received) == 3
+
+
+@pytest.mark.parametrize("encrypted", [False, True], ids=["in clear", "over TLS"])
+def test_a_question_that_does_not_go_out_at_once_goes_out_whole(scripted, adapter, kit, certificates, encrypted):
+    context = server_context(certificates, "ours") if encrypted else None
+    server = scripted([kit.answer(b"one")], tls=context)
+    client, long = adapter(ca=certificates / "ours.pem"), "a" * (8 << 20)
+    for _ in range(2):
+        assert kit.ask(client, server.url + "/", **{"X-Long": long}).content == b"one"
+        assert f"X-Long: {long}\r\n".encode() in server.received[-1]
+    assert server.connections == 1
+
+
+def test_a_header_that_is_not_ascii_is_not_sent(scripted, adapter, kit):
+    server = scripted([kit.answer(b"one")])
+    with pytest.raises(requests.exceptions.InvalidHeader):
+        kit.ask(adapter(), server.url + "/", **{"X-A": "é"})
+    assert server.connections == 0
 
 
 def test_the_first_address_answers_though_the_second_was_tried_meanwhile(adapter, kit):
@@ -397,6 +437,74 @@ def test_an_answer_is_framed_in_one_way_or_refused(scripted, adapter, rest, body
 def test_an_answer_that_breaks_off_in_its_head_is_none(scripted, adapter, head, send):
     with pytest.raises((BROKEN, GONE)):
         send(adapter(), scripted([head, None]).url + "/")
+
+
+ENDLESS = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n[1,"
+
+
+class ToTheEnd:
+    """A backend that answers once, without saying how long its answer is, and ends the connection in its way."""
+
+    def __init__(self, end, context=None) -> None:
+        self._end, self._context = end, context
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"{'https' if context else 'http'}://127.0.0.1:{self._listener.getsockname()[1]}/"
+        self._thread = threading.Thread(target=self._answer, daemon=True)
+
+    def _answer(self) -> None:
+        connection, _ = self._listener.accept()
+        if self._context:
+            connection = self._context.wrap_socket(connection, server_side=True)
+        with connection:
+            connection.recv(65536)
+            connection.sendall(ENDLESS)
+            time.sleep(0.1)  # read before the end, which a reset may overtake
+            self._end(connection)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._listener.close()
+        self._thread.join(10)
+
+
+def in_order(connection) -> None:
+    if isinstance(connection, ssl.SSLSocket):
+        with suppress(OSError):
+            connection.unwrap()
+
+
+def cut(connection) -> None:
+    """Closed beneath TLS, as anyone between the two can do."""
+    connection.shutdown(socket.SHUT_RDWR)
+
+
+def reset(connection) -> None:
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+@pytest.mark.parametrize(
+    ("end", "encrypted", "whole"),
+    [
+        pytest.param(in_order, False, True, id="closed"),
+        pytest.param(reset, False, False, id="reset"),
+        pytest.param(in_order, True, True, id="closed over TLS"),
+        pytest.param(cut, True, False, id="cut off beneath TLS"),
+        pytest.param(reset, True, False, id="reset beneath TLS"),
+    ],
+)
+def test_an_answer_that_ends_with_its_connection_is_whole_where_that_was_closed(
+    adapter, certificates, send, end, encrypted, whole
+):
+    client = adapter(ca=certificates / "ours.pem", deadline_seconds=5)
+    with ToTheEnd(end, server_context(certificates, "ours") if encrypted else None) as backend:
+        if whole:
+            assert send(client, backend.url).content == b"[1,"
+        else:
+            with pytest.raises(BROKEN):
+                send(client, backend.url)
 
 
 @pytest.mark.attack(25)
@@ -603,6 +711,54 @@ def test_the_backends_certificate_is_verified(scripted, adapter, kit, certificat
         with pytest.raises(requests.ConnectionError):
             kit.ask(client, server.url + "/")
         assert server.received == []
+
+
+@pytest.mark.parametrize("name", ["ca", "client_certificate"])
+def test_a_certificate_that_was_renewed_is_the_one_of_the_next_connection(
+    scripted, adapter, kit, certificates, tmp_path, name
+):
+    context = server_context(certificates, "ours")
+    context.load_verify_locations(certificates / "client.pem")
+    context.verify_mode = ssl.CERT_REQUIRED
+    server = scripted([kit.answer(b"ok"), None], tls=context)
+    files = {"ca": "ours.pem", "client_certificate": "client.pem", "client_key": "client.key"}
+    for file in files.values():
+        shutil.copy(certificates / file, tmp_path / file)
+    client = adapter(**{option: tmp_path / file for option, file in files.items()})
+    assert kit.ask(client, server.url + "/").content == b"ok"
+    other = "other" if name == "ca" else "ours"
+    shutil.copy(certificates / f"{other}.pem", tmp_path / files[name])
+    if name == "client_certificate":
+        shutil.copy(certificates / f"{other}.key", tmp_path / files["client_key"])
+    with pytest.raises(requests.RequestException):
+        kit.ask(client, server.url + "/")
+    for file in files.values():
+        shutil.copy(certificates / file, tmp_path / file)
+    assert kit.ask(client, server.url + "/").content == b"ok"
+
+
+def test_who_does_not_shake_hands_is_late(adapter, kit):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        begun = time.monotonic()
+        with pytest.raises(requests.Timeout):
+            kit.ask(adapter(deadline_seconds=0.5), f"https://127.0.0.1:{silent.getsockname()[1]}/")
+        assert time.monotonic() - begun < 5
+
+
+def test_who_speaks_no_tls_is_not_asked(adapter, kit):
+    with socket.create_server(("127.0.0.1", 0)) as plain:
+
+        def answer():
+            connection, _ = plain.accept()
+            with connection:
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+                connection.recv(65536)
+
+        backend = threading.Thread(target=answer, daemon=True)
+        backend.start()
+        with pytest.raises(GONE, match="TLS"):
+            kit.ask(adapter(), f"https://127.0.0.1:{plain.getsockname()[1]}/")
+        backend.join(10)
 
 
 @pytest.mark.filterwarnings("ignore:.*TLSv1.*is deprecated:DeprecationWarning")
