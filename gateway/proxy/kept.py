@@ -43,6 +43,7 @@ class KeptLine:
     __slots__ = (
         "_asked",
         "_asks",
+        "_disturbed",
         "_failure",
         "_in_records",
         "_looking",
@@ -68,6 +69,8 @@ class KeptLine:
         self._task: Task | None = None
         self._asks = self._used = False
         """The exchange at work has begun; one ended well before it."""
+        self._disturbed = False
+        """Something was found on it that nobody had asked for."""
         self._asked = b""
         """What is not sent yet of what is asked."""
         self._failure: Exception | None = None
@@ -114,17 +117,19 @@ class KeptLine:
         What arrives before it is asked for (a second answer behind the first) would be taken for the next answer,
         somebody else's.
         """
-        if not isinstance(self._socket, ssl.SSLSocket):
-            return not self._looking.poll(0)
-        connection = self._socket
+        if not self._disturbed:
+            self._disturbed = self._says_something() if self._in_records else bool(self._looking.poll(0))
+        return not self._disturbed
+
+    def _says_something(self) -> bool:
+        """Under TLS, beside what TLS has to say itself, such as the tickets of a session. It ends that, too."""
         try:
-            # What TLS says for itself, such as the tickets of a session, is no answer.
-            connection.recv(1)
-        except ssl.SSLWantReadError:
-            return True
-        except OSError:
+            self._socket.recv(1)
+        except _NOT_NOW:
             return False
-        return False
+        except OSError:
+            pass
+        return True
 
     def close(self) -> None:
         self._timer.set(NEVER)
@@ -146,8 +151,9 @@ class KeptLine:
 
     def _on_event(self, events: int) -> None:
         if not self._asks or self._task is None:
-            # Something arrived, or the backend left, before anything was asked: `is_silent` will see it too.
-            self.loop.unwatch(self._socket.fileno())
+            # Something arrived, or the backend left, before anything was asked.
+            if not self.is_silent():
+                self.loop.unwatch(self._socket.fileno())
         elif events & WRITE and self._asked:
             self._send()
             if not self._asked:

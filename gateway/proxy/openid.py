@@ -1,6 +1,6 @@
 """What is asked of an OpenID provider when an agent comes back from it: a code becomes an ID token, and claims.
 
-By the same libcurl as the backend and the keys: one deadline for each exchange, a size limit, a verified certificate,
+By the same adapter as the backend and the keys: one deadline for each exchange, a size limit, a verified certificate,
 no redirect, nothing of the environment. A library's client would bring sessions, retries and discovery of its own, and
 leave the checks to us all the same; what is left to ask is one form and one address. Signatures are joserfc's
 (`identity.jwks`).

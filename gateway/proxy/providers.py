@@ -1,7 +1,7 @@
 """How the keys of identity providers are had: over HTTP as the backend's answers are, or from a file.
 
-libcurl's adapter has one deadline for the whole exchange, which no timeout of requests' own is, and a limit; it follows
-no redirect and reads nothing of the environment.
+The transport adapter has one deadline for a whole exchange, which no timeout of requests' own is, and a limit; it
+follows no redirect and reads nothing of the environment.
 """
 
 from __future__ import annotations

@@ -19,7 +19,9 @@ import pytest
 import requests
 
 from gateway.loop.loop import Loop
+from gateway.loop.waiting import pause
 from gateway.proxy.exchange import MalformedAnswer, NothingLeft, Question
+from gateway.proxy.kept import KeptLine
 from upstream_stub import faults
 from upstream_stub.faults import FAULTS
 
@@ -735,6 +737,35 @@ def test_a_certificate_that_was_renewed_is_the_one_of_the_next_connection(
     for file in files.values():
         shutil.copy(certificates / file, tmp_path / file)
     assert kit.ask(client, server.url + "/").content == b"ok"
+
+
+def test_what_tls_says_for_itself_while_nothing_is_asked_disturbs_nobody(
+    scripted, adapter, kit, certificates, monkeypatch
+):
+    """The tickets of a session come behind the handshake, when the question may not have been sent."""
+
+    class Late(KeptLine):
+        def exchange(self, task, *rest):
+            pause(0.2)
+            return super().exchange(task, *rest)
+
+    monkeypatch.setattr("gateway.proxy.transport.KeptLine", Late)
+    server = scripted([kit.answer(b"ok")], tls=server_context(certificates, "ours"))
+    client = adapter(ca=certificates / "ours.pem", deadline_seconds=5)
+    for _ in range(3):
+        assert kit.ask(client, server.url + "/").content == b"ok"
+    assert server.connections == 1
+
+
+def test_one_byte_that_nobody_asked_for_is_not_forgotten_once_it_was_seen(scripted, adapter, kit, certificates):
+    server = scripted([kit.answer(b"first"), 0.1, b"x"], [kit.answer(b"ok")], tls=server_context(certificates, "ours"))
+    client = adapter(ca=certificates / "ours.pem")
+    assert kit.ask(client, server.url + "/").content == b"first"
+    (line,) = kit.resting(client)
+    time.sleep(0.3)
+    assert [line.is_silent() for _ in range(3)] == [False] * 3
+    assert kit.ask(client, server.url + "/").content == b"ok"
+    assert server.connections == 2
 
 
 def test_who_does_not_shake_hands_is_late(adapter, kit):
