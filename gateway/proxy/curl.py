@@ -177,7 +177,8 @@ class CurlLine:
             return MalformedAnswer(TOO_LARGE)
         if code in _LATE:
             return requests.Timeout(f"libcurl {code}")
-        if code in _UNREACHABLE:
+        # Interim answers are something: whoever sent them lives.
+        if code in _UNREACHABLE and not self._lines:
             return requests.ConnectionError(f"libcurl {code}")
         return MalformedAnswer(f"libcurl {code}")
 

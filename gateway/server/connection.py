@@ -27,6 +27,8 @@ LARGEST_BODY: Final = 65_536
 LARGEST_MESSAGE: Final = LARGEST_HEAD + 8 * LARGEST_BODY
 """Bytes of a whole request, with what surrounds its chunks."""
 MOST_HEADERS: Final = 100
+HEADER_COST: Final = 256
+"""Bytes of memory that a header takes beside its own, at most."""
 LINGER_SECONDS: Final = 2.0
 LARGEST_DISCARDED: Final = 16 * 1024 * 1024
 """Bytes thrown away of what a client goes on sending after its answer."""
@@ -112,6 +114,7 @@ class Connection:
         "address",
         "at_work",
         "awaits_body",
+        "counted",
         "deadline",
         "descriptor",
         "expired",
@@ -168,6 +171,8 @@ class Connection:
         """The request is for one of the application's own addresses."""
         self._headers: list[tuple[bytes, bytes]] = []
         self._size = 0
+        self.counted = 0
+        """How much of what is `held` whoever looks after all has taken notice of."""
         # One buffer: an object for each of a body's chunks would be many times the body.
         self._body = bytearray()
         self._room = LARGEST_BODY
@@ -390,6 +395,11 @@ class Connection:
         looking = select.poll()
         looking.register(descriptor, select.POLLIN)
         return bool(looking.poll(0))
+
+    @property
+    def held(self) -> int:
+        """Bytes of memory, about, that what has arrived of a request takes while it is not whole."""
+        return self._size + HEADER_COST * len(self._headers)
 
     @property
     def arrives(self) -> bool:

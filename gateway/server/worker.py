@@ -36,6 +36,10 @@ SILENT_SECONDS: Final = 1.0
 holds more than half of all."""
 MOST_OUTGOING: Final = 256 * 1024 * 1024
 """Bytes of answers that clients are slow to take, kept in memory. Beyond it the oldest of them are given up."""
+MOST_UNFINISHED: Final = 128 * 1024 * 1024
+"""Bytes of memory that requests hold which are not whole. Beyond it some are given up."""
+LOOKED_AFTER: Final = 16 * 1024 * 1024
+"""After so many of them more, it is looked how many there are."""
 SWEEP_SECONDS: Final = 0.25
 BEGIN_SECONDS: Final = 1.0
 """Of the time that is left when it is to end, how long whole requests are still begun. What is begun has the rest."""
@@ -89,6 +93,8 @@ class Worker:
         self._stopping = False
         self._begins = True
         """Whole requests are begun: always, but for the end of the end."""
+        self._unfinished = 0
+        """Bytes that have come of requests which were not whole then, since they were last looked at together."""
         self._crowded = False
         """There was nobody to be given up, when one was last looked for."""
         self._date = formatdate(usegmt=True)
@@ -259,7 +265,32 @@ class Worker:
         if connection.ready:
             return self._take(connection)
         connection.tell_to_continue()
-        return self._watch(connection, _READ)
+        self._watch(connection, _READ)
+        return self._count(connection)
+
+    def _count(self, connection: Connection) -> None:
+        """Takes notice of what a request holds that is not whole, and looks after all of them where that is due."""
+        self._unfinished += connection.held - connection.counted
+        connection.counted = connection.held
+        if self._unfinished > LOOKED_AFTER:
+            self._unfinished = 0
+            self._give_up_unfinished()
+
+    def _give_up_unfinished(self) -> None:
+        """Of requests that together hold too much and are not whole: first those of the address that holds most, the
+        largest of an address first, until there is room for a while."""
+        arriving = [connection for connection in self._connections.values() if connection.arrives]
+        held = sum(connection.held for connection in arriving)
+        if held <= MOST_UNFINISHED:
+            return
+        of_address: Counter[str] = Counter()
+        for connection in arriving:
+            of_address[connection.address] += connection.held
+        for connection in sorted(arriving, key=lambda one: (of_address[one.address], one.held), reverse=True):
+            if held <= MOST_UNFINISHED // 2:
+                break
+            held -= connection.held
+            self._drop(connection)
 
     def _take(self, connection: Connection) -> None:
         connection.at_work = True

@@ -329,12 +329,8 @@ def test_a_header_that_is_not_ascii_is_not_sent(scripted, adapter, kit):
 
 
 def test_the_first_address_answers_though_the_second_was_tried_meanwhile(adapter, kit):
-    try:
-        slow = socket.create_server(("::1", 0), family=socket.AF_INET6, backlog=0)
-    except OSError:
-        pytest.skip("no IPv6 here")
+    slow, silent = on_one_port()
     port = slow.getsockname()[1]
-    silent = socket.create_server(("127.0.0.1", port), backlog=0)
     crowd = [crowded(socket.AF_INET6, ("::1", port)), crowded(socket.AF_INET, ("127.0.0.1", port))]
 
     def make_room():
@@ -373,6 +369,20 @@ def test_the_first_address_answers_though_the_second_was_tried_meanwhile(adapter
         backend.join(10)
         for one in (slow, silent, *crowd[0], *crowd[1]):
             one.close()
+
+
+def on_one_port():
+    """Two listeners, of IPv6 and of IPv4. A port that is free for the one may be somebody's for the other."""
+    for _ in range(50):
+        try:
+            first = socket.create_server(("::1", 0), family=socket.AF_INET6, backlog=0)
+        except OSError:
+            pytest.skip("no IPv6 here")
+        try:
+            return first, socket.create_server(("127.0.0.1", first.getsockname()[1]), backlog=0)
+        except OSError:
+            first.close()
+    pytest.fail("no port is free for both")
 
 
 def crowded(family, address):
