@@ -72,6 +72,15 @@ class Timer:
             if due < loop.soonest:
                 loop.soonest = due
 
+    def end(self) -> None:
+        """Never again: what it would call is forgotten, which may know this timer."""
+        self.set(NEVER)
+        self.action = _nothing
+
+
+def _nothing() -> None:
+    return None
+
 
 class Loop:
     """One thread's. Everything but `call_from_thread` is for that thread."""

@@ -24,6 +24,7 @@ from gateway.loop.loop import NEVER, READ, WRITE, Loop, Task, Timer, current_tas
 from gateway.proxy.exchange import (
     NO_SOCKET,
     NOT_FOLLOWED,
+    SHORTAGES,
     TOO_LARGE,
     USER_AGENT,
     MalformedAnswer,
@@ -40,6 +41,7 @@ _UNREACHABLE: Final = {
     pycurl.E_COULDNT_RESOLVE_HOST,
     pycurl.E_GOT_NOTHING,
     pycurl.E_SEND_ERROR,
+    pycurl.E_RECV_ERROR,
     pycurl.E_SSL_CONNECT_ERROR,
     pycurl.E_PEER_FAILED_VERIFICATION,
     pycurl.E_SSL_CERTPROBLEM,
@@ -165,9 +167,9 @@ class CurlLine:
         if not self._opening:
             return NO_SOCKET
         number = self._curl.getinfo(pycurl.OS_ERRNO)
-        if number not in _SHORTAGES:
+        if number not in SHORTAGES:
             return None
-        return f"this machine has {_SHORTAGES[number]} left for one more connection ({errno.errorcode[number]})"
+        return f"this machine has {SHORTAGES[number]} left for one more connection ({errno.errorcode[number]})"
 
     def _as_requests_does(self, code: int) -> requests.RequestException:
         missing = self._missing(code)
@@ -183,7 +185,7 @@ class CurlLine:
         return MalformedAnswer(f"libcurl {code}")
 
     def close(self) -> None:
-        self._timer.set(NEVER)
+        self._timer.end()
         self._forget()
         with suppress(pycurl.error):
             self._multi.remove_handle(self._curl)
@@ -284,13 +286,6 @@ _AT_ONCE: Final = struct.pack("ii", 1, 0)
 _OURS: Final = {
     pycurl.E_OUT_OF_MEMORY: "this machine has no memory left for one more connection",
     pycurl.E_FAILED_INIT: NOT_FOLLOWED,
-}
-_SHORTAGES: Final = {
-    errno.EADDRNOTAVAIL: "no port",
-    errno.EMFILE: "no descriptor",
-    errno.ENFILE: "no descriptor",
-    errno.ENOBUFS: "no memory",
-    errno.ENOMEM: "no memory",
 }
 _EVENTS: Final = {pycurl.POLL_IN: READ, pycurl.POLL_OUT: WRITE, pycurl.POLL_INOUT: READ | WRITE, pycurl.POLL_NONE: 0}
 

@@ -5,6 +5,7 @@ In the words of `requests`, whose classes these are; nothing of `requests` that 
 
 from __future__ import annotations
 
+import errno
 import re
 from typing import Final
 
@@ -15,6 +16,15 @@ USER_AGENT: Final = "cafpro-gateway"
 NO_SOCKET: Final = "this machine could not open one more socket"
 NOT_FOLLOWED: Final = "this machine could not follow one more connection"
 TOO_LARGE: Final = "an answer larger than the limit"
+SHORTAGES: Final = {
+    errno.EADDRNOTAVAIL: "no port",
+    errno.EMFILE: "no descriptor",
+    errno.ENFILE: "no descriptor",
+    errno.ENOBUFS: "no memory",
+    errno.ENOMEM: "no memory",
+    errno.ENOSPC: "no watch",
+}
+"""What a machine lacks, by the errors that say so."""
 CHUNKED: Final = -1
 
 

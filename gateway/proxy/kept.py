@@ -23,8 +23,19 @@ from gateway.proxy.reader import AnswerReader
 RECEIVE_BUFFER: Final = 96 * 1024
 
 
+MOST_IDLE: Final = 60.0
+"""Seconds that a connection may rest: of one that has for longer, whatever lies between may have forgotten."""
+MOST_AGED: Final = 600.0
+"""Seconds after which one is made anew, to where the backend's name leads by then, with the certificates of then."""
+
+
 class Disturbed(Exception):
-    """Something arrived on the line before it was asked anything, or it ended then: another is to be taken."""
+    """Something arrived on a line while it rested, or it ended then. Nothing was asked: another is to be taken."""
+
+
+class HungUp(Exception):
+    """The backend ended a connection that had rested without a word to what was asked: so ends what it has not heard of
+    for a while. What is only read may be asked for again, once, on a new one (RFC 9110, 9.2.2; RFC 9112, 9.3.1)."""
 
 
 def question(host: str, target: str, fields: list[str]) -> bytes:
@@ -43,11 +54,13 @@ class KeptLine:
     __slots__ = (
         "_asked",
         "_asks",
+        "_born",
         "_disturbed",
         "_failure",
         "_in_records",
         "_looking",
         "_reader",
+        "_rested",
         "_socket",
         "_task",
         "_timer",
@@ -74,6 +87,7 @@ class KeptLine:
         self._asked = b""
         """What is not sent yet of what is asked."""
         self._failure: Exception | None = None
+        self._born = self._rested = time.monotonic()
         try:
             loop.watch(connection.fileno(), READ, self._on_event)
         except OSError:
@@ -82,8 +96,8 @@ class KeptLine:
 
     def exchange(self, task: Task, asked: bytes, url: str, until: float) -> UpstreamAnswer:
         """What the backend answers when it is `asked`, before `until` on the monotonic clock. For a task of this line's
-        loop. Raises `Disturbed`, `requests.Timeout`, `requests.ConnectionError` or `MalformedAnswer`, after which the
-        line is of no use."""
+        loop. Raises `Disturbed`, `HungUp`, `requests.Timeout`, `requests.ConnectionError` or `MalformedAnswer`, after
+        which the line is of no use."""
         reader = self._reader
         reader.begin()
         self._asked, self._asks, self._task = asked, False, task
@@ -104,12 +118,17 @@ class KeptLine:
             finally:
                 del failure
         self._used = True
+        self._rested = time.monotonic()
         return reader.answer(url)
 
     @property
     def stays(self) -> bool:
-        """The last exchange has left it so that another can follow."""
-        return self._reader.stays
+        """The last exchange has left it so that another can follow: the question was sent whole, too."""
+        return self._reader.stays and not self._asked
+
+    def is_stale(self, now: float) -> bool:
+        """Whether it has rested for too long, or been there, on the monotonic clock."""
+        return now > self._rested + MOST_IDLE or now > self._born + MOST_AGED
 
     def is_silent(self) -> bool:
         """Whether nothing has arrived since the last answer.
@@ -132,8 +151,11 @@ class KeptLine:
         return True
 
     def close(self) -> None:
-        self._timer.set(NEVER)
+        self._timer.end()
         self._reader.close()
+        self._let_go()
+
+    def _let_go(self) -> None:
         self.loop.unwatch(self._socket.fileno(), self._on_event)
         self._socket.close()
 
@@ -146,14 +168,16 @@ class KeptLine:
         if self.is_silent():
             self._asks = True
             self._send()
-        else:
+        elif self._used:
             self._end(Disturbed())
+        else:
+            self._end(requests.ConnectionError("the backend spoke or hung up before it was asked"))
 
     def _on_event(self, events: int) -> None:
         if not self._asks or self._task is None:
             # Something arrived, or the backend left, before anything was asked.
             if not self.is_silent():
-                self.loop.unwatch(self._socket.fileno())
+                self._let_go()
         elif events & WRITE and self._asked:
             self._send()
             if not self._asked:
@@ -172,7 +196,7 @@ class KeptLine:
             with suppress(*_NOT_NOW):
                 self._asked = self._asked[self._socket.send(self._asked) :]
         except OSError:
-            self._ended(in_order=False)
+            self._receive()  # an answer may have come before all was asked
         else:
             if self._asked:
                 self._watch(READ | WRITE)
@@ -217,9 +241,7 @@ class KeptLine:
             reader.end(in_order=in_order)
             self._end(reader.failure)
         elif self._used:
-            # It went when it had rested: so ends what a backend has not heard of for a while, and what was only to be
-            # read may be asked for again (RFC 9110, 9.2.2; RFC 9112, 9.3.1).
-            self._end(Disturbed())
+            self._end(HungUp())
         else:
             self._end(requests.ConnectionError("the backend closed the connection without an answer"))
 

@@ -1,8 +1,8 @@
 """Bytes of a connection become answers, by llhttp: Node's parser, which our server reads requests with too.
 
 It tells where an answer ends and whether anything follows. What it accepts and we do not is refused here: another
-coding than chunked, another version, a control character within a header. Folded header lines it joins, and it takes a
-line feed for the end of a line, as old backends write them.
+coding than chunked, another version, a control character within a header, a blank behind a header's name. It joins
+folded header lines, takes a line feed for the end of one, and blanks behind the size of a chunk, as old backends write.
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ class AnswerReader:
 
     def _parse(self) -> Any:
         parser = httptools.HttpResponseParser(self)
-        parser.set_dangerous_leniencies(lenient_headers=True, lenient_optional_cr_before_lf=True)
+        parser.set_dangerous_leniencies(
+            lenient_headers=True, lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True
+        )
         return parser
 
     def begin(self) -> None:
@@ -137,6 +139,9 @@ class AnswerReader:
         """Nothing is read any more."""
         # It knows what it calls: as a circle, both would stay until the collector comes by.
         self._parser = None
+        self.failure = None
+        self._pieces.clear()
+        self.fields.clear()
 
     def _refuse(self, because: str) -> None:
         if self.failure is None:
@@ -198,8 +203,9 @@ class AnswerReader:
 
 @lru_cache(maxsize=1024)
 def _field(name: bytes, value: bytes) -> tuple[str, str] | None:
-    # Most lines of an answer are those of the last one.
+    # Most lines of an answer are those of the last one. (A blank behind the name would hide the framing from us, which
+    # llhttp goes by.)
     text = value.strip(b" \t").decode("latin-1")
-    if any(character < " " and character != "\t" for character in text):
+    if name != name.strip() or any(character < " " and character != "\t" for character in text):
         return None
     return name.decode("latin-1").lower(), text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import ssl
 import time
@@ -11,6 +12,7 @@ from typing import Final
 import requests
 
 from gateway.loop.loop import NEVER, READ, WRITE, Task, Timer
+from gateway.proxy.exchange import SHORTAGES, NothingLeft
 
 
 class ClientTls:
@@ -36,6 +38,10 @@ class ClientTls:
         except BaseException as error:
             encrypted.close()
             connection.close()
+            if isinstance(error, OSError) and error.errno in SHORTAGES and not isinstance(error, ssl.SSLError):
+                raise NothingLeft(
+                    f"this machine has too little left for TLS ({errno.errorcode[error.errno]})"
+                ) from None
             # ValueError: a host that cannot be one, a certificate that is not for any.
             if isinstance(error, (OSError, ValueError)) and not isinstance(error, requests.RequestException):
                 raise requests.ConnectionError(f"TLS: {_in_words(error)}") from None
@@ -60,6 +66,7 @@ class ClientTls:
         context.load_verify_locations(self._ca)
         if self._certificate and self._key:
             # To a key under a passphrase, a wrong one: without any, OpenSSL asks on the terminal, and waits.
+            context.post_handshake_auth = True  # asked for with the first answer, by some
             context.load_cert_chain(self._certificate, self._key, password=_WRONG)
         return context
 

@@ -29,7 +29,7 @@ from gateway.loop.loop import Loop, Task, current_task
 from gateway.loop.waiting import run
 from gateway.proxy.curl import CurlLine
 from gateway.proxy.exchange import UpstreamAnswer
-from gateway.proxy.kept import Disturbed, KeptLine, question
+from gateway.proxy.kept import Disturbed, HungUp, KeptLine, question
 from gateway.proxy.tls import ClientTls
 
 AnyLine = TypeVar("AnyLine", KeptLine, CurlLine)
@@ -61,7 +61,7 @@ class TransportAdapter(BaseAdapter):
     ) -> None:
         super().__init__()
         self._limit = size_limit
-        self._deadline = deadline_seconds
+        self._deadline, self._connect = deadline_seconds, connect_seconds
         self._options: list[tuple[int, Any]] = [
             # To libcurl, zero is for ever.
             (pycurl.TIMEOUT_MS, max(1, int(deadline_seconds * 1000))),
@@ -112,40 +112,56 @@ class TransportAdapter(BaseAdapter):
         origin, scheme, host, port, target = plain.groups()
         usual = _PORTS[scheme]
         asked = question(host if port in (None, usual) else f"{host}:{port}", target, fields)
-        idle = self._kept.setdefault(origin, [])
         until = time.monotonic() + self._deadline
+        line = self._resting(task, origin)
         while True:
-            line = _resting(idle, task.loop) or self._opened(task, host, port or usual, until, secure=scheme == "https")
+            line = line or self._opened(task, host, port or usual, until, secure=scheme == "https")
             try:
                 answer = line.exchange(task, asked, plain[0], until)
-            except Disturbed:
+            except (Disturbed, HungUp) as ended:
                 line.close()
+                # What made one hang up may make all of them: no other that rests is asked for it.
+                line = self._resting(task, origin) if isinstance(ended, Disturbed) else None
                 continue
             except BaseException:
                 line.close()
                 raise
             if line.stays:
-                idle.append(line)
+                self._kept.setdefault(origin, []).append(line)
             else:
                 line.close()
             return answer
 
+    def _resting(self, task: Task, origin: str) -> KeptLine | None:
+        """A connection at rest, None where there is none. Whether anything has come on it shows when it begins."""
+        idle = self._kept.get(origin)
+        if not idle:
+            return None
+        now, first = time.monotonic(), 0
+        # In the order in which they began to rest.
+        while first < len(idle) and idle[first].is_stale(now):
+            idle[first].close()
+            first += 1
+        del idle[:first]
+        return _taken(idle, task.loop)
+
     def _opened(self, task: Task, host: str, port: str, until: float, *, secure: bool) -> KeptLine:
+        patience = min(until, time.monotonic() + self._connect)
         opener = CurlLine(task.loop, self._options, self._limit)
         try:
             # libcurl knows names, addresses and patience. What is said on the connection it need not know.
-            connection = opener.open(task, f"http://{host}:{port}/", until - time.monotonic())
+            connection = opener.open(task, f"http://{host}:{port}/", patience - time.monotonic())
         finally:
             opener.close()
         connection.setblocking(False)
         if secure:
-            connection = self._tls.encrypt(task, connection, host.strip("[]"), until)
+            connection = self._tls.encrypt(task, connection, host.strip("[]").rstrip("."), patience)
         return KeptLine(task.loop, connection, self._limit)
 
     def _on_line_of_its_own(self, task: Task, url: str, fields: list[str], body: bytes | str | None) -> UpstreamAnswer:
         # A line that posted would go on posting: it is never used again.
         idle = self._single if body is None else []
-        line = _resting(idle, task.loop) or CurlLine(task.loop, self._options, self._limit)
+        line = _taken(idle, task.loop) or CurlLine(task.loop, self._options, self._limit)
         try:
             if body is not None:
                 line.post(body)
@@ -194,8 +210,8 @@ class TransportAdapter(BaseAdapter):
         self._local.kept, self._local.single = {}, []
 
 
-def _resting(idle: list[AnyLine], loop: Loop) -> AnyLine | None:
-    """An idle line of this loop, None where there is none. Whether anything has come on it shows when it begins."""
+def _taken(idle: list[AnyLine], loop: Loop) -> AnyLine | None:
+    """An idle line of this loop, None where there is none."""
     while idle:
         line = idle.pop()
         if line.loop is loop:

@@ -1,6 +1,7 @@
 """libcurl under requests: every exchange ends in time, whole or not at all, and none touches the next."""
 
 import errno
+import gc
 import os
 import resource
 import shutil
@@ -20,8 +21,10 @@ import requests
 
 from gateway.loop.loop import Loop
 from gateway.loop.waiting import pause
+from gateway.proxy import kept
 from gateway.proxy.exchange import MalformedAnswer, NothingLeft, Question
 from gateway.proxy.kept import KeptLine
+from gateway.proxy.reader import AnswerReader
 from upstream_stub import faults
 from upstream_stub.faults import FAULTS
 
@@ -301,6 +304,132 @@ def test_who_hangs_up_on_a_question_after_a_rest_is_asked_again(scripted, adapte
     assert server.connections == 2
 
 
+def test_a_question_that_ends_its_connection_is_not_asked_on_all_of_them(scripted, adapter, kit):
+    server = scripted(*[[0.2, kit.answer(b"ok")]] * 5, [None])
+    client, loop, ended = adapter(), Loop(), []
+
+    def ask():
+        try:
+            ended.append(kit.ask(client, server.url + "/").content)
+        except GONE as error:
+            ended.append(error)
+
+    def asked(times):
+        ended.clear()
+        for _ in range(times):
+            loop.start(ask)
+        until = time.monotonic() + 10
+        while len(ended) < times and time.monotonic() < until:
+            loop.turn(0.1)
+        return ended
+
+    assert asked(5) == [b"ok"] * 5
+    assert len(kit.resting(client)) == 5
+    assert isinstance(asked(1)[0], requests.ConnectionError)
+    assert len(server.received) == 5 + 2
+    client.close()
+
+
+@pytest.mark.parametrize("encrypted", [False, True], ids=["in clear", "over TLS"])
+@pytest.mark.parametrize("said", [b"", b"HTTP/1.1 503 Full\r\nContent-Length: 0\r\n\r\n"], ids=["nothing", "an answer"])
+def test_who_takes_a_connection_and_ends_it_is_tried_once(adapter, kit, certificates, said, encrypted):
+    taken = []
+    with socket.create_server(("127.0.0.1", 0)) as backend:
+
+        def refuse():
+            with suppress(OSError):
+                while True:
+                    connection, _ = backend.accept()
+                    taken.append(connection)
+                    if encrypted:
+                        connection = server_context(certificates, "ours").wrap_socket(connection, server_side=True)
+                    with connection:
+                        connection.sendall(said)
+
+        thread = threading.Thread(target=refuse, daemon=True)
+        thread.start()
+        client = adapter(ca=certificates / "ours.pem", deadline_seconds=5)
+        for _ in range(3):
+            # Too late to be seen before it was asked, it is an answer.
+            with suppress(GONE, MalformedAnswer):
+                assert (
+                    kit.ask(client, f"http{'s' * encrypted}://127.0.0.1:{backend.getsockname()[1]}/").status_code == 503
+                )
+        backend.shutdown(socket.SHUT_RDWR)
+        thread.join(10)
+    assert len(taken) <= 6
+    client.close()
+
+
+def test_an_answer_that_comes_before_all_was_asked_ends_the_connection(adapter, kit):
+    heard = []
+    with socket.create_server(("127.0.0.1", 0)) as backend:
+
+        def answer():
+            with suppress(OSError):
+                while True:
+                    connection, _ = backend.accept()
+                    with connection, suppress(ConnectionError):
+                        heard.append(connection.recv(16))
+                        connection.sendall(kit.answer(b"early"))
+                        time.sleep(0.3)
+                        while connection.recv(1 << 20):
+                            pass
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        client, url = adapter(deadline_seconds=5), f"http://127.0.0.1:{backend.getsockname()[1]}"
+        assert kit.ask(client, url + "/first", **{"X-Long": "a" * (20 << 20)}).content == b"early"
+        assert kit.resting(client) == []
+        assert kit.ask(client, url + "/second").content == b"early"
+        client.close()
+        backend.shutdown(socket.SHUT_RDWR)
+        thread.join(10)
+    assert heard == [b"GET /first HTTP/", b"GET /second HTTP"]
+
+
+@pytest.mark.parametrize("bound", ["MOST_IDLE", "MOST_AGED"])
+def test_a_connection_that_has_rested_or_been_there_for_long_is_not_used_again(
+    scripted, adapter, kit, monkeypatch, bound
+):
+    monkeypatch.setattr(kept, bound, 0.2)
+    server = scripted([kit.answer(b"one")])
+    client = adapter()
+    assert kit.ask(client, server.url + "/").content == b"one"
+    time.sleep(0.4)
+    assert kit.ask(client, server.url + "/").content == b"one"
+    assert server.connections == 2
+    assert len(kit.resting(client)) == 1
+
+
+def test_a_connection_that_ended_while_it_rested_holds_no_descriptor(scripted, adapter, kit):
+    server = scripted([kit.answer(b"one"), 0.1, None], [kit.answer(b"two")])
+    client, other = adapter(), scripted([0.5, kit.answer(b"other")])
+    assert kit.ask(client, server.url + "/").content == b"one"
+    (line,) = kit.resting(client)
+    assert kit.ask(adapter(), other.url + "/").content == b"other"  # the loop goes on meanwhile
+    assert line._socket.fileno() == -1
+    assert kit.ask(client, server.url + "/").content == b"two"
+
+
+def test_what_was_refused_is_not_kept_in_memory(scripted, adapter, kit):
+    server = scripted([b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nCANARI", None])
+
+    def readers() -> int:
+        return sum(type(one) is AnswerReader for one in gc.get_objects())
+
+    gc.collect()
+    gc.disable()
+    try:
+        client, before = adapter(), readers()
+        for _ in range(5):
+            with pytest.raises(MalformedAnswer):
+                kit.ask(client, server.url + "/")
+        assert readers() == before
+    finally:
+        gc.enable()
+
+
 def test_who_hangs_up_on_every_question_is_not_asked_for_ever(scripted, adapter, kit):
     server = scripted([kit.answer(b"one")], [None])
     client = adapter()
@@ -416,6 +545,9 @@ FRAMES = {
     "a length that is a list": (b"Content-Length: 2, 2\r\n\r\nok", None),
     "a length without a number": (b"Content-Length: \r\n\r\nok", None),
     "a length and chunks": (b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", None),
+    "a space behind the size of a chunk": (b"Transfer-Encoding: chunked\r\n\r\n2  \r\nok\r\n0\r\n\r\n", b"ok"),
+    "a space before the colon of the length": (b"Content-Length : 500\r\n\r\nok", None),
+    "a space before the colon of the coding": (b"Transfer-Encoding : chunked\r\n\r\n2\r\nok\r\n", None),
     "a space before the colon": (b"Content-Length: 2\r\nX-A : b\r\n\r\nok", None),
     "a line without a colon": (b"Content-Length: 2\r\nX-A\r\n\r\nok", None),
     "a line without a name": (b"Content-Length: 2\r\n: b\r\n\r\nok", None),
@@ -684,7 +816,11 @@ def test_a_child_process_does_not_speak_on_its_parents_connections(scripted, ada
 def certificates(tmp_path_factory):
     """Self-signed certificates of 127.0.0.1 and of another host, and one for a client."""
     folder = tmp_path_factory.mktemp("certificates")
-    for name, subject in (("ours", "IP:127.0.0.1"), ("other", "DNS:elsewhere.example"), ("client", "DNS:gateway")):
+    for name, subject in (
+        ("ours", "IP:127.0.0.1,DNS:localhost"),
+        ("other", "DNS:elsewhere.example"),
+        ("client", "DNS:gateway"),
+    ):
         subprocess.run(
             [
                 *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
@@ -786,6 +922,50 @@ def test_who_does_not_shake_hands_is_late(adapter, kit):
         assert time.monotonic() - begun < 5
 
 
+def test_a_handshake_is_part_of_connecting(adapter, kit):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        begun = time.monotonic()
+        with pytest.raises(requests.Timeout):
+            kit.ask(adapter(connect_seconds=0.5, deadline_seconds=30), f"https://127.0.0.1:{silent.getsockname()[1]}/")
+        assert time.monotonic() - begun < 10
+
+
+def test_what_this_machine_lacks_for_tls_says_nothing_of_the_backend(scripted, adapter, kit, certificates, monkeypatch):
+    def no_more(*_):
+        raise OSError(errno.ENOSPC, "no more watches for this user")
+
+    server = scripted([kit.answer(b"ok")], tls=server_context(certificates, "ours"))
+    with monkeypatch.context() as patched:
+        patched.setattr("gateway.proxy.tls._shake_hands", no_more)
+        with pytest.raises(NothingLeft, match="ENOSPC"):
+            kit.ask(adapter(ca=certificates / "ours.pem"), server.url + "/")
+    assert kit.ask(adapter(ca=certificates / "ours.pem"), server.url + "/").content == b"ok"
+
+
+def test_a_name_may_end_with_a_dot(scripted, adapter, kit, certificates):
+    server = scripted([kit.answer(b"ok")], tls=server_context(certificates, "ours"))
+    assert kit.ask(adapter(ca=certificates / "ours.pem"), f"https://localhost.:{server.port}/").content == b"ok"
+
+
+def test_the_secrets_of_connections_are_written_nowhere(scripted, kit, certificates, tmp_path):
+    server = scripted([kit.answer(b"ok")], tls=server_context(certificates, "ours"))
+    code = f"""
+from pathlib import Path
+from gateway.proxy.exchange import Question
+from gateway.proxy.transport import TransportAdapter
+ca = Path({str(certificates)!r}) / "ours.pem"
+adapter = TransportAdapter(deadline_seconds=9, connect_seconds=9, size_limit=9, ca=ca)
+for alone in (False, True):
+    print(adapter.send(Question({server.url!r} + "/", {{}}, alone=alone)).content)
+"""
+    file = tmp_path / "secrets"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "SSLKEYLOGFILE": str(file)}, capture_output=True, text=True
+    )
+    assert done.stdout.split() == ["b'ok'"] * 2, done.stderr
+    assert not file.exists()
+
+
 def test_who_speaks_no_tls_is_not_asked(adapter, kit):
     with socket.create_server(("127.0.0.1", 0)) as plain:
 
@@ -823,9 +1003,10 @@ def test_a_backend_can_ask_the_gateway_for_its_certificate(scripted, adapter, ki
     if shown:
         assert kit.ask(client, server.url + "/").content == b"ok"
     else:
-        with pytest.raises(requests.RequestException):
+        with pytest.raises(GONE):
             kit.ask(client, server.url + "/")
         assert server.received == []
+        assert server.connections == 1, "it is not tried for ever"
 
 
 def test_a_key_under_a_passphrase_cannot_be_used_and_nobody_is_asked(scripted, kit, certificates):
