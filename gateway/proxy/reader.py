@@ -140,8 +140,7 @@ class AnswerReader:
         # It knows what it calls: as a circle, both would stay until the collector comes by.
         self._parser = None
         self.failure = None
-        self._pieces.clear()
-        self.fields.clear()
+        self._pieces, self.fields = [], []  # others: an answer may have the fields
 
     def _refuse(self, because: str) -> None:
         if self.failure is None:

@@ -688,6 +688,20 @@ def test_interim_answers_leave_nothing_in_the_last(scripted, adapter, kit, send)
     assert answered.named("content-length") == ["2"]
 
 
+@pytest.mark.parametrize("last", ["Connection: close", "Connection: keep-alive"])
+def test_an_answer_is_the_same_whether_another_may_follow_or_not(scripted, adapter, kit, send, last):
+    client, server = adapter(), scripted([kit.answer(b"ok", JSON, last)])
+    for _ in range(2):
+        answered = send(client, server.url + "/")
+        _, value = last.split(": ")
+        assert answered.fields == [
+            ("content-type", "application/json"),
+            ("connection", value),
+            ("content-length", "2"),
+        ]
+        assert answered.content == b"ok"
+
+
 @pytest.mark.parametrize("size", [1000, 1001], ids=["at the limit", "one byte more"])
 @pytest.mark.parametrize("chunked", [False, True], ids=["announced", "in chunks"])
 def test_the_size_limit_is_exact(scripted, adapter, kit, size, chunked, send):
