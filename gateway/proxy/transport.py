@@ -143,7 +143,9 @@ class TransportAdapter(BaseAdapter):
             idle[first].close()
             first += 1
         del idle[:first]
-        return _taken(idle, task.loop)
+        while (line := _taken(idle, task.loop)) is not None and line.is_stale(now):
+            line.close()
+        return line
 
     def _opened(self, task: Task, host: str, port: str, until: float, *, secure: bool) -> KeptLine:
         patience = min(until, time.monotonic() + self._connect)

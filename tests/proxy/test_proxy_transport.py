@@ -402,6 +402,34 @@ def test_a_connection_that_has_rested_or_been_there_for_long_is_not_used_again(
     assert len(kit.resting(client)) == 1
 
 
+def test_a_connection_that_has_been_there_for_long_is_not_used_again_though_it_never_rested_for_long(
+    scripted, adapter, kit, monkeypatch
+):
+    server = scripted([0.05, kit.answer(b"one")])
+    client, loop, ended = adapter(), Loop(), []
+
+    def asked(times):
+        ended.clear()
+        for _ in range(times):
+            loop.start(lambda: ended.append(kit.ask(client, server.url + "/").content))
+        until = time.monotonic() + 10
+        while len(ended) < times and time.monotonic() < until:
+            loop.turn(0.1)
+        assert ended == [b"one"] * times
+
+    asked(1)
+    (oldest,) = kit.resting(client)
+    monkeypatch.setattr(oldest, "_born", oldest._born - kept.MOST_AGED)
+    asked(1)
+    assert oldest not in kit.resting(client)
+    asked(2)
+    young, old = kit.resting(client)
+    monkeypatch.setattr(old, "_born", old._born - kept.MOST_AGED)
+    asked(1)
+    assert kit.resting(client) == [young], "the one on top, which rested last, is as old as any"
+    client.close()
+
+
 def test_a_connection_that_ended_while_it_rested_holds_no_descriptor(scripted, adapter, kit):
     server = scripted([kit.answer(b"one"), 0.1, None], [kit.answer(b"two")])
     client, other = adapter(), scripted([0.5, kit.answer(b"other")])
