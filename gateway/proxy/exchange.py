@@ -63,6 +63,11 @@ class UpstreamAnswer(requests.Response):
         self.history = []
 
     @property
+    def content(self) -> bytes:
+        """The body."""
+        return self._content or b""
+
+    @property
     def headers(self) -> CaseInsensitiveDict[str]:  # type: ignore[override]  # an attribute in requests
         """The same fields as requests gives them; of repeated ones, the last."""
         return CaseInsensitiveDict(self.fields)

@@ -79,7 +79,7 @@ class Backend:
                 raise UpstreamNotUnderstood("an encoding nobody asked for")
         if len(types) > 1:
             raise UpstreamNotUnderstood("two content types")
-        return Document(types[0] if types else None, answer.content or b"")
+        return Document(types[0] if types else None, answer.content)
 
     def _ask(self, path: str, headers: Mapping[str, str], *, alone: bool, about: str) -> UpstreamAnswer:
         """The exchange, where the breaker lets it begin; how it ends is told to the breaker, whatever happens."""

@@ -16,7 +16,7 @@ from typing import Final
 
 import requests
 
-from gateway.loop.loop import NEVER, READ, WRITE, Loop, Task, Timer
+from gateway.loop.loop import READ, WRITE, Loop, Task, Timer
 from gateway.proxy.exchange import NOT_FOLLOWED, USER_AGENT, NothingLeft, UpstreamAnswer
 from gateway.proxy.reader import AnswerReader
 
@@ -107,7 +107,6 @@ class KeptLine:
                 self.loop.hub.switch()
         finally:
             self._task = None
-            self._timer.set(NEVER)
         if self._failure is not None:
             # Not kept here: the error knows this frame, and the circle would keep all that its frames hold.
             failure, self._failure = self._failure, None
@@ -244,7 +243,9 @@ class KeptLine:
             self._end(requests.ConnectionError("the backend closed the connection without an answer"))
 
     def _expire(self) -> None:
-        self._end(requests.Timeout("the deadline passed"))
+        # Of an exchange that has ended it is not taken back: the next one sets it anew, as most often happens first.
+        if self._task is not None:
+            self._end(requests.Timeout("the deadline passed"))
 
     def _end(self, failure: Exception | None) -> None:
         self._failure = failure

@@ -13,6 +13,7 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
+from itertools import chain
 from pathlib import Path
 
 from sqlalchemy import Table
@@ -125,10 +126,14 @@ def _bulk(file: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _fill(database: sqlite3.Connection, table: Table, rows: Iterable[Sequence[object]]) -> None:
-    """Rows with a value for each column of the table, in its order."""
-    columns = [column.name for column in table.columns]
+    """Rows with a value for each of the table's first columns, in its order. Those behind them have none, or their
+    usual one."""
+    waiting = iter(rows)
+    first = next(waiting)
+    columns = [column.name for column in table.columns][: len(first)]
     marks = ", ".join("?" * len(columns))
-    database.executemany(f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES ({marks})", rows)
+    statement = f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES ({marks})"
+    database.executemany(statement, chain((first,), waiting))
 
 
 def _fill_partners(database: sqlite3.Connection, count: int, profile: str) -> None:
