@@ -208,7 +208,7 @@ class KeptLine:
                     self._ended(in_order=True)
                     return
                 if size < RECEIVE_BUFFER and not self._in_records:
-                    break
+                    break  # that was all
         except _NOT_NOW:
             pass
         except OSError:
@@ -221,10 +221,7 @@ class KeptLine:
         """Bytes of what was there to be read; 0 at the end of the connection."""
         reader = self._reader
         if reader.unparsed:
-            piece = self._socket.recv(min(reader.unparsed, RECEIVE_BUFFER))
-            if piece:
-                reader.take(piece)
-            return len(piece)
+            return reader.fill(self._socket.recv_into)
         buffer = _buffer()
         size = self._socket.recv_into(buffer)
         if size:

@@ -7,7 +7,9 @@ folded header lines, takes a line feed for the end of one, and blanks behind the
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
+from io import BytesIO
 from typing import Any, Final
 
 import httptools
@@ -38,6 +40,7 @@ class AnswerReader:
         "_room",
         "_start",
         "_status",
+        "_whole",
         "complete",
         "failure",
         "fields",
@@ -49,6 +52,7 @@ class AnswerReader:
         """Bodies have `limit` bytes at most."""
         self._limit = limit
         self._pieces: list[bytes] = []
+        self._whole = BytesIO()
         self._parser: Any = self._parse()
         self.begin()
 
@@ -72,7 +76,7 @@ class AnswerReader:
         self._status = 0
         self.fields: list[tuple[str, str]] = []
         self.unparsed = 0
-        """So many bytes of its body are to be given to `take`, and not to `feed`."""
+        """So many bytes of its body are for `fill`, and not for `feed`."""
         self.complete = False
         self.stays = False
         """It is complete, nothing followed it, and the connection serves for another."""
@@ -118,14 +122,30 @@ class AnswerReader:
             if left >= LEFT_UNPARSED and self.failure is None:
                 self.unparsed = left
                 self.stays = self._parser.should_keep_alive()
+                self._make_room(self._announced)
 
-    def take(self, piece: bytes) -> None:
-        """The next bytes of a body that are `unparsed`."""
-        self._pieces.append(piece)
-        self.unparsed -= len(piece)
+    def _make_room(self, size: int) -> None:
+        """One place for the whole body: in pieces, and then joined, it would be there twice. (`BytesIO` gives away what
+        it holds, without copying it.)"""
+        self._whole = BytesIO()
+        self._whole.seek(size - 1)
+        self._whole.write(b"\0")
+        self._whole.seek(0)
+        self._whole.writelines(self._pieces)
+        self._pieces.clear()
+
+    def fill(self, receive: Callable[[memoryview], int]) -> int:
+        """Have the next bytes of a body that are `unparsed` received into where they belong. What `receive` says: how
+        many they are. Raises as it does."""
+        with self._whole.getbuffer() as whole, whole[len(whole) - self.unparsed :] as rest:
+            size = receive(rest)
+        self.unparsed -= size
         if not self.unparsed:
             self.complete = True
+            self._pieces.append(self._whole.getvalue())
+            self._whole = BytesIO()
             self._parser = self._parse()  # the last one waits for what it has not seen
+        return size
 
     def end(self, *, in_order: bool) -> None:
         """The connection has ended. So does, where it was closed `in_order`, an answer whose head does not say where it
@@ -140,6 +160,7 @@ class AnswerReader:
         # It knows what it calls: as a circle, both would stay until the collector comes by.
         self._parser = None
         self.failure = None
+        self._whole = BytesIO()
         self._pieces, self.fields = [], []  # others: an answer may have the fields
 
     def _refuse(self, because: str) -> None:
