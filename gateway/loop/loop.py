@@ -19,6 +19,9 @@ from gateway.logs import get_logger
 READ: Final = select.EPOLLIN
 WRITE: Final = select.EPOLLOUT
 NEVER: Final = float("inf")
+MOST_AT_A_TURN: Final = 32
+"""Descriptors that are seen to before it is looked again. Of many that are ready at once, as when a backend answers all
+that were asked together, the first are not to wait for the last: they would be asked for together again."""
 _QUIET_LOOKS: Final = 4
 """How often the descriptors are looked at before what waits for quiet is done in any case."""
 
@@ -176,7 +179,7 @@ class Loop:
                 seconds = -1.0
             elif seconds < 0:
                 seconds = 0.0
-        ready = self._epoll.poll(seconds)
+        ready = self._epoll.poll(seconds, MOST_AT_A_TURN)
         self.turns += 1
         watchers = self._watchers
         self.ahead = len(ready)

@@ -14,7 +14,7 @@ import weakref
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.loop.loop import NEVER, READ, WRITE, Loop, Timer, current_task
+from gateway.loop.loop import MOST_AT_A_TURN, NEVER, READ, WRITE, Loop, Timer, current_task
 
 WAIT = 30.0
 SECRET = "4211 the dossier of somebody"
@@ -745,3 +745,24 @@ def test_what_waits_for_quiet_waits_a_few_looks_and_not_for_ever(loop, pipe, bus
             loop.turn(WAIT)
         assert len(called) == 1
         assert 1 < called[0] - begun <= 8
+
+
+def test_of_many_that_are_ready_the_first_do_not_wait_for_the_last(loop, make_pipe):
+    """What is to be done soon, such as sending what was answered, is done between them."""
+    seen, between = [], []
+    for number in range(MOST_AT_A_TURN + 8):
+        pipe = make_pipe()
+        pipe.fill()
+
+        def see(_, pipe=pipe, number=number):
+            pipe.drain()
+            seen.append(number)
+            if len(seen) == 1:
+                loop.soon(lambda: between.append(len(seen)))
+
+        loop.watch(pipe.end, READ, see)
+    loop.turn(1.0)
+    assert len(seen) == MOST_AT_A_TURN
+    assert between == [MOST_AT_A_TURN]
+    loop.turn(1.0)
+    assert sorted(seen) == list(range(MOST_AT_A_TURN + 8))
