@@ -29,7 +29,7 @@ from sqlalchemy import CompoundSelect, Connection, Engine, Insert, Select, Updat
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from gateway.errors import StoreUnavailable
-from gateway.loop.loop import current_task
+from gateway.loop.loop import current_task, is_readable
 from gateway.loop.waiting import Aside, pause
 
 BUSY_MS: Final = 5000
@@ -37,7 +37,6 @@ BUSY_MS: Final = 5000
 _APPEND_SECONDS: Final = 2.0
 """How long a row waits for the rows of other processes. Shorter: requests wait behind one another."""
 _RETRY_SECONDS: Final = 0.0005
-_AT_ONCE_SECONDS: Final = 1.0
 _ANSWER_SECONDS: Final = 8.0
 """How long a server may take over a question or a row that a request waits for: then it has fallen silent."""
 _PROBE_MS: Final = 1000
@@ -65,6 +64,11 @@ class Held:
         self.connection = connection
         self.file_id = file_id
         self.checked_at = time.monotonic()
+
+    def is_ended(self) -> bool:
+        """Of a server: whether it has hung up, or said what nobody asked for, which is that it will. Whatever would be
+        asked now is not asked."""
+        return bool(self.connection.closed) or is_readable(self.connection.fileno())
 
     def close(self) -> None:
         with suppress(Exception):
@@ -176,20 +180,16 @@ class Database:
         except _Occupied:
             return self._aside.do(asked)
 
-    def _ask(self, sql: str, values: Sequence[str | int], *, again: bool = False) -> list[tuple[Any, ...]]:
+    def _ask(self, sql: str, values: Sequence[str | int]) -> list[tuple[Any, ...]]:
         held: Held | None = None
-        began = time.monotonic()
         try:
             held = self._taken()
             rows: list[tuple[Any, ...]] = held.connection.execute(sql, values).fetchall()
         except (self._failure, SQLAlchemyError, OSError) as error:
             if _is_occupied(error) and current_task():
                 raise _Occupied from None
-            ended = held is not None and not again and self._was_hung_up(held, began)
             self._notice_end(held)
             self._drop(held)
-            if ended:
-                return self._ask(sql, values, again=True)
             raise StoreUnavailable(_kind_of(error)) from None
         if held is not self._local.held:
             self._idle.append(held)
@@ -251,16 +251,8 @@ class Database:
                 if self.file:
                     # SQLite's own patience sleeps longer and longer, and in a loop would make everyone wait.
                     held.connection.execute("PRAGMA busy_timeout = 0")
-            began = time.monotonic()
-            try:
-                cursor = self._begun(held)
-            except self._failure:
-                if not self._was_hung_up(held, began):
-                    raise
-                self._notice_end(held)
-                held.close()
-                held = self._hold()
-                cursor = self._begun(held)
+            cursor = held.connection.cursor()
+            cursor.execute("BEGIN IMMEDIATE" if self.file else "BEGIN")
             cursor.executemany(sql, rows)
             cursor.execute("COMMIT")
         except BaseException as error:
@@ -275,11 +267,6 @@ class Database:
                 raise StoreUnavailable(_kind_of(error)) from None
             raise
         self._appending = held
-
-    def _begun(self, held: Held) -> Any:
-        cursor = held.connection.cursor()
-        cursor.execute("BEGIN IMMEDIATE" if self.file else "BEGIN")
-        return cursor
 
     def note(self, change: Update) -> bool:
         """Make a change that may be lost. False, after 20 ms at most, when the store is busy or unavailable."""
@@ -351,14 +338,9 @@ class Database:
 
     def _is_stale(self, held: Held) -> bool:
         if self.file is None:
-            return held.checked_at <= self._hung_up_at
+            return held.checked_at <= self._hung_up_at or held.is_ended()
         # An open SQLite connection goes on reading a file that was removed or replaced by a restored one.
         return held.file_id != self._file_id()
-
-    def _was_hung_up(self, held: Held, began: float) -> bool:
-        """Whether the server had ended this connection when something began on it, as one does that is started
-        again: it has been told nothing, and may be there. One that is silent is not waited for twice."""
-        return self.file is None and held.connection.closed and time.monotonic() - began < _AT_ONCE_SECONDS
 
     def _notice_end(self, held: Held | None) -> None:
         # A server that was started again has hung up on every connection: one of them finds out for all.

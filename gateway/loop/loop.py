@@ -228,6 +228,13 @@ def current_task() -> Task | None:
     return running if isinstance(running, Task) else None
 
 
+def is_readable(descriptor: int) -> bool:
+    """Whether something has arrived on it by now, or its end. Does not wait."""
+    looking = select.poll()
+    looking.register(descriptor, select.POLLIN)
+    return bool(looking.poll(0))
+
+
 def tell(event: str, fault: BaseException) -> None:
     """Log a failure by its kind. A log that cannot be written must not cost a loop."""
     with suppress(Exception):

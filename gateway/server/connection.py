@@ -6,7 +6,6 @@ Never blocks: reading and writing take what the socket has room for. The worker 
 from __future__ import annotations
 
 import io
-import select
 import socket
 import ssl
 import time
@@ -18,6 +17,8 @@ from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
 import httptools
+
+from gateway.loop.loop import is_readable
 
 READ_AT_ONCE: Final = 65_536
 LARGEST_HEAD: Final = 32_768
@@ -390,11 +391,7 @@ class Connection:
     def has_unread(self) -> bool:
         """Whether something has arrived that was not taken in yet. False once the connection is closed."""
         descriptor = self.socket.fileno()
-        if descriptor < 0:
-            return False
-        looking = select.poll()
-        looking.register(descriptor, select.POLLIN)
-        return bool(looking.poll(0))
+        return descriptor >= 0 and is_readable(descriptor)
 
     @property
     def held(self) -> int:
