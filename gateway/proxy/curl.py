@@ -7,7 +7,6 @@ sees them: they are one field, as they were meant.)
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import socket
@@ -24,16 +23,15 @@ from gateway.loop.loop import NEVER, READ, WRITE, Loop, Task, Timer, current_tas
 from gateway.proxy.exchange import (
     NO_SOCKET,
     NOT_FOLLOWED,
-    SHORTAGES,
+    RECEIVE_BUFFER,
     TOO_LARGE,
     USER_AGENT,
     MalformedAnswer,
     NothingLeft,
     UpstreamAnswer,
     framing,
+    shortage,
 )
-
-RECEIVE_BUFFER: Final = 96 * 1024
 
 _LATE: Final = {pycurl.E_OPERATION_TIMEDOUT}
 _UNREACHABLE: Final = {
@@ -158,23 +156,18 @@ class CurlLine:
         self._curl.setopt(pycurl.POST, 1)
         self._curl.setopt(pycurl.COPYPOSTFIELDS, body)
 
-    def _missing(self, code: int) -> str | None:
-        """What this machine lacked, in words, where that is why the exchange ended with `code`."""
+    def _missing(self, code: int) -> NothingLeft | None:
+        """What this machine lacked, where that is why the exchange ended with `code`."""
         if code in _OURS:
-            return _OURS[code]
+            return NothingLeft(_OURS[code])
         if code != pycurl.E_COULDNT_CONNECT:
             return None
-        if not self._opening:
-            return NO_SOCKET
-        number = self._curl.getinfo(pycurl.OS_ERRNO)
-        if number not in SHORTAGES:
-            return None
-        return f"this machine has {SHORTAGES[number]} left for one more connection ({errno.errorcode[number]})"
+        return shortage(self._curl.getinfo(pycurl.OS_ERRNO)) if self._opening else NothingLeft(NO_SOCKET)
 
     def _as_requests_does(self, code: int) -> requests.RequestException:
         missing = self._missing(code)
         if missing:
-            return NothingLeft(missing)
+            return missing
         if self._room < 0 or code == pycurl.E_FILESIZE_EXCEEDED:
             return MalformedAnswer(TOO_LARGE)
         if code in _LATE:

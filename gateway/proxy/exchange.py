@@ -16,7 +16,7 @@ USER_AGENT: Final = "cafpro-gateway"
 NO_SOCKET: Final = "this machine could not open one more socket"
 NOT_FOLLOWED: Final = "this machine could not follow one more connection"
 TOO_LARGE: Final = "an answer larger than the limit"
-SHORTAGES: Final = {
+_SHORTAGES: Final = {
     errno.EADDRNOTAVAIL: "no port",
     errno.EMFILE: "no descriptor",
     errno.ENFILE: "no descriptor",
@@ -24,7 +24,8 @@ SHORTAGES: Final = {
     errno.ENOMEM: "no memory",
     errno.ENOSPC: "no watch",
 }
-"""What a machine lacks, by the errors that say so."""
+RECEIVE_BUFFER: Final = 96 * 1024
+"""Bytes that are taken in at once."""
 CHUNKED: Final = -1
 
 
@@ -35,6 +36,14 @@ class MalformedAnswer(requests.RequestException):
 class NothingLeft(requests.ConnectionError):
     """This machine had no port, descriptor or memory for one more connection: nothing was asked, and nothing is known
     of the backend."""
+
+
+def shortage(number: int | None) -> NothingLeft | None:
+    """What this machine lacked for one more connection, where that is what the error of this number says."""
+    if number not in _SHORTAGES:
+        return None
+    lacks = f"{_SHORTAGES[number]} left for one more connection ({errno.errorcode[number]})"
+    return NothingLeft(f"this machine has {lacks}")
 
 
 class Question(requests.PreparedRequest):

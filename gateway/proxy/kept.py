@@ -17,10 +17,9 @@ from typing import Final
 import requests
 
 from gateway.loop.loop import READ, WRITE, Loop, Task, Timer
-from gateway.proxy.exchange import NOT_FOLLOWED, USER_AGENT, NothingLeft, UpstreamAnswer
+from gateway.proxy.exchange import NOT_FOLLOWED, RECEIVE_BUFFER, USER_AGENT, NothingLeft, UpstreamAnswer
 from gateway.proxy.reader import AnswerReader
 
-RECEIVE_BUFFER: Final = 96 * 1024
 MOST_IDLE: Final = 60.0
 """Seconds that a connection may rest: of one that has for longer, whatever lies between may have forgotten."""
 MOST_AGED: Final = 600.0

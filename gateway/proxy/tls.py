@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import socket
 import ssl
 import time
@@ -12,7 +11,7 @@ from typing import Final
 import requests
 
 from gateway.loop.loop import NEVER, READ, WRITE, Task, Timer
-from gateway.proxy.exchange import SHORTAGES, NothingLeft
+from gateway.proxy.exchange import shortage
 
 
 class ClientTls:
@@ -38,10 +37,10 @@ class ClientTls:
         except BaseException as error:
             encrypted.close()
             connection.close()
-            if isinstance(error, OSError) and error.errno in SHORTAGES and not isinstance(error, ssl.SSLError):
-                raise NothingLeft(
-                    f"this machine has too little left for TLS ({errno.errorcode[error.errno]})"
-                ) from None
+            if isinstance(error, OSError) and not isinstance(error, ssl.SSLError):
+                missing = shortage(error.errno)
+                if missing:
+                    raise missing from None
             # ValueError: a host that cannot be one, a certificate that is not for any.
             if isinstance(error, (OSError, ValueError)) and not isinstance(error, requests.RequestException):
                 raise requests.ConnectionError(f"TLS: {_in_words(error)}") from None

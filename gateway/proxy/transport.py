@@ -137,12 +137,10 @@ class TransportAdapter(BaseAdapter):
         idle = self._kept.get(origin)
         if not idle:
             return None
-        now, first = time.monotonic(), 0
+        now = time.monotonic()
         # In the order in which they began to rest.
-        while first < len(idle) and idle[first].is_stale(now):
-            idle[first].close()
-            first += 1
-        del idle[:first]
+        while idle and idle[0].is_stale(now):
+            idle.pop(0).close()
         while (line := _taken(idle, task.loop)) is not None and line.is_stale(now):
             line.close()
         return line

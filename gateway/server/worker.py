@@ -270,8 +270,9 @@ class Worker:
 
     def _count(self, connection: Connection) -> None:
         """Takes notice of what a request holds that is not whole, and looks after all of them where that is due."""
-        self._unfinished += connection.held - connection.counted
-        connection.counted = connection.held
+        held = connection.held
+        self._unfinished += held - connection.counted
+        connection.counted = held
         if self._unfinished > LOOKED_AFTER:
             self._unfinished = 0
             self._give_up_unfinished()
