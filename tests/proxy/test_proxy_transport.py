@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import pycurl
@@ -169,15 +170,22 @@ def test_what_is_asked_alone_has_a_connection_that_nobody_had_before_and_nobody_
     assert kit.resting(client) == []
 
 
-def connections(port: int) -> list[tuple[bool, str]]:
-    """Of each connection to or from a port here, whether it is at the caller's end and its state, as Linux tells it."""
-    found = []
+def lines_of(port: int) -> dict[tuple[str, str], tuple[bool, str]]:
+    """The connections to or from a port here by their ends: whether the port is the other one's, and their state, as
+    Linux tells it."""
+    found = {}
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         _, local, remote, state, *_ = line.split()
         for ours, address in ((False, local), (True, remote)):
             if int(address.split(":")[1], 16) == port and state != LISTENS:
-                found.append((ours, state))
+                found[local, remote] = ours, state
     return found
+
+
+def connections(port: int, before=()) -> list[tuple[bool, str]]:
+    """Of each connection to or from a port here, but for those there were `before` (somebody else's, a minute ago),
+    whether it is at the caller's end and its state."""
+    return [found for ends, found in lines_of(port).items() if ends not in before]
 
 
 LISTENS, WAITS = "0A", "06"
@@ -191,10 +199,10 @@ def test_what_is_looked_at_would_be_seen(scripted):
     assert (True, WAITS) in connections(server.port), "who closes first keeps the port"
 
 
-def settled(server) -> None:
+def settled(server, before=()) -> None:
     """Until nobody has anything to close any more."""
     until = time.monotonic() + 10
-    while any(state != WAITS for _, state in connections(server.port)):
+    while any(state != WAITS for _, state in connections(server.port, before)):
         assert time.monotonic() < until
         time.sleep(0.01)
 
@@ -205,28 +213,28 @@ def test_no_connection_that_the_gateway_closes_keeps_its_port(scripted, adapter,
     """A document has a connection of its own, and there are some 28 000 ports for a minute of them."""
     context = server_context(certificates, "ours") if encrypted else None
     server = scripted([kit.answer(b"a" * length)], tls=context)
-    client = adapter(ca=certificates / "ours.pem")
+    client, before = adapter(ca=certificates / "ours.pem"), lines_of(server.port)
     for number in range(20):
         assert len(client.send(Question(f"{server.url}/{number}", {}, alone=True)).content) == length
     client.close()
-    settled(server)
+    settled(server, before)
     assert server.connections == 20
-    assert connections(server.port) == []
+    assert connections(server.port, before) == []
 
 
 def test_neither_does_one_that_is_given_up_or_was_kept(scripted, adapter, kit):
-    server = scripted([kit.answer(b"one")], [0.3, kit.answer(b"too late"), None])
+    server, other = scripted([kit.answer(b"one")], [0.3, kit.answer(b"too late"), None]), scripted([kit.answer(b"one")])
+    before = {one: lines_of(one.port) for one in (server, other)}
     client = adapter(deadline_seconds=0.1)
     assert kit.ask(client, server.url + "/1").content == b"one"
     with pytest.raises(LATE):
         kit.ask(client, server.url + "/2")
-    other = scripted([kit.answer(b"one")])
     assert kit.ask(client, other.url + "/").content == b"one"
     assert len(kit.resting(client)) == 1
     client.close()
-    for one in (server, other):
-        settled(one)
-        assert connections(one.port) == []
+    for one, earlier in before.items():
+        settled(one, earlier)
+        assert connections(one.port, earlier) == []
 
 
 @contextmanager
@@ -304,25 +312,28 @@ def test_who_hangs_up_on_a_question_after_a_rest_is_asked_again(scripted, adapte
     assert server.connections == 2
 
 
-def test_a_question_that_ends_its_connection_is_not_asked_on_all_of_them(scripted, adapter, kit):
-    server = scripted(*[[0.2, kit.answer(b"ok")]] * 5, [None])
-    client, loop, ended = adapter(), Loop(), []
+def at_once(loop, ask, times) -> list:
+    """What becomes of a question that is asked so many times together, in one loop: answers, or errors."""
+    ended = []
 
-    def ask():
+    def one():
         try:
-            ended.append(kit.ask(client, server.url + "/").content)
+            ended.append(ask())
         except GONE as error:
             ended.append(error)
 
-    def asked(times):
-        ended.clear()
-        for _ in range(times):
-            loop.start(ask)
-        until = time.monotonic() + 10
-        while len(ended) < times and time.monotonic() < until:
-            loop.turn(0.1)
-        return ended
+    for _ in range(times):
+        loop.start(one)
+    until = time.monotonic() + 10
+    while len(ended) < times and time.monotonic() < until:
+        loop.turn(0.1)
+    return ended
 
+
+def test_a_question_that_ends_its_connection_is_not_asked_on_all_of_them(scripted, adapter, kit):
+    server = scripted(*[[0.2, kit.answer(b"ok")]] * 5, [None])
+    client, loop = adapter(), Loop()
+    asked = partial(at_once, loop, lambda: kit.ask(client, server.url + "/").content)
     assert asked(5) == [b"ok"] * 5
     assert len(kit.resting(client)) == 5
     assert isinstance(asked(1)[0], requests.ConnectionError)
@@ -406,16 +417,10 @@ def test_a_connection_that_has_been_there_for_long_is_not_used_again_though_it_n
     scripted, adapter, kit, monkeypatch
 ):
     server = scripted([0.05, kit.answer(b"one")])
-    client, loop, ended = adapter(), Loop(), []
+    client, loop = adapter(), Loop()
 
     def asked(times):
-        ended.clear()
-        for _ in range(times):
-            loop.start(lambda: ended.append(kit.ask(client, server.url + "/").content))
-        until = time.monotonic() + 10
-        while len(ended) < times and time.monotonic() < until:
-            loop.turn(0.1)
-        assert ended == [b"one"] * times
+        assert at_once(loop, lambda: kit.ask(client, server.url + "/").content, times) == [b"one"] * times
 
     asked(1)
     (oldest,) = kit.resting(client)
@@ -594,6 +599,16 @@ def test_an_answer_is_framed_in_one_way_or_refused(scripted, adapter, rest, body
         answered = send(adapter(deadline_seconds=3), server.url + "/")
         assert answered.content == body
         assert [name for name, _ in answered.fields] == ["x-first", "transfer-encoding"]
+
+
+def test_a_trailer_that_looks_like_a_status_line_is_one_to_libcurl_and_none_to_llhttp(scripted, adapter, kit):
+    chunks = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Famille: a\r\nHTTP/1.1: b\r\n\r\n"
+    server = scripted([chunks, None])
+    answered = adapter(deadline_seconds=3).send(Question(server.url + "/", {}, alone=True))
+    assert answered.content == b"ok"
+    assert [name for name, _ in answered.fields] == ["transfer-encoding"]
+    with pytest.raises(MalformedAnswer):
+        kit.ask(adapter(deadline_seconds=3), server.url + "/")
 
 
 @pytest.mark.parametrize(
