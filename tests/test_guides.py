@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.story.running import free_port
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 GUIDES = [

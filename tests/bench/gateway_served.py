@@ -17,7 +17,8 @@ from gateway.identity.store import Store, open_store
 from gateway.policy_files.folder import shipped
 from gateway.policy_files.history import take_as_approved
 from gateway.settings import Limits
-from tests.bench.processes import MEASURED_CORE, free_port, running, wait_for
+from tests.bench.processes import MEASURED_CORE, running, wait_for
+from tests.ports import free_port
 
 PASSWORD = "Bench-Mouette-2026-Vendee"  # of accounts that exist for seconds
 CAISSE = "851"

@@ -22,7 +22,8 @@ from tests.bench.gateway_served import Served, enter, furnished, log_in, serving
 from tests.bench.growth_decision import written
 from tests.bench.growth_seeding import seed_accounts, seed_mandates, seed_records
 from tests.bench.growth_verdict import Point
-from tests.bench.processes import MEASURED_CORE, OTHER_CORE, Measured, free_port, load, nginx
+from tests.bench.processes import MEASURED_CORE, OTHER_CORE, Measured, load, nginx
+from tests.ports import free_port
 from upstream_stub.dossiers import generated
 
 KB, MB = 1024, 1024 * 1024

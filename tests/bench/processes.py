@@ -142,11 +142,3 @@ def wait_for(port: int, process: subprocess.Popen[bytes] | None = None, output: 
         time.sleep(0.05)
     said = output.read_text("utf-8", "replace")[-4000:] if output and output.exists() else ""
     sys.exit(f"nothing listens on port {port}\n{said}")
-
-
-def free_port() -> int:
-    """A port nobody listens on now."""
-    with socket.socket() as candidate:
-        candidate.bind(("127.0.0.1", 0))
-        port: int = candidate.getsockname()[1]
-        return port

@@ -12,7 +12,8 @@ from typing import Final, NamedTuple
 from tests.bench import gateway_served
 from tests.bench.dossiers import PROFILE, check_redacted, check_whole, matrix
 from tests.bench.installing import PEERS, Installed
-from tests.bench.processes import MEASURED_CORE, OTHER_CORE, free_port, nginx, running, wait_for
+from tests.bench.processes import MEASURED_CORE, OTHER_CORE, nginx, running, wait_for
+from tests.ports import free_port
 
 BACKEND: Final = "the backend itself"
 GATEWAY: Final = "gateway"

@@ -4,10 +4,11 @@ import contextlib
 import itertools
 import os
 import shutil
-import socket
+import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -15,32 +16,60 @@ import psycopg
 import pytest
 
 from tests.debian import found_or_installed
+from tests.ports import free_port
 
 ACCOUNT = "postgres"
 """PostgreSQL refuses to run as root."""
-_SETTINGS = "listen_addresses = '127.0.0.1'\nmax_connections = 60\nshared_buffers = '32MB'\n"
+PATIENCE = 60.0
+"""Seconds that it may take to start, or to stop."""
+_SETTINGS = "listen_addresses = '127.0.0.1'\nport = {port}\nunix_socket_directories = '{above}'\n"
+_SMALL = "max_connections = 60\nshared_buffers = '32MB'\n"
 
 
 class Server:
-    """A cluster under `above`, started and stopped at will."""
+    """A cluster in a folder of its own, started and stopped at will. It does not outlive whoever started it."""
 
-    def __init__(self, above: Path) -> None:
+    def __init__(self, above: Path, settings: str = _SMALL, *, pinned: Sequence[str] = ()) -> None:
+        """`settings`: lines of postgresql.conf. `pinned`: what goes before the server's command, such as taskset."""
+        if os.geteuid() == 0:
+            shutil.chown(above, ACCOUNT)
         self._above = above
         self._cluster = above / "cluster"
+        self._pinned = pinned
         self._counted = itertools.count()
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self._port = free.getsockname()[1]
-        _run("initdb", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C", "-D", self._cluster)
-        with (self._cluster / "postgresql.conf").open("a") as settings:
-            settings.write(f"{_SETTINGS}port = {self._port}\nunix_socket_directories = '{above}'\n")
+        self._port = free_port()
+        self._make()
+        with (self._cluster / "postgresql.conf").open("a") as written:
+            written.write(settings + _SETTINGS.format(port=self._port, above=above))
+
+    def _make(self) -> None:
+        options = ("--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C", "-D", str(self._cluster))
+        command = [*_as_account(), _found("initdb"), *options]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd="/")
+        assert done.returncode == 0, done.stdout
 
     def start(self) -> None:
-        _run("pg_ctl", "start", "--wait", "--silent", "-D", self._cluster, "-l", self._above / "log")
+        """To be called from a thread that lasts: the server ends with it, too."""
+        command = [*self._pinned, *_as_account("--pdeathsig=QUIT"), _found("postgres"), "-D", str(self._cluster)]
+        with (self._above / "log").open("a") as log:
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/")
+        end = time.monotonic() + PATIENCE
+        while not self._answers():
+            alive = self._process.poll() is None and time.monotonic() < end
+            assert alive, (self._above / "log").read_text()[-4000:]
+            time.sleep(0.02)
+
+    def _answers(self) -> bool:
+        try:
+            self.connect().close()
+        except psycopg.OperationalError:
+            return False
+        return True
 
     def stop(self, mode: str) -> None:
         """`fast`, or `immediate`: as if the power failed."""
-        _run("pg_ctl", "stop", "--wait", "--silent", f"--mode={mode}", "-D", self._cluster)
+        self._process.send_signal({"fast": signal.SIGINT, "immediate": signal.SIGQUIT}[mode])
+        self._process.wait(PATIENCE)
 
     @contextlib.contextmanager
     def stopped(self, mode: str = "fast") -> Iterator[None]:
@@ -69,11 +98,16 @@ class Server:
 
     def empty_database(self) -> str:
         """The URL of one, as the gateway's settings take it."""
-        name = f"cafpro{next(self._counted)}"
+        url = self.database(f"cafpro{next(self._counted)}")
+        with self.connect() as connection:
+            # A test that holds a lock itself and would wait for it must fail, not hang.
+            connection.execute(f"ALTER DATABASE {url.rpartition('/')[2]} SET lock_timeout = '10s'")
+        return url
+
+    def database(self, name: str) -> str:
+        """The URL of an empty database that is made under this name."""
         with self.connect() as connection:
             connection.execute(f"CREATE DATABASE {name}")
-            # A test that holds a lock itself and would wait for it must fail, not hang.
-            connection.execute(f"ALTER DATABASE {name} SET lock_timeout = '10s'")
         return f"postgresql+psycopg://postgres@127.0.0.1:{self._port}/{name}"
 
     def remove(self, url: str) -> None:
@@ -81,18 +115,23 @@ class Server:
             connection.execute(f"DROP DATABASE {url.rpartition('/')[2]} WITH (FORCE)")
 
 
-@pytest.fixture(scope="session")
-def server() -> Iterator[Server]:
-    found_or_installed(partial(_program, "initdb"), "postgresql")
+@contextlib.contextmanager
+def serving(*given: str, pinned: Sequence[str] = ()) -> Iterator[Server]:
+    """A server while the block lasts, of which nothing is left afterwards. Takes what `Server` takes."""
     with tempfile.TemporaryDirectory(prefix="cafpro-postgres-") as above:
-        if os.geteuid() == 0:
-            shutil.chown(above, ACCOUNT)
-        made = Server(Path(above))
+        made = Server(Path(above), *given, pinned=pinned)
         made.start()
         try:
             yield made
         finally:
             made.stop("immediate")
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    found_or_installed(partial(_program, "initdb"), "postgresql")
+    with serving() as made:
+        yield made
 
 
 @pytest.fixture
@@ -109,12 +148,13 @@ def _program(name: str) -> str | None:
     return str(found[-1]) if found else shutil.which(name)
 
 
-def _run(name: str, *options: str | Path) -> None:
+def _found(name: str) -> str:
     program = _program(name)
-    assert program
-    account = ("runuser", "-u", ACCOUNT, "--") if os.geteuid() == 0 else ()
-    # Into a file, not a pipe: a server that was started keeps the pipe open.
-    with tempfile.TemporaryFile("w+") as said:
-        done = subprocess.run([*account, program, *map(str, options)], stdout=said, stderr=said, cwd="/")
-        said.seek(0)
-        assert done.returncode == 0, f"{name}: {said.read()}"
+    assert program, f"PostgreSQL's {name} is missing"
+    return program
+
+
+def _as_account(*options: str) -> tuple[str, ...]:
+    """What goes before a program of PostgreSQL's, with more `options` of setpriv: its own account where we are root."""
+    account = (f"--reuid={ACCOUNT}", f"--regid={ACCOUNT}", "--init-groups") if os.geteuid() == 0 else ()
+    return ("setpriv", *account, *options) if account or options else ()

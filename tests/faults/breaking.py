@@ -19,6 +19,7 @@ import pytest
 
 from gateway.settings import Limits
 from tests.debian import found_or_installed
+from tests.ports import free_port
 from tests.story.running import Gateway, Process, until
 from upstream_stub.dossiers import dossier_text
 
@@ -153,7 +154,7 @@ class MoodyBackend:
         self.padding = 0
         """Bytes that dossier `1500001` has in one of its rubrics."""
         self._ending = threading.Event()
-        self._port = 0
+        self._port = free_port()
         self._open: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
         self.start()
@@ -166,7 +167,6 @@ class MoodyBackend:
         """On the same port as before."""
         self._ending.clear()
         self._listener = socket.create_server(("127.0.0.1", self._port), backlog=1024)
-        self._port = self._listener.getsockname()[1]
         self._accepting = threading.Thread(target=self._accept)
         self._accepting.start()
 

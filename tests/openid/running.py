@@ -11,7 +11,8 @@ from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from gateway.proxy.credentials import csrf_token
-from tests.story.running import Answer, Client, Gateway, Process, free_port
+from tests.ports import free_port
+from tests.story.running import Answer, Client, Gateway, Process
 
 SECRET = "un-secret-de-client-de-quarante-caracteres"
 PARTNER = "Partenaire t4"

@@ -9,9 +9,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.ports import free_port
 from tests.selftest.fronts import Front
 from tests.server.conftest import certificate
-from tests.story.running import Gateway, free_port
+from tests.story.running import Gateway
 
 __all__ = ["certificate"]
 

@@ -11,11 +11,11 @@ from gateway.selftest.catalogue import LINES
 from gateway.selftest.kit import CHECKS
 from gateway.selftest.site import LARGEST_JSON, as_object
 from gateway.selftest.wire import Answer
+from tests.ports import free_port
 from tests.selftest.conftest import CLOSED, OTHER, READ, Behind
 from tests.selftest.fronts import Other, answer, body_of, with_body, with_header, without_header
 from tests.selftest.lies import LIES, refusing_later
 from tests.selftest.running import failed, try_on
-from tests.story.running import free_port
 
 ELSEWHERE = {
     "strict-transport": "test_transport_security_that_is_lost_is_found",

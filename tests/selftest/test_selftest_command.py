@@ -20,9 +20,10 @@ from gateway.cli.main import main
 from gateway.cli.selftest import selftest as command
 from gateway.selftest.catalogue import LINES
 from gateway.selftest.kit import CHECKS
+from tests.ports import free_port
 from tests.selftest.conftest import READ, Behind
 from tests.selftest.fronts import answer, body_of, status_of, with_body, with_header
-from tests.story.running import PASSWORD, free_port
+from tests.story.running import PASSWORD
 
 
 class Found(msgspec.Struct, forbid_unknown_fields=True):

@@ -10,8 +10,8 @@ import pytest
 
 from gateway.selftest import wire as wire_module
 from gateway.selftest.wire import Answer, Limited, OutOfTime, Place, Unreachable, Wire, place_of
+from tests.ports import free_port
 from tests.selftest.fronts import Other
-from tests.story.running import free_port
 
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import http.server
-import itertools
 import json
 import os
 import socket
@@ -32,6 +31,7 @@ from gateway.policy_files.folder import load_folder, shipped
 from gateway.policy_files.history import take_as_approved
 from gateway.policy_files.keeping import NAME as KEEPER
 from gateway.settings import Limits
+from tests.ports import free_port
 from tests.story.warm import WarmProcess
 
 PASSWORD = "Une-phrase-de-passe-2012"
@@ -45,12 +45,6 @@ REUSE = 20.0
 GOLDEN = Path(__file__).parent / "golden"
 WRITING = bool(os.environ.get("WRITE_GOLDEN"))
 """`WRITE_GOLDEN=1 python -m pytest tests/story` writes the golden files anew, to be read before they are kept."""
-
-
-_SIDE_BY_SIDE = 4
-_TURN = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _SIDE_BY_SIDE
-_PORTS = itertools.cycle(range(20_000 + _TURN + _SIDE_BY_SIDE * (os.getpid() % 1_000), 32_000, _SIDE_BY_SIDE))
-"""Below those that Linux gives to clients."""
 
 
 class Answer(NamedTuple):
@@ -79,15 +73,6 @@ class Answer(NamedTuple):
         passing = ("Date", "X-Request-Id", "Connection")
         headers = [(name, value) for name, value in self.headers if name not in passing]
         return self.status, headers, self.body.replace(self.one("X-Request-Id").encode(), b"(request id)")
-
-
-def free_port() -> int:
-    """A port on which nobody listens, and that the system gives to no client meanwhile, nor a test beside this one."""
-    for port in _PORTS:
-        with socket.socket() as candidate, contextlib.suppress(OSError):
-            candidate.bind(("127.0.0.1", port))
-            return port
-    raise AssertionError("no end of ports")
 
 
 def until(holds: Callable[[], Any], what: str, *, seconds: float = PATIENCE) -> Any:

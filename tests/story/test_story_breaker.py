@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.story.running import PATIENCE, Answer, Backend, Gateway, free_port, is_problem, until
+from tests.ports import free_port
+from tests.story.running import PATIENCE, Answer, Backend, Gateway, is_problem, until
 from upstream_stub import faults
 from upstream_stub.dossiers import dossier_text
 

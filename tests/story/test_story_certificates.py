@@ -15,9 +15,10 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from tests.identity.certifying import Held, Signer, authority_entry
+from tests.ports import free_port
 from tests.selftest.fronts import nginx
 from tests.story.brochure import OPEN, kept_dossier
-from tests.story.running import Answer, Gateway, certify, free_port, is_problem
+from tests.story.running import Answer, Gateway, certify, is_problem
 from upstream_stub.dossiers import dossier_text
 
 DOSSIER = "/dossiers/9990001"

@@ -15,8 +15,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.ports import free_port
 from tests.story.brochure import OPEN, PROFILES, kept_dossier
-from tests.story.running import PASSWORD, PATIENCE, Client, Process, environment, free_port, is_problem, until
+from tests.story.running import PASSWORD, PATIENCE, Client, Process, environment, is_problem, until
 from upstream_stub.dossiers import dossier_text
 
 

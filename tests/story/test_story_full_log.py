@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
 from tests.story import running
-from tests.story.running import Gateway, Process, free_port, until
+from tests.story.running import Gateway, Process, until
 
 SESSIONS = 8
 REQUESTS = 400

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from gateway.policy_files.folder import shipped
+from tests.ports import free_port
 from tests.story.brochure import PROFILES
-from tests.story.running import PASSWORD, Answer, Backend, Client, Process, free_port, golden, is_problem
+from tests.story.running import PASSWORD, Answer, Backend, Client, Process, golden, is_problem
 
 FAMILY = "9990001"
 
