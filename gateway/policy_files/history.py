@@ -6,13 +6,15 @@ put back comes out of the approval itself, which its digest and its signatures c
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.errors import Misconfigured
 from gateway.policy.lint import FILES
@@ -26,6 +28,38 @@ PENDING: Final = "approved.pending.json"
 """An approval that wants another signature: it puts nothing in force."""
 _ENTRY: Final = re.compile(r"([0-9]{4})-([0-9a-f]{12})", re.ASCII)
 _SHOWN_DIGITS: Final = 12
+
+
+class Standing(NamedTuple):
+    """What stands in a folder of policies: its approval and the one that waits for a signature, byte for byte (None
+    where there is none that can be read), and the numbers in its history."""
+
+    approved: bytes | None
+    pending: bytes | None
+    numbers: tuple[int, ...]
+
+
+def standing(folder: Path) -> Standing:
+    """What stands there now. Raises `Misconfigured` where the history is none."""
+    return Standing(_bytes(folder / APPROVED), _bytes(folder / PENDING), tuple(numbered(folder)))
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Nobody else approves or puts back anything in this folder while the block lasts; whoever wants to waits for it.
+    Not to be held while a person is asked. Raises `Misconfigured` where the folder cannot be locked."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise Misconfigured([f"{folder}: {why(error)}"]) from None
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except OSError as error:
+            raise Misconfigured([f"{folder}: cannot be locked ({error.strerror})."]) from None
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def numbered(folder: Path) -> dict[int, Path]:
@@ -187,6 +221,13 @@ def _mode(file: Path) -> int:
         return file.stat().st_mode & 0o775
     except OSError:
         return 0o644
+
+
+def _bytes(file: Path) -> bytes | None:
+    try:
+        return file.read_bytes() if file.is_file() else None
+    except OSError:
+        return None
 
 
 def _settle(folder: Path) -> None:

@@ -197,13 +197,16 @@ def _file(proposed: Proposal) -> Path:
 def _write(proposed: Proposal, approval: Approval, rules: ApprovalRules) -> None:
     readable(approval)
     problem = unsigned(approval, rules)
+    with proposed.still_standing():
+        if problem:
+            write(proposed.folder / PENDING, written(approval))
+        else:
+            put_in_force(proposed.folder, approval, proposed.before)
     if problem:
-        write(proposed.folder / PENDING, written(approval))
         click.echo(f"{problem}.")
         click.echo("Nothing is in force yet. Somebody else who may approve runs:")
         click.echo(f"  {command('approve', proposed.folder)} --key FILE")
         return
-    put_in_force(proposed.folder, approval, proposed.before)
     click.echo(f"Approved: {approval}.")
     if read(proposed.folder) != proposed.texts:
         click.echo("The files have changed meanwhile: what was read before is approved, and not what is there now.")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from gateway.policy_files.approved import (
 )
 from gateway.policy_files.comparison import Comparison
 from gateway.policy_files.folder import ROUTES, InForce, load_texts, read
-from gateway.policy_files.history import PENDING, kept, next_number, numbered
+from gateway.policy_files.history import PENDING, Standing, alone_in, kept, next_number, numbered, standing
 from gateway.redaction.compared import compared
 from gateway.redaction.table import RouteTable
 
@@ -42,6 +43,22 @@ class Proposal:
     candidate: Approval | None
     said: tuple[str, ...]
     """What is wrong with what stands there, in sentences."""
+    standing: Standing
+    """What all of this was read from, beside the texts."""
+
+    @contextmanager
+    def still_standing(self) -> Iterator[None]:
+        """What the block writes is about what stands in the folder. Raises `Misconfigured` where somebody else has
+        approved, signed or put back anything since it was read."""
+        with alone_in(self.folder):
+            if standing(self.folder) != self.standing:
+                raise Misconfigured(
+                    [
+                        f"{self.folder}: somebody else has approved, signed or put back something here meanwhile. "
+                        "Nothing was written: look at what there is now, and run it again."
+                    ]
+                )
+            yield
 
     def enumerated(self) -> Enumerated:
         """What it opens, in seconds. Raises `Misconfigured` where it cannot be asked."""
@@ -99,6 +116,7 @@ class Proposal:
 
 def proposal(folder: Path, rules: ApprovalRules) -> Proposal:
     """What the folder proposes now. Raises `Misconfigured` where its policies are refused."""
+    stands = standing(folder)  # before anything that it holds is read: what comes in between is noticed
     texts = read(folder)
     in_force = load_texts(texts)
     said: list[str] = []
@@ -109,12 +127,12 @@ def proposal(folder: Path, rules: ApprovalRules) -> Proposal:
         pending = None
     if before and before.fingerprint == in_force.fingerprint and not pending:
         earlier = kept(folder, before.replaces) if before.replaces in numbered(folder) else None
-        return Proposal(folder, texts, in_force, before, earlier, before, tuple(said))
+        return Proposal(folder, texts, in_force, before, earlier, before, tuple(said), stands)
     base = before
     if base and (problem := unsigned(base, rules)):
         said.append(f"{folder / APPROVED}: {problem}, so it does not count: everything is shown as newly opened.")
         base = None
-    return Proposal(folder, texts, in_force, before, base, pending, tuple(said))
+    return Proposal(folder, texts, in_force, before, base, pending, tuple(said), stands)
 
 
 def _readable(file: Path, said: list[str]) -> Approval | None:

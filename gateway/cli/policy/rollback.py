@@ -13,7 +13,7 @@ from gateway.errors import Misconfigured
 from gateway.policy_files.approval_text import Approval
 from gateway.policy_files.approved import APPROVED, ApprovalRules, command, read_approval, unsigned
 from gateway.policy_files.folder import load_texts
-from gateway.policy_files.history import kept, put_back
+from gateway.policy_files.history import alone_in, kept, put_back
 
 
 @click.command("rollback", epilog="\b\nExample:\n  cafpro policy rollback policies\n  cafpro policy rollback --to 3")
@@ -27,14 +27,15 @@ def rollback(folder: Path | None, config: Path | None, number: int | None) -> No
     """
     try:
         place, rules = folder_of(folder, config).resolve(), rules_of(config)
-        before = _current(place, needed=number is None)
-        if number is None and before is not None:
-            number = before.replaces
-        if not number:
-            own = f"{command('rollback', place)} --to {before.number}" if before else ""
-            leave([f"{place}: {before} is the first: there is none before it.", f"Its own files again: {own}"])
-        approval = _usable(before if before and before.number == number else kept(place, number), rules)
-        kept_at = put_back(place, approval, before)
+        with alone_in(place):
+            before = _current(place, needed=number is None)
+            if number is None and before is not None:
+                number = before.replaces
+            if not number:
+                own = f"{command('rollback', place)} --to {before.number}" if before else ""
+                leave([f"{place}: {before} is the first: there is none before it.", f"Its own files again: {own}"])
+            approval = _usable(before if before and before.number == number else kept(place, number), rules)
+            kept_at = put_back(place, approval, before)
     except Misconfigured as error:
         leave(error.problems)
     click.echo(f"{place}: put back as {approval}.")
