@@ -35,7 +35,7 @@ class Teller:
 def put_up(settings: Settings) -> Board:
     """A board with the policies that the settings name. Raises `Misconfigured` where they cannot be read, or may not
     decide."""
-    found = look(policies_folder(settings))
+    found = look(policies_folder(settings), settings.policies.approver_keys)
     if found.texts is None:
         raise Misconfigured(found.problems)
     load_approved(settings, found.texts)
@@ -69,6 +69,7 @@ def keep(
         every=settings.policies.reload_seconds,
         control=Control(config),
         counted=counted,
+        keys=rules.keys,
         draft=draft,
     ).run(keep_on)
 

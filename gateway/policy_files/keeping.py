@@ -23,7 +23,7 @@ from gateway.policy_files.board import Accepted, Board
 from gateway.policy_files.control import Control, Outcome, tell
 from gateway.policy_files.examining import Verdict
 from gateway.policy_files.shadow import RETRY_SECONDS, Draft
-from gateway.policy_files.watching import Look, Watch, look
+from gateway.policy_files.watching import Look, Watch
 
 NAME: Final = "cafpro-policies"
 """What the process is called in lists of processes."""
@@ -67,14 +67,16 @@ class Keeper:
         every: float,
         control: Control,
         counted: Counted,
+        keys: Path | None = None,
         draft: Draft | None = None,
     ) -> None:
         """Looks every so many seconds, and when it is told to. `examine` says whether a folder may come into force; it
-        may block for as long as a check takes."""
+        may block for as long as a check takes, and goes by the `keys` of those who may approve, where they sign."""
         self._board, self._examine, self._every = board, examine, max(every, LEAST_SECONDS)
         self._control, self._counted, self._draft = control, counted, draft
         stale = board.standing().stale
-        self._watch = Watch(folder, known="" if stale else board.newest()[1].mark)
+        self._folder = folder
+        self._watch = Watch(folder, keys, known="" if stale else board.newest()[1].mark)
         # A check asks the same of the same texts: a folder that comes back need not wait for another.
         self._verdicts: LRUCache[str, Verdict] = LRUCache(_VERDICTS_KEPT)
         self._retry_at = float("inf")
@@ -175,7 +177,7 @@ class Keeper:
             with _ending():
                 verdict = self._examine(found)
             # The approval is read during the check: it must be the one that was looked at.
-            if look(self._watch.folder).mark != found.mark:
+            if self._watch.now().mark != found.mark:
                 return None
         if verdict.reason == "unchecked":
             self._retry_at = time.monotonic() + RETRY_SECONDS
@@ -196,7 +198,7 @@ class Keeper:
                 reason=reason,
                 because=self._board.standing().because,
                 sentences=len(verdict.because),
-                folder=str(self._watch.folder),
+                folder=str(self._folder),
                 found=found.fingerprint,
                 policy=self._board.newest()[1].fingerprint,
             )

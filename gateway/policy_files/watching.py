@@ -16,7 +16,7 @@ from typing import Final, Literal
 
 from gateway.errors import Misconfigured
 from gateway.policy.loading import fingerprint
-from gateway.policy_files.approval_text import LARGEST
+from gateway.policy_files.approval_text import KEY_SUFFIX, LARGEST
 from gateway.policy_files.approved import APPROVED
 from gateway.policy_files.folder import read
 
@@ -35,11 +35,12 @@ class Look:
     fingerprint: str
     """Of the texts; empty where there are none."""
     mark: str
-    """Of all that was looked at, the approval included: two looks with the same mark saw the same."""
+    """Of all that was looked at, the approval and the keys included: two looks with the same mark saw the same."""
 
 
-def look(folder: Path) -> Look:
-    """The folder as it is now. Never raises for what is in it."""
+def look(folder: Path, keys: Path | None = None) -> Look:
+    """The folder as it is now, and the `keys` of those who may approve it: an approval counts as long as they do. Never
+    raises for what is in it."""
     texts: Mapping[str, str] | None = None
     problems: tuple[str, ...] = ()
     try:
@@ -47,18 +48,28 @@ def look(folder: Path) -> Look:
     except Misconfigured as unreadable:
         problems = tuple(unreadable.problems)
     named = fingerprint(texts) if texts is not None else ""
-    seen = (named, *problems, _approval(folder))
+    seen = (named, *problems, _seen(folder / APPROVED), *_seen_keys(keys))
     mark = hashlib.sha256("\0".join(seen).encode(errors="surrogatepass")).hexdigest()
     return Look(texts, problems, named, mark)
 
 
-def _approval(folder: Path) -> str:
-    """What stands for the approval beside the policies; whether it is any good is not asked here."""
+def _seen_keys(folder: Path | None) -> list[str]:
+    if folder is None:
+        return []
     try:
-        if not stat.S_ISREG((folder / APPROVED).stat().st_mode):
+        files = sorted(file for file in folder.iterdir() if file.suffix == KEY_SUFFIX)
+    except OSError as error:
+        return [type(error).__name__]
+    return [part for file in files for part in (file.name, _seen(file))]
+
+
+def _seen(file: Path) -> str:
+    """What stands for a file; whether it is any good is not asked here."""
+    try:
+        if not stat.S_ISREG(file.stat().st_mode):
             return "not a file"  # a pipe would be waited for
-        with (folder / APPROVED).open("rb") as file:
-            return hashlib.sha256(file.read(LARGEST)).hexdigest()
+        with file.open("rb") as opened:
+            return hashlib.sha256(opened.read(LARGEST)).hexdigest()
     except OSError as error:
         return type(error).__name__
 
@@ -66,20 +77,24 @@ def _approval(folder: Path) -> str:
 class Watch:
     """Tells of each new state of a folder once, when two looks in a row have seen it."""
 
-    def __init__(self, folder: Path, *, known: str = "") -> None:
-        """`known` is the mark of the state that need not be told."""
-        self.folder = folder
+    def __init__(self, folder: Path, keys: Path | None = None, *, known: str = "") -> None:
+        """With the `keys` of those who may approve. `known` is the mark of the state that need not be told."""
+        self._folder, self._keys = folder, keys
         self._last = self._told = known
 
     def again(self) -> Look | None:
         """Look once more: the state of the folder where it is new and as it was at the look before, else None."""
-        found = look(self.folder)
+        found = self.now()
         settled = found.mark == self._last
         self._last = found.mark
         if not settled or found.mark == self._told:
             return None
         self._told = found.mark
         return found
+
+    def now(self) -> Look:
+        """The folder as it is now, told or not."""
+        return look(self._folder, self._keys)
 
     def tell_again(self) -> None:
         """The state that was told last is told once more, when two looks have seen it."""

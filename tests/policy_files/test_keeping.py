@@ -45,6 +45,9 @@ class Place:
         shutil.copytree(shipped(), folder)
         found = look(folder)
         self.first = found.fingerprint
+        self.keys = folder.parent / "approvers"
+        self.keys.mkdir()
+        found = look(folder, self.keys)
         self.board = Board(workers)
         self.board.accept(Accepted(found.fingerprint, found.texts, found.mark))
         self.followers = [Follower(self.board, slot) for slot in range(workers)]
@@ -57,7 +60,10 @@ class Place:
 
     def keep(self) -> Keeper:
         control = Control(self.folder / "gateway.toml")
-        return Keeper(self.folder, self.board, examine=self.examine, every=1.0, control=control, counted=self.counts)
+        counted, keys = self.counts, self.keys
+        return Keeper(
+            self.folder, self.board, examine=self.examine, every=1.0, control=control, counted=counted, keys=keys
+        )
 
     def examine(self, found):
         self.examined.append(found.fingerprint)
@@ -301,3 +307,37 @@ def test_what_was_decided_before_is_decided_beforehand(place, monkeypatch):
 
 def test_the_metrics_know_every_reason():
     assert set(RELOADS) == {"in_force", *REASONS}
+
+
+def test_whoever_may_no_longer_approve_has_not_approved_what_comes_back(place):
+    """The same texts and the same approval are asked about again once the keys are others."""
+    (place.keys / "m.durand.pem").write_text("a key")
+    really = place.examine
+
+    def examine(found):
+        verdict = really(found)
+        return verdict if any(place.keys.iterdir()) else Verdict("unapproved", ("it is signed by nobody",))
+
+    place.examine = examine
+    place.keeper = place.keep()
+    signed = place.change("by m.durand")
+    place.see()
+    assert place.in_force() == {signed}
+    place.restore()
+    place.see()
+    assert place.in_force() == {place.first}
+    (place.keys / "m.durand.pem").unlink()
+    place.change("by m.durand")
+    place.see()
+    assert place.in_force() == {place.first}
+    assert (place.board.standing().stale, place.counts.stale) == ("unapproved", True)
+
+
+def test_what_decides_is_said_to_be_unapproved_once_its_approver_is_gone(place):
+    (place.keys / "m.durand.pem").write_text("a key")
+    place.see()
+    place.verdicts[place.first] = Verdict("unapproved", ("it is signed by nobody",))
+    (place.keys / "m.durand.pem").rename(place.keys / "p.martin.pem")
+    place.see()
+    assert place.in_force() == {place.first}, "it goes on deciding until somebody approves"
+    assert (place.board.standing().stale, place.counts.stale) == ("unapproved", True)

@@ -120,6 +120,21 @@ def test_what_was_told_can_be_asked_for_again(folder):
     assert watch.again() == look(folder)
 
 
+def test_whose_keys_there_are_is_looked_at_with_the_approval(folder, tmp_path):
+    keys = tmp_path / "approvers"
+    marks = [look(folder).mark, look(folder, keys).mark]
+    keys.mkdir()
+    (keys / "m.durand.pem").write_text("one")
+    marks.append(look(folder, keys).mark)
+    (keys / "README").write_text("nobody's")
+    assert look(folder, keys).mark == marks[-1]
+    (keys / "m.durand.pem").write_text("another")
+    marks.append(look(folder, keys).mark)
+    (keys / "m.durand.pem").rename(keys / "p.martin.pem")
+    marks.append(look(folder, keys).mark)
+    assert len(set(marks)) == len(marks)
+
+
 def test_a_file_that_decides_nothing_changes_nothing(folder):
     before = look(folder)
     (folder / "README.md").write_text("more")
