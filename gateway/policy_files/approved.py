@@ -197,6 +197,7 @@ def now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def command(name: str, folder: Path) -> str:
-    """The command to type, with this folder."""
-    return f"cafpro policy {name} {shlex.quote(str(folder))}"
+def command(name: str, folder: Path, config: Path | None = None) -> str:
+    """The command to type, with this folder, and the configuration where one was named."""
+    named = f" --config {shlex.quote(str(config))}" if config else ""
+    return f"cafpro policy {name} {shlex.quote(str(folder))}{named}"

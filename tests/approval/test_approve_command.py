@@ -1,5 +1,6 @@
 """`cafpro policy approve`, `rollback` and `key` as people type them, by one person and by two."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -11,6 +12,8 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from msgspec import structs
 
+from gateway.cli.policy.proposal import Proposal
+from gateway.errors import Misconfigured
 from gateway.policy.loading import fingerprint
 from gateway.policy_files import history
 from gateway.policy_files.approval_text import understood, written
@@ -282,6 +285,179 @@ def test_a_link_in_the_place_of_the_approval_is_replaced_and_not_followed(cafpro
     assert cafpro(f"approve --by m.durand {WHY}", folder).exit_code == 0
     assert (tmp_path / "elsewhere.json").read_bytes() == before
     assert not (folder / APPROVED).is_symlink()
+
+
+# By which rules.
+
+
+def test_the_rules_are_those_of_the_configuration_beside_the_folder(cafpro, folder, signed_here, tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    said = cafpro("approve --key", tmp_path / "s.petit.key", folder)
+    assert said.exit_code == 0, said.output
+    assert "signed by s.petit of those who may approve; 2 must" in said.stdout
+    assert "No configuration" not in said.stderr
+    monkeypatch.chdir(folder)
+    said = cafpro("approve . --key", tmp_path / "p.martin.key")
+    assert said.exit_code == 0, said.output
+    assert in_order(folder, signed_here) == []
+    open_enfants(folder)
+    assert "Approvals are signed here" in cafpro(f"approve . --by m.durand {WHY}").stderr
+    (folder / APPROVED).write_bytes(written(structs.replace(approval(folder / APPROVED), signatures=())))
+    said = cafpro("rollback . --to 1")
+    assert (said.exit_code, "it cannot be put back as it is" in said.stderr) == (1, True)
+
+
+def test_the_configuration_of_another_folder_says_nothing_of_this_one(
+    cafpro, folder, signed_here, tmp_path, monkeypatch
+):
+    shutil.copytree(folder, tmp_path / "copy")
+    monkeypatch.chdir(tmp_path / "copy")
+    open_enfants(tmp_path / "copy")
+    said = cafpro(f"approve . --by m.durand {WHY}")
+    assert (said.exit_code, "No configuration says who must sign" in said.stderr) == (0, True), said.output
+    said = cafpro("approve . --key", tmp_path / "m.durand.key")
+    assert (said.exit_code, "With a configuration, --config FILE" in said.stderr) == (2, True)
+
+
+@pytest.mark.usefixtures("signed_here")
+def test_the_command_that_is_printed_names_the_configuration_that_was_named(cafpro, folder, tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "gateway.toml").rename(tmp_path / "other.toml")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    config = tmp_path / "other.toml"
+    said = cafpro("approve --key", tmp_path / "s.petit.key", "--config", config)
+    assert f"cafpro policy approve {folder} --config {config} --key FILE" in said.stdout
+
+
+# Ended early, and at once.
+
+
+@pytest.mark.parametrize("writes", range(13))
+def test_an_approval_that_ends_early_opens_nothing_and_can_be_begun_again(cafpro, folder, monkeypatch, writes):
+    open_enfants(folder)
+    done = []
+    really = history.write
+
+    def until_then(file, content):
+        if len(done) == writes:
+            raise KeyboardInterrupt
+        done.append(file)
+        really(file, content)
+
+    monkeypatch.setattr(history, "write", until_then)
+    assert cafpro(f"approve --by m.durand {WHY}", folder).exit_code == 1
+    monkeypatch.setattr(history, "write", really)
+    assert len(done) == writes
+    assert approval(folder / APPROVED).number == 1
+    assert in_order(folder), "T4 sees the children, which nobody has approved"
+    assert not list(folder.rglob(".*")), "nothing half-made is left"
+    assert cafpro(f"approve --by m.durand {WHY}", folder).exit_code == 0
+    assert in_order(folder) == []
+
+
+def meanwhile(monkeypatch, act):
+    """While the first command asks the policies what they open, `act` is done, once."""
+    really, begun = Proposal.enumerated, []
+
+    def slowly(self):
+        if not begun:
+            begun.append(self)
+            act()
+        return really(self)
+
+    monkeypatch.setattr(Proposal, "enumerated", slowly)
+    return begun
+
+
+def held(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_of_two_who_approve_at_once_the_second_is_told_and_writes_nothing(cafpro, folder, monkeypatch):
+    open_enfants(folder)
+    stood = {}
+
+    def another():
+        edit(folder / "matrix.polar", '["T2", "T3", "T4"]', '["T2"]')
+        assert cafpro("approve --by p.martin --because closed", folder).exit_code == 0
+        stood.update(held(folder))
+
+    begun = meanwhile(monkeypatch, another)
+    said = cafpro(f"approve --by m.durand {WHY}", folder)
+    assert begun
+    assert said.exit_code == 1
+    assert "somebody else has approved, signed or put back something here meanwhile" in said.stderr
+    assert held(folder) == stood
+    assert approval(folder / APPROVED).by == "p.martin"
+
+
+def test_what_is_put_back_while_somebody_approves_stays_so(cafpro, folder, monkeypatch):
+    open_enfants(folder)
+    assert cafpro(f"approve --by m.durand {WHY}", folder).exit_code == 0
+    edit(folder / "matrix.polar", '["T2", "T3", "T4"]', '["T2", "T4"]')
+    stood = {}
+
+    def back():
+        assert cafpro("rollback", folder).exit_code == 0
+        stood.update(held(folder))
+
+    begun = meanwhile(monkeypatch, back)
+    said = cafpro("approve --by p.martin --because closed", folder)
+    assert begun
+    assert said.exit_code == 1, said.output
+    assert "run it again" in said.stderr
+    assert held(folder) == stood
+    assert approval(folder / APPROVED).number == 1
+
+
+def test_of_two_who_sign_at_once_no_signature_is_lost_without_a_word(cafpro, folder, signed_here, monkeypatch):
+    assert cafpro("approve --key s.petit.key").exit_code == 0
+    assert cafpro("approve --key p.martin.key").exit_code == 0
+    open_enfants(folder)
+
+    def another():
+        assert cafpro(f"approve --key p.martin.key {WHY}").exit_code == 0
+
+    begun = meanwhile(monkeypatch, another)
+    said = cafpro(f"approve --key m.durand.key {WHY}")
+    assert begun
+    assert said.exit_code == 1
+    assert [one.by for one in approval(folder / PENDING).signatures] == ["p.martin"]
+    assert cafpro("approve --key m.durand.key").exit_code == 0
+    assert in_order(folder, signed_here) == []
+
+
+def test_whatever_is_written_is_written_alone(cafpro, folder, signed_here, monkeypatch):
+    """Nobody else can have the folder's lock while a file is put in its place."""
+    really, places = history.write, []
+
+    def alone(file, content):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            with pytest.raises(BlockingIOError):
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        finally:
+            os.close(descriptor)
+        places.append(file.name)
+        really(file, content)
+
+    monkeypatch.setattr(history, "write", alone)
+    monkeypatch.setattr("gateway.cli.policy.approve.write", alone)
+    assert cafpro("approve --key s.petit.key").exit_code == 0
+    assert cafpro("approve --key p.martin.key").exit_code == 0
+    open_enfants(folder)
+    assert cafpro(f"approve --key m.durand.key {WHY}").exit_code == 0
+    assert cafpro("approve --key p.martin.key").exit_code == 0
+    assert cafpro("rollback", folder).exit_code == 0
+    assert {APPROVED, PENDING, "matrix.polar"} <= set(places)
+    with history.alone_in(folder):
+        pass
+
+
+def test_a_folder_that_is_none_cannot_be_locked(tmp_path):
+    with pytest.raises(Misconfigured, match="nowhere"), history.alone_in(tmp_path / "nowhere"):
+        pass
 
 
 # Signed.

@@ -51,10 +51,13 @@ def approve(
     nothing in force; the second person runs the same with a key of their own.
     """
     try:
-        rules = rules_of(config)
-        proposed = proposal(folder_of(folder, config).resolve(), rules)
+        place = folder_of(folder, config).resolve()
+        rules = rules_of(place, config)
+        proposed = proposal(place, rules)
         who = _signer(rules, by, key)
-        _approve(proposed, rules, who, reasons, because)
+        approval = _approval(proposed, rules, who, reasons, because)
+        if approval:
+            _write(proposed, approval, rules, command("approve", place, config))
     except Misconfigured as error:
         leave(error.problems)
 
@@ -77,7 +80,13 @@ def _signer(rules: ApprovalRules, by: str | None, file: Path | None) -> _Signer:
     key = private_key(file)
     if rules.keys is None:
         if by is None or not NAME.fullmatch(by):
-            leave(["--by: who signs has a name in small letters without accents, digits, . _ and -"], status=MISUSE)
+            leave(
+                [
+                    "--by: who signs has a name in small letters without accents, digits, . _ and -",
+                    "(With a configuration, --config FILE, it is the name of a key of `approver_keys`.)",
+                ],
+                status=MISUSE,
+            )
         return _Signer(by, key)
     found = name_of(key, public_keys(rules.keys))
     if found is None:
@@ -87,15 +96,16 @@ def _signer(rules: ApprovalRules, by: str | None, file: Path | None) -> _Signer:
     return _Signer(found, key)
 
 
-def _approve(
+def _approval(
     proposed: Proposal, rules: ApprovalRules, who: _Signer, reasons: Sequence[str], because: str | None
-) -> None:
+) -> Approval | None:
+    """What is to be written; None where there is nothing to approve."""
     for sentence in proposed.said:
         click.echo(sentence, err=True)
     candidate = proposed.candidate
     if candidate and candidate is proposed.before and not unsigned(candidate, rules) and _has_signed(candidate, who):
         click.echo(f"{proposed.folder}: nothing to approve. These files are {candidate}.")
-        return
+        return None
     if candidate and who.key and _has_signed(candidate, who):
         leave([f"{candidate} is signed by {who.name} already; somebody else must sign it too."])
     click.echo("Asking the policies in every situation …", err=True)
@@ -111,9 +121,7 @@ def _approve(
         approval = candidate
     else:
         approval = _answered(proposed, proposed.beyond(new).names(), who, reasons, because).draw_up(proposed, new)
-    if who.key and who.name:
-        approval = signed(approval, who.name, who.key)
-    _write(proposed, approval, rules)
+    return signed(approval, who.name, who.key) if who.key and who.name else approval
 
 
 def _title(base: Approval | None) -> str:
@@ -194,7 +202,7 @@ def _file(proposed: Proposal) -> Path:
     return proposed.folder / (APPROVED if proposed.candidate is proposed.before else PENDING)
 
 
-def _write(proposed: Proposal, approval: Approval, rules: ApprovalRules) -> None:
+def _write(proposed: Proposal, approval: Approval, rules: ApprovalRules, again: str) -> None:
     readable(approval)
     problem = unsigned(approval, rules)
     with proposed.still_standing():
@@ -205,7 +213,7 @@ def _write(proposed: Proposal, approval: Approval, rules: ApprovalRules) -> None
     if problem:
         click.echo(f"{problem}.")
         click.echo("Nothing is in force yet. Somebody else who may approve runs:")
-        click.echo(f"  {command('approve', proposed.folder)} --key FILE")
+        click.echo(f"  {again} --key FILE")
         return
     click.echo(f"Approved: {approval}.")
     if read(proposed.folder) != proposed.texts:

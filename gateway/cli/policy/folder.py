@@ -1,29 +1,48 @@
-"""Which folder of policies a command means."""
+"""Which folder of policies a command means, and by which configuration."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
+import click
+
 from gateway import settings as settings_module
 from gateway.policy_files.approved import ApprovalRules
 from gateway.policy_files.folder import shipped
+
+_NAME = "gateway.toml"
 
 
 def folder(policies: Path | None, config: Path | None) -> Path:
     """The folder that is named, else the one of the configuration (or of `gateway.toml` here), else the shipped one."""
     if policies is not None:
         return policies
-    here = Path("gateway.toml")
+    here = Path(_NAME)
     if config is not None or here.is_file():
         return settings_module.load(config or here, os.environ).policies.path or shipped()
     return shipped()
 
 
-def rules(config: Path | None) -> ApprovalRules:
-    """Who must approve, by the configuration (or `gateway.toml` here); without one, anybody."""
-    here = Path("gateway.toml")
-    if config is not None or here.is_file():
-        policies = settings_module.load(config or here, os.environ).policies
-        return ApprovalRules(policies.approvers, policies.approver_keys)
-    return ApprovalRules()
+def rules(policies: Path, config: Path | None) -> ApprovalRules:
+    """Who must approve, by the configuration: the one that is named, `gateway.toml` here, or the one beside the folder
+    where it names that folder. Without any, anybody, and that is said."""
+    found = config or _beside(policies)
+    if found is None:
+        click.echo(
+            f"No configuration says who must sign ({_NAME} here or beside the folder, or --config FILE): nobody must.",
+            err=True,
+        )
+        return ApprovalRules()
+    asked = settings_module.load(found, os.environ).policies
+    return ApprovalRules(asked.approvers, asked.approver_keys)
+
+
+def _beside(policies: Path) -> Path | None:
+    here, beside = Path(_NAME), policies.resolve().parent / _NAME
+    if here.is_file():
+        return here
+    if not beside.is_file():
+        return None
+    named = settings_module.load(beside, os.environ).policies.path
+    return beside if named is not None and os.path.realpath(named) == str(policies.resolve()) else None

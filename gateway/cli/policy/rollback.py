@@ -26,13 +26,14 @@ def rollback(folder: Path | None, config: Path | None, number: int | None) -> No
     Nothing is lost: what they replace stays in DIR/history. A gateway that runs takes them as any other change.
     """
     try:
-        place, rules = folder_of(folder, config).resolve(), rules_of(config)
+        place = folder_of(folder, config).resolve()
+        rules = rules_of(place, config)
         with alone_in(place):
             before = _current(place, needed=number is None)
             if number is None and before is not None:
                 number = before.replaces
             if not number:
-                own = f"{command('rollback', place)} --to {before.number}" if before else ""
+                own = f"{command('rollback', place, config)} --to {before.number}" if before else ""
                 leave([f"{place}: {before} is the first: there is none before it.", f"Its own files again: {own}"])
             approval = _usable(before if before and before.number == number else kept(place, number), rules)
             kept_at = put_back(place, approval, before)
@@ -40,7 +41,9 @@ def rollback(folder: Path | None, config: Path | None, number: int | None) -> No
         leave(error.problems)
     click.echo(f"{place}: put back as {approval}.")
     if before and before.number != approval.number:
-        click.echo(f"It replaces {before}. To bring that back: {command('rollback', place)} --to {before.number}")
+        click.echo(
+            f"It replaces {before}. To bring that back: {command('rollback', place, config)} --to {before.number}"
+        )
     if kept_at:
         click.echo(f"The files that stood there were not as approved. They are kept: {kept_at}")
 

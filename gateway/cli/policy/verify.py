@@ -78,7 +78,7 @@ def verify(
         raise click.UsageError("--as and --dossier go together.")
     try:
         folder = folder_of(policies, config)
-        approval = approval_in(folder, rules_of(config))
+        approval = approval_in(folder, rules_of(folder, config))
         token_file = token_file or _token_file(config)
         token = scrape_token(token_file) if token_file else None
     except Misconfigured as error:
