@@ -46,8 +46,11 @@ _NOT_ALLOWED: Final = "42501"
 _VERSION: Final = "PRAGMA data_version"
 """Another number as soon as another connection, of any process, has changed the file."""
 _FILE_CHECK_SECONDS: Final = 1.0
-_ASIDE: Final = 16
-"""Threads, and so connections, for what the tasks of a loop ask that blocks."""
+MOST_ASKING: Final = 12
+"""Connections to a server that a process asks by, beside those for changes and the one that appends; and threads, for
+what the tasks of a loop ask that blocks. A server has places for so many (PostgreSQL: 100), and every process comes."""
+MOST_CHANGING: Final = 5
+"""Connections to a server for changes, and for what is looked at before the first request."""
 REMEMBERED: Final = 4096
 """Answers that a process remembers of a database, the latest of them."""
 REMEMBERED_SECONDS: Final = 1.0
@@ -135,7 +138,8 @@ class Database:
         """Connections of the threads, which take the one used last and give it back: as many as ever asked at once, and
         not one for each thread with a cache of its own. A list gives and takes its last one whole, in any thread."""
         self._held: weakref.WeakSet[Held] = weakref.WeakSet()
-        self._aside = Aside(_ASIDE, "database")
+        self._aside = Aside(MOST_ASKING, "database")
+        self._places = threading.BoundedSemaphore(MOST_ASKING)
         self._hung_up_at = 0.0
         """When a server was last found to have ended a connection: those opened before are not tried any more."""
 
@@ -181,6 +185,16 @@ class Database:
             return self._aside.do(asked)
 
     def _ask(self, sql: str, values: Sequence[str | int]) -> list[tuple[Any, ...]]:
+        if self.file is not None:
+            return self._asked(sql, values)
+        if not self._places.acquire(timeout=BUSY_MS / 1000):
+            raise StoreUnavailable("all connections to the server are in use")
+        try:
+            return self._asked(sql, values)
+        finally:
+            self._places.release()
+
+    def _asked(self, sql: str, values: Sequence[str | int]) -> list[tuple[Any, ...]]:
         held: Held | None = None
         try:
             held = self._taken()

@@ -15,7 +15,7 @@ import sqlalchemy
 from sqlalchemy import Connection, MetaData, NullPool, event, insert
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from gateway.database.connections import BUSY_MS, Database
+from gateway.database.connections import BUSY_MS, MOST_CHANGING, Database
 from gateway.database.history import History, Standing, inspected, lacking, standing
 from gateway.errors import Absent, Misconfigured, StoreUnavailable
 from gateway.loop.loop import current_task
@@ -32,6 +32,15 @@ _PRAGMAS: Final = (
 )
 PAUSE: Final = 0.1
 """Seconds between two attempts at a server that is away. Each costs a thread, and there is one for every request."""
+_DURABLY: Final = (
+    "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+)
+"""Whatever a server's administrator has chosen for everybody: what it confirms to us is on its disk. Any choice but
+`off` says so."""
+_FORGETFUL: Final = (
+    "runs with fsync = off: it forgets at a power cut what it has confirmed, such as the record of answers that have "
+    "left. Set fsync = on there."
+)
 _ABSENT: Final = "is not there. Put it back, if there was one; if there was none, a start of the gateway makes it."
 _EMPTY: Final = "is empty. Put back what it held, if it did; if it did not, a start of the gateway makes what it needs."
 _TABLES: Final = 0x0CAF
@@ -57,6 +66,8 @@ def open_database(
         else:
             _stand_complete(database, tables, make=make)
         with database.read() as connection:
+            if database.file is None and connection.exec_driver_sql("SHOW fsync").scalar_one() == "off":
+                raise _Unusable(_FORGETFUL)
             problems = lacking(inspected(connection), {each.name: each.c.keys() for each in tables.tables.values()})
         if problems:
             raise _Unusable(f"holds other tables than Cafpro's: {' '.join(problems)}")
@@ -159,6 +170,8 @@ def _server(url: sqlalchemy.URL) -> Database:
             url,
             paramstyle="format",
             pool_pre_ping=True,
+            pool_size=MOST_CHANGING,
+            max_overflow=0,
             pool_timeout=BUSY_MS / 1000,
             isolation_level="AUTOCOMMIT",
             hide_parameters=True,
@@ -189,7 +202,10 @@ class _Knocking:
         if time.monotonic() - self._failed_at < PAUSE:
             raise dialect.loaded_dbapi.OperationalError("the server was away a moment ago")
         try:
-            return self._kind.connect(*arguments, **options)
+            connection = self._kind.connect(*arguments, **options)
+            connection.execute(_DURABLY)
+            connection.commit()
+            return connection
         except dialect.loaded_dbapi.Error:
             self._failed_at = time.monotonic()
             raise

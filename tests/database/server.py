@@ -23,7 +23,7 @@ ACCOUNT = "postgres"
 PATIENCE = 60.0
 """Seconds that it may take to start, or to stop."""
 _SETTINGS = "listen_addresses = '127.0.0.1'\nport = {port}\nunix_socket_directories = '{above}'\n"
-_SMALL = "max_connections = 60\nshared_buffers = '32MB'\n"
+_SMALL = "max_connections = 100\nshared_buffers = '32MB'\n"
 
 
 class Server:

@@ -55,7 +55,7 @@ def test_a_row_that_waits_for_too_long_is_refused_and_the_next_one_is_written(bo
             by(lambda: board.append("late"))
         waited = time.monotonic() - begun
         assert refusal.value.because == "another process has been writing for too long"
-        assert connections._APPEND_SECONDS <= waited < connections._APPEND_SECONDS + 2
+        assert waited >= connections._APPEND_SECONDS
         release()
     by(lambda: board.append("after"))
     assert board.database._appending is held, "waiting costs no connection"
@@ -78,7 +78,7 @@ def test_the_loop_goes_on_while_a_row_waits_in_vain(board, monkeypatch):
 
     with elsewhere.occupied(board.database.file):
         together(append, go_on)
-    assert counted["ticks"] > 10
+    assert counted["ticks"] > 2, "a loop that waits with the row goes round once"
 
 
 def test_a_row_waits_for_another_writer_of_the_same_loop(board):
@@ -160,3 +160,10 @@ def test_processes_that_append_at_once_lose_nothing_and_write_nothing_twice(kind
     for process in "abc":
         mine = [int(name.split(".")[2]) for name in kept if name.startswith(f"{process}.0.")]
         assert mine == list(range(EACH)), "and what one task wrote is in its order"
+
+
+def test_what_is_appended_is_on_the_disk_before_anybody_is_told(board):
+    board.append("mine")
+    connection = board.database._appending.connection
+    asked = [connection.execute(f"PRAGMA {pragma}").fetchone()[0] for pragma in ("journal_mode", "synchronous")]
+    assert asked == ["wal", 2], "in full"

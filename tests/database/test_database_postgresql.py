@@ -1,16 +1,23 @@
 """A real PostgreSQL server: it is asked aside, believed for one second, and comes back without hands."""
 
 import itertools
+import subprocess
+import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from functools import partial
+from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
+from sqlalchemy import literal_column, select
 
 from gateway.database import connections
-from gateway.database.opening import PAUSE
+from gateway.database.connections import MOST_ASKING, MOST_CHANGING
+from gateway.database.opening import PAUSE, open_database
 from gateway.database.patient import Patient
 from gateway.errors import Misconfigured, RecordUnavailable, SessionEnded, StoreUnavailable
 from gateway.identity import directory
@@ -24,9 +31,11 @@ from gateway.record.entry import Entry
 from gateway.record.journal import open_journal
 from gateway.record.recorder import Recorder
 from gateway.settings import Identity
-from tests.database.board import FIRST_SAID
+from tests.database.board import FIRST_SAID, METADATA, Board
+from tests.database.server import serving
 from tests.database.tasks import Meeting, ticks, together
 
+ROOT = Path(__file__).parents[2]
 NOON = datetime(2026, 6, 15, 10, 0, tzinfo=UTC)
 RULES = Identity(caisse="691", engagement_version="2012-07")
 PARTNER, AGENT, PASSWORD = "CCAS de Lyon", "m.martin", "Correct-horse-26"
@@ -294,20 +303,27 @@ def test_a_revocation_acts_when_what_was_told_before_is_out_of_date(town, monkey
     assert town.told() == told
 
 
+def last_told(town, told):
+    """How many seconds after this moment the town was last asked and told this."""
+    changed = last = time.monotonic()
+    while True:
+        asked = time.monotonic()
+        if town.told() != told:
+            return last - changed
+        last = asked
+        assert asked < changed + 30
+        run(partial(ticks, 10))
+
+
 def test_revocations_act_within_two_seconds_by_themselves(town):
     assert town.told() == ALL_WELL
     directory.suspend_convention(town.other, number="2026-001")
     directory.raise_objection(town.other, dossier="9990001", reference="26/1", now=NOON)
-    changed = time.monotonic()
-    while town.told() == ALL_WELL:
-        assert time.monotonic() < changed + 2
-        run(partial(ticks, 10))
+    assert last_told(town, ALL_WELL) < 2
     assert town.told() == ("suspended", "signed", ["judgment"], "raised")
     directory.suspend_account(town.other, identifier=AGENT)
-    changed = time.monotonic()
-    while town.told() is not AgentSuspended:
-        assert time.monotonic() < changed + 2
-        run(partial(ticks, 10))
+    assert last_told(town, ("suspended", "signed", ["judgment"], "raised")) < 2
+    assert town.told() is AgentSuspended
 
 
 # The record.
@@ -478,3 +494,82 @@ def test_the_record_goes_on_beyond_32_bits(server):
     finally:
         journal.close()
         server.remove(url)
+
+
+@pytest.mark.parametrize("chosen", ["off", "on", "local", "remote_write", "remote_apply"])
+def test_what_a_server_confirms_to_us_is_on_its_disk_whatever_it_confirms_to_others(url, server, chosen):
+    held = "on" if chosen == "off" else chosen
+    with server.connect() as connection:
+        connection.execute(f"ALTER DATABASE {url.rpartition('/')[2]} SET synchronous_commit = {chosen}")
+    database = open_database(url, METADATA, setting="store.url")
+    board = Board(database, url)
+    try:
+        board.append("mine")
+        board.change("theirs")
+        for connection in [database._appending.connection, *(each.connection for each in database._idle)]:
+            assert connection.execute("SHOW synchronous_commit").fetchone() == (held,)
+        with database.read() as connection:
+            assert connection.exec_driver_sql("SHOW synchronous_commit").scalar_one() == held
+        with database.change() as connection:
+            assert connection.exec_driver_sql("SHOW synchronous_commit").scalar_one() == held
+    finally:
+        database.close()
+
+
+def test_a_server_that_forgets_what_it_has_confirmed_is_refused(url):
+    """A server of its own: the setting is all of a server's."""
+    with serving("fsync = off\n") as forgetful, pytest.raises(Misconfigured) as refusal:
+        open_database(forgetful.database("cafpro"), METADATA, setting="record.url")
+    [problem] = refusal.value.problems
+    assert problem.startswith("record.url: postgresql+psycopg://postgres@127.0.0.1:")
+    assert problem.endswith("Set fsync = on there.")
+
+
+OWNER = """
+import sys, time
+from pathlib import Path
+from tests.database.server import Server
+server = Server(Path(sys.argv[1]))
+server.start()
+print(server._process.pid, flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_server_of_the_tests_ends_with_whoever_started_it_however_that_ends():
+    with tempfile.TemporaryDirectory(prefix="cafpro-postgres-") as above:
+        owner = subprocess.Popen([sys.executable, "-c", OWNER, above], stdout=subprocess.PIPE, cwd=ROOT)
+        postmaster = psutil.Process(int(owner.stdout.readline()))
+        family = [postmaster, *postmaster.children()]
+        owner.kill()
+        owner.wait()
+        owner.stdout.close()
+        _, alive = psutil.wait_procs(family, timeout=30)
+        assert not alive
+
+
+SLEEP = select(literal_column("pg_sleep(0.2)"))
+
+
+def test_many_threads_ask_by_as_many_connections_as_a_process_may_have(served, server):
+    """Each of them is answered, and none of what there is room for on the server is taken from other processes."""
+    with ThreadPoolExecutor(3 * MOST_ASKING) as pool:
+        asked = [pool.submit(served.database.ask, SLEEP) for _ in range(3 * MOST_ASKING)]
+        assert [len(one.result()) for one in asked] == [1] * len(asked)
+    with server.connect() as connection:
+        found = connection.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = %s", [database_of(served.url)]
+        )
+        [(open_now,)] = found.fetchall()
+    assert MOST_ASKING <= open_now <= MOST_ASKING + MOST_CHANGING
+
+
+def test_whoever_finds_every_connection_in_use_for_too_long_is_refused(served, monkeypatch):
+    monkeypatch.setattr(connections, "BUSY_MS", 50)
+    for _ in range(MOST_ASKING):
+        served.database._places.acquire()
+    with pytest.raises(StoreUnavailable) as refusal:
+        served.says()
+    assert refusal.value.because == "all connections to the server are in use"
+    served.database._places.release()
+    assert served.says() is None
