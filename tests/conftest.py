@@ -2,7 +2,8 @@
 that work, and of what takes long to begin (the gateway, PostgreSQL, Chromium) each process of the tests has one."""
 
 import gc
-from collections.abc import Iterator
+import os
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from zlib import crc32
 
@@ -50,6 +51,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The files by lot, the same each time. Neighbours in a folder are alike: in their order, those that ask for the
     whole processor would wait for each other, and then those that wait would leave it idle."""
     items.sort(key=lambda item: (crc32(item.path.name.encode()), item.path))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """In CI everything that can be missing is installed: what is skipped all the same is a failure."""
+    report = yield
+    if report.skipped and os.environ.get("CI"):
+        report.outcome = "failed"
+    return report
 
 
 def pytest_collection_finish() -> None:
