@@ -526,11 +526,9 @@ def test_a_label_of_the_policies_is_neither_a_formula_nor_markup(tmp_path, form)
     else:
         assert "<img" not in done.output
         assert "[a](javascript" not in done.output or form == "html"
-        assert all(
-            line.count(" | ") == done.output.splitlines()[0].count(" | ")
-            for line in done.output.splitlines()[2:]
-            if form == "markdown" and line.startswith("|")
-        )
+        head, _, *rows = [line for line in done.output.splitlines() if line.startswith("|")] or ["", ""]
+        assert len(rows) == (0 if form == "html" else 21)  # the rubrics, and how many of them are open
+        assert {line.count(" | ") for line in rows} <= {head.count(" | ")}
 
 
 MARKUP = "<script>alert(1)</script><img src=x onerror=alert(1)>"

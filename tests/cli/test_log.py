@@ -11,6 +11,7 @@ import structlog
 
 from gateway.cli import log
 from gateway.cli.log import LONGEST_LINE, MOST_WAITING, Sink, Stream, write_log
+from tests.forking import ended, forked
 
 LINES = 3 * MOST_WAITING
 
@@ -111,12 +112,12 @@ def test_after_a_fork_each_process_writes_its_own_lines_once(pipe):
     sink = Sink(writing)
     sink.write("of the parent\n")
     sink.drain()
-    child = os.fork()
-    if child == 0:
+
+    def write():
         sink.write("of the child\n")
         sink.drain()
-        os._exit(0)
-    os.waitpid(child, 0)
+
+    assert ended(forked(write)) == 0
     sink.write("of the parent again\n")
     sink.drain()
     os.close(writing)

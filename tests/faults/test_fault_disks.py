@@ -9,7 +9,7 @@ import pytest
 
 from tests.database.elsewhere import occupied
 from tests.faults.breaking import LONG, copy_of, filled, small_disk, unwritable, with_siblings
-from tests.story.running import is_problem, until
+from tests.story.running import circle, is_problem, until
 
 pytestmark = pytest.mark.attack(33)
 
@@ -136,6 +136,6 @@ def test_a_store_replaced_by_its_copy_is_believed_by_itself(loaded):
             part.rename(part.with_name(f"old-{part.name}"))
         copy.rename(file)
         until(lambda: gateway.ask("/dossiers/9990001", session).status == 403, "the copy is believed", seconds=5)
-    # Every thread of every worker: a thread that still read the old file would let the agent in.
-    for _ in range(40):
-        is_problem(gateway.ask("/dossiers/9990001", {**session, "Connection": "close"}), 403, "GW110")
+    with circle(gateway, "/dossiers/9990001", session) as around:
+        for answer in around.ask():
+            is_problem(answer, 403, "GW110")

@@ -6,6 +6,8 @@ import contextlib
 import csv
 import io
 import json
+import os
+import signal
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from threading import Barrier
@@ -27,6 +29,7 @@ from gateway.identity.store import open_store
 from gateway.identity.tables import METADATA, account, change, convention, mandate, partner
 from gateway.identity.wrong import Wrong
 from gateway.settings import Identity
+from tests.forking import ended, forked
 
 NOON = datetime(2026, 6, 15, 10, 0, tzinfo=UTC)
 HAND = Signature("c.petit", "liste du 15 juin")
@@ -347,7 +350,7 @@ def test_what_is_entered_by_hand_between_the_check_and_the_writing_refuses_the_f
     done, problems = imported(store, noun, FILES[noun], tell=meanwhile)
     assert (problems, done.change_id) == ([(1, OVERTAKEN)], None)
     assert before == [everything(store)]
-    assert store.append  # it works on
+    directory.add_partner(store, name="Encore un", kind="external")  # it works on
     assert imported(store, noun, FILES[noun], only_check=True)[0].problems == 1
 
 
@@ -395,19 +398,54 @@ def test_an_import_is_one_change_by_which_each_of_its_rows_is_explained(store):
                 )
 
 
+MANY = 11_111
+"""Rows, in several batches: of reading and of writing."""
+LARGE = MANDATES + "".join(f"{n:07},judgment,{LYON},m.martin,2026-01-01,,RG {n}\n" for n in range(MANY))
+
+
+def batches_written(part, done):
+    return part == "Writing" and 0 < done < MANY
+
+
+def test_a_file_whose_writing_fails_after_some_batches_has_entered_nothing(store):
+    before = everything(store)
+
+    def fail(part, done, _):
+        if batches_written(part, done):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        imported(store, "mandate", LARGE, tell=fail)
+    assert everything(store) == before
+    assert entered(store, "mandate", LARGE).rows == MANY
+
+
+def test_a_file_whose_writing_is_killed_after_some_batches_has_entered_nothing(anywhere, store):
+    before = everything(store)
+
+    def import_and_die():
+        def die(part, done, _):
+            if batches_written(part, done):
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        imported(open_store(anywhere), "mandate", LARGE, tell=die)
+
+    assert ended(forked(import_and_die)) == -signal.SIGKILL
+    assert everything(store) == before
+    assert entered(store, "mandate", LARGE).rows == MANY
+
+
 def test_rows_in_many_batches_are_all_entered_and_told_of(store):
     told = []
-    many = 4_321
-    rows = "".join(f"{number:07},judgment,{LYON},m.martin,2026-01-01,,RG {number}\n" for number in range(many))
-    done, problems = imported(store, "mandate", MANDATES + rows, tell=lambda *part: told.append(part))
-    assert (done.rows, problems) == (many, [])
+    done, problems = imported(store, "mandate", LARGE, tell=lambda *part: told.append(part))
+    assert (done.rows, problems) == (MANY, [])
     with store.read() as connection:
-        assert connection.execute(select(func.count()).select_from(mandate)).scalar() == many
-    assert [part for part in told if part[0] == "Writing"][-1] == ("Writing", many, many)
+        assert connection.execute(select(func.count()).select_from(mandate)).scalar() == MANY
+    assert [part for part in told if part[0] == "Writing"][-1] == ("Writing", MANY, MANY)
     checked = [part for part in told if part[0] == "Checking"]
-    assert checked[-1][1] == checked[-1][2] == len((MANDATES + rows).encode())
-    again = MANDATES + rows + rows[: rows.index("\n") + 1]
-    assert (many + 2, "The same mandate stands on line 2 already.") in imported(store, "mandate", again)[1]
+    assert checked[-1][1] == checked[-1][2] == len(LARGE.encode())
+    again = LARGE + LARGE.splitlines(keepends=True)[1]
+    assert (MANY + 2, "The same mandate stands on line 2 already.") in imported(store, "mandate", again)[1]
 
 
 CELLS = st.sampled_from(["", "Udaf", "Cnav", "=1+1", " Udaf", "a;b", 'a"b', "é", "x" * 201, "\ud800", LYON, "\x1b[0m"])

@@ -139,7 +139,6 @@ def test_one_code_that_comes_to_several_processes_at_once_opens_one_session(enro
         for store in stores:
             store.close()
     assert sum(one is not None for one in opened) == 1
-    assert failures(enrolled.town) in range(4), "a success forgives those before it"
 
 
 def test_each_recovery_code_is_good_once_and_its_use_is_kept_with_what_is_left(enrolled):

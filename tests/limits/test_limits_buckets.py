@@ -142,17 +142,20 @@ def test_processes_that_ask_at_the_same_time_share_one_bucket():
     burst, processes, each = 2_000, 8, 2_000
     table = Buckets(per_minute=1, burst=burst)
     readers = []
+    ready, go = os.pipe()
     for _ in range(processes):
         read, write = os.pipe()
         child = os.fork()
         if not child:
             try:
+                os.read(ready, 1)  # all at once
                 let_through = sum(table.take("t1") == 0 for _ in range(each))
                 os.write(write, struct.pack("i", let_through))
             finally:
                 os._exit(0)
         os.close(write)
         readers.append((child, read))
+    os.write(go, b"." * processes)
     let_through = 0
     for child, read in readers:
         let_through += struct.unpack("i", os.read(read, 4))[0]
@@ -160,6 +163,8 @@ def test_processes_that_ask_at_the_same_time_share_one_bucket():
         os.waitpid(child, 0)
     # Each with a bucket of its own: 16 000. Nothing is ever counted twice; what is counted once too few is explained in
     # `cells`, and would have to happen to thousands to come near.
+    for end in (ready, go):
+        os.close(end)
     assert burst <= let_through < 3 * burst
     assert table.take("t1") > 0
 

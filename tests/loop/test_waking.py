@@ -9,6 +9,7 @@ import time
 import pytest
 
 from gateway.loop.waking import Wakeful, noticed
+from tests.forking import ended, forked
 
 
 @pytest.fixture
@@ -55,11 +56,11 @@ def test_what_may_be_read_ends_the_wait_until_it_was_read(wakeful):
 
 
 def test_a_child_that_forgets_is_not_woken_by_what_wakes_its_parent(wakeful):
-    child = os.fork()
-    if child == 0:
+
+    def be_signalled():
         wakeful.forget()
         # Without the handler's pipe a signal is a signal: this one is not even noticed.
         os.kill(os.getpid(), signal.SIGUSR1)
-        os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+    assert ended(forked(be_signalled)) == 0
     assert waited(wakeful, 0.2) >= 0.2, "what woke the child did not wake us"

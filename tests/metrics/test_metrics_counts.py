@@ -12,19 +12,12 @@ import pytest
 from gateway.metrics import counts as counts_module
 from gateway.metrics.counts import Counts, Row
 from gateway.metrics.layout import ANSWERED, CELLS, CONNECTIONS, RECORD_ROWS, RELOADS, REQUEST_SECONDS, STARTS, SUM
+from tests.forking import ended, forked
 
 
-def forked(work) -> None:
+def done_elsewhere(work) -> None:
     """Runs `work` in a child process, to its end."""
-    child = os.fork()
-    if not child:
-        code = 1
-        try:
-            work()
-            code = 0
-        finally:
-            os._exit(code)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert ended(forked(work)) == 0
 
 
 def sums(counts):
@@ -36,14 +29,14 @@ def test_what_each_process_counts_is_seen_by_every_other():
     mine = counts.take(0)
     mine.answered(200, "", 0.5)
     for slot in (1, 2):
-        forked(lambda slot=slot: counts.take(slot).answered(200, "", 0.25))
+        done_elsewhere(lambda slot=slot: counts.take(slot).answered(200, "", 0.25))
         assert sums(counts)[ANSWERED[200, ""]] == slot + 1
     assert sums(counts)[REQUEST_SECONDS + SUM] == 1.0
 
     def see():
         assert sums(counts)[ANSWERED[200, ""]] == 3
 
-    forked(see)
+    done_elsewhere(see)
 
 
 def test_processes_that_count_at_the_same_time_lose_nothing():
@@ -151,13 +144,13 @@ def test_a_replaced_worker_goes_on_where_its_predecessor_ended():
         row.answered(200, "", 0.5)
         row.looked(connections=7, in_flight=3, waiting=2)
 
-    forked(die_at_work)
+    done_elsewhere(die_at_work)
     assert sums(counts)[CONNECTIONS] == 7
     counts.release(1)
     assert sums(counts)[CONNECTIONS] == 0
     assert sums(counts)[ANSWERED[200, ""]] == 1
 
-    forked(lambda: counts.take(1).answered(200, "", 0.5))
+    done_elsewhere(lambda: counts.take(1).answered(200, "", 0.5))
     assert sums(counts)[ANSWERED[200, ""]] == 2
     assert sums(counts)[STARTS] == 2
 

@@ -9,25 +9,9 @@ import pytest
 from gateway.policy.grammar import LARGEST_FILE
 from gateway.policy.lint import FILES
 from gateway.policy_files.board import LONGEST_SENTENCE, MOST_SENTENCES, Accepted, Board, Slate
+from tests.forking import ended, forked
 
 TEXTS = {"matrix.polar": 'rubric("rsa", "Rsa", ["T1"], "é");\n', "routes.toml": ""}
-
-
-def forked(work):
-    """The process id of a child that does `work` and ends."""
-    child = os.fork()
-    if not child:
-        code = 1
-        try:
-            work()
-            code = 0
-        finally:
-            os._exit(code)
-    return child
-
-
-def ends(child):
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def test_what_is_put_up_replaces_what_stood_there_and_has_the_next_number():
@@ -67,7 +51,7 @@ def test_a_reader_never_sees_two_at_once():
         assert len(numbers) > 20
     finally:
         os.kill(writer, signal.SIGKILL)
-        ends(writer)
+        ended(writer)
 
 
 def test_a_writer_that_is_killed_half_way_has_changed_nothing_and_another_goes_on():
@@ -84,7 +68,7 @@ def test_a_writer_that_is_killed_half_way_has_changed_nothing_and_another_goes_o
         while slate.number < number + 3:
             time.sleep(0.0005)
         os.kill(writer, signal.SIGKILL)
-        ends(writer)
+        ended(writer)
         after, content = slate.read()
         assert after > number
         assert content == b"%d" % number * 100_000 != before
@@ -102,7 +86,7 @@ def test_every_process_reads_the_policies_that_were_accepted_last():
         assert board.newest() == (1, accepted)
         board.accept(Accepted("0" * 64, TEXTS, "other"))
 
-    assert ends(forked(accept_another)) == 0
+    assert ended(forked(accept_another)) == 0
     assert board.number == 2
     assert board.newest()[1].fingerprint == "0" * 64
 

@@ -162,6 +162,10 @@ class Client:
         self._local.used = time.monotonic()
         return connection
 
+    def port(self) -> int:
+        """The local port of this thread's connection, which is open."""
+        return int(self._connection().sock.getsockname()[1])
+
     def close(self) -> None:
         for connection in self._open:
             connection.close()
@@ -441,6 +445,49 @@ class Gateway(Client):
         settings = {**others, **overriding(self._told)}
         done = CliRunner(env=settings).invoke(main, [*arguments, "--config", str(self.configuration)], input=typed)
         assert done.exit_code == 0, done.output
+
+
+class Circle:
+    """Connections to a gateway that stay open, some in each of its workers, and ask for the same together."""
+
+    def __init__(self, gateway: Gateway, path: str, session: Mapping[str, str]) -> None:
+        head = [
+            f"GET {path} HTTP/1.1",
+            f"Host: {gateway.host}",
+            *(f"{name}: {value}" for name, value in session.items()),
+        ]
+        self._gateway, self._request = gateway, "\r\n".join((*head, "", "")).encode()
+        self._open: list[socket.socket] = []
+        until(self._reaches_every_worker, "connections in every worker")
+
+    def _reaches_every_worker(self) -> bool:
+        self._open += [connect(self._gateway.url) for _ in range(8)]
+        self.ask()
+        mine = {connection.getsockname()[1] for connection in self._open}
+        workers = self._gateway.workers()
+        return len(workers) > 1 and all(mine & clients_of(worker) for worker in workers)
+
+    def ask(self) -> list[Answer]:
+        """The answer on each connection: all of them ask, and then all are read."""
+        for connection in self._open:
+            connection.sendall(self._request)
+        return [read_answer(connection) for connection in self._open]
+
+    def close(self) -> None:
+        for connection in self._open:
+            connection.close()
+
+
+@contextlib.contextmanager
+def circle(gateway: Gateway, path: str, session: Mapping[str, str]) -> Iterator[Circle]:
+    """A `Circle` that asks for `path`."""
+    with contextlib.closing(Circle(gateway, path, session)) as found:
+        yield found
+
+
+def clients_of(worker: psutil.Process) -> set[int]:
+    """The ports of the clients whose connections are in this worker."""
+    return {known.raddr.port for known in worker.net_connections("tcp") if known.raddr}
 
 
 def serves(child: psutil.Process) -> bool:

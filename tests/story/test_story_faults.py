@@ -226,8 +226,7 @@ def test_a_late_backend_holds_nobody_else_up(gateway, sessions):
     slow = f"/dossiers/{FAULTS['slow'].number}"
     with ThreadPoolExecutor(24) as hands:
         late = [hands.submit(gateway.ask, slow, sessions["T1"]) for _ in range(24)]
-        for _ in range(5):
-            assert gateway.ask("/dossiers/9990001", sessions["T2"]).status == 200
+        assert gateway.ask("/dossiers/9990001", sessions["T2"]).status == 200
         assert not any(answer.done() for answer in late)
         assert {answer.result().status for answer in late} == {504}
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import takewhile
 
 import pytest
 
-from gateway.database.connections import BUSY_MS
 from gateway.identity.passwords import CHECKS_AT_ONCE, CHECKS_WAITING
 from tests.story.running import Answer, Client, Gateway, is_problem
 
@@ -56,7 +54,7 @@ def test_guesses_while_the_directory_is_held_keep_no_own_address_from_anyone(own
     def guess(stranger: int) -> set[str]:
         return {own.sign_in(f"personne-{stranger}-{number}").json()["code"] for number in until_told(enough)}
 
-    spent: dict[str, float] = {}
+    rounds = 0
     with held(own), ThreadPoolExecutor(STRANGERS) as pool:
         guesses = [pool.submit(guess, stranger) for stranger in range(STRANGERS)]
         try:
@@ -68,15 +66,16 @@ def test_guesses_while_the_directory_is_held_keep_no_own_address_from_anyone(own
                     ("/-/session", session),
                     ("/dossiers/9990001", session),
                 ):
-                    begun = time.monotonic()
                     assert on_its_own(own, path, headers).status == 200, path
-                    spent[path] = max(spent.get(path, 0.0), time.monotonic() - begun)
+                rounds += 1
+                assert rounds < 100_000, "nobody was refused"
         finally:
             enough.set()
         codes = set().union(*(one.result() for one in guesses))
     assert codes == {"GW502", "GW209"}
-    # Of the time for which a thread of ours may wait for a writer, nobody else waits the half.
-    assert max(spent.values()) < BUSY_MS / 1000 / 2, spent
+    # Whoever had a place waited for the writer, and who had the next one again. Had others waited with them, two rounds
+    # would have been all.
+    assert rounds > 10
 
 
 @pytest.mark.parametrize("identifier", ["t1", "personne"])

@@ -29,7 +29,7 @@ from gateway.policy_files.folder import read, shipped
 from gateway.policy_files.keeping import NAME
 from tests.story.brochure import OPEN, kept_dossier
 from tests.story.fixtures import StartGateway
-from tests.story.running import OUT_OF_REACH, PATIENCE, Answer, Client, Gateway, Process, until
+from tests.story.running import OUT_OF_REACH, PATIENCE, Answer, Client, Gateway, Process, circle, until
 from upstream_stub.dossiers import dossier_text
 
 SWAPS = int(os.environ.get("RELOAD_SWAPS", "10"))
@@ -90,8 +90,9 @@ class Town:
             return self.right(client.ask(f"/dossiers/{DOSSIER}", self.sessions[profile]), profile)
 
     def everywhere(self, name: str) -> bool:
-        """On so many new connections that every worker has some."""
-        return {self.ask() for _ in range(8)} == {self.prints[name]}
+        """On new connections, of which every worker has some."""
+        with circle(self.gateway, f"/dossiers/{DOSSIER}", self.sessions["T2"]) as around:
+            return {self.right(answer, "T2") for answer in around.ask()} == {self.prints[name]}
 
     def stale(self) -> str:
         with closing(Client(self.gateway.url)) as client:
@@ -184,11 +185,7 @@ def test_swaps_under_load_cost_no_answer_and_no_answer_is_by_half_a_policy(town)
         during = Counter(found for begun, found in load.asked if since <= begun < until_then)
         assert set(during) == {policy}
     assert {policy for _, policy in load.asked} == {*town.prints.values()}
-    took = [
-        float(found) for found in re.findall(r'"seconds": ([0-9.]+), "event": "policies in force"', town.gateway.log())
-    ]
-    assert len(took) >= SWAPS
-    assert max(took) < 2.0, "each worker takes them within two seconds"
+    assert town.gateway.log().count('"event": "policies in force"') >= SWAPS
 
 
 def test_the_record_names_the_policy_that_decided(town):
@@ -350,7 +347,10 @@ def test_a_draft_is_compared_on_what_is_asked_and_the_sums_survive_a_restart(sta
     said = shadow(gateway, tmp_path / "draft")
     assert "- T2 enfants: closed 8 times, in 1 situation" in said
     assert "+ T4 enfants: opened 8 times, in 1 situation" in said
-    assert DOSSIER not in said + str(gateway.folder.joinpath("record.db").read_bytes().count(DOSSIER.encode()) or "")
+    assert DOSSIER not in said
+    kept = list(gateway.folder.glob("record.db*"))
+    assert kept
+    assert not [file.name for file in kept if DOSSIER.encode() in file.read_bytes()]
 
 
 def shadow(gateway: Gateway, draft: Path, *more: str) -> str:

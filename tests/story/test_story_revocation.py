@@ -17,7 +17,7 @@ from sqlalchemy import update
 
 from gateway.identity.tables import account, convention, mandate
 from tests.story.brochure import OPEN, kept_dossier
-from tests.story.running import PASSWORD, Answer, Gateway, exchange, is_problem
+from tests.story.running import PASSWORD, Answer, Gateway, circle, is_problem
 from upstream_stub.dossiers import dossier_text
 
 OTHER_PASSWORD = "Une-autre-phrase-2013"
@@ -332,11 +332,9 @@ def test_a_new_password_ends_the_sessions_of_the_old_one(gateway, agent_of):
 
 @pytest.mark.attack(15)
 def test_a_change_acts_in_every_process_of_the_gateway(gateway, agent_of):
-    """Fresh connections, so that both of them are asked."""
     agent = agent_of()
-    token = f"Authorization: {agent.session['Authorization']}"
-    request = f"GET /dossiers/{agent.dossier} HTTP/1.1\r\nHost: {gateway.host}\r\n{token}\r\nConnection: close\r\n\r\n"
-    for act, status in (("suspend", 403), ("resume", 200), ("suspend", 403)):
-        assert {exchange(gateway.url, request.encode()).status for _ in range(20)} == {403 if status == 200 else 200}
-        agent.cafpro("convention", act, agent.convention)
-        assert {exchange(gateway.url, request.encode()).status for _ in range(20)} == {status}
+    with circle(gateway, f"/dossiers/{agent.dossier}", agent.session) as around:
+        for act, status in (("suspend", 403), ("resume", 200), ("suspend", 403)):
+            assert {answer.status for answer in around.ask()} == {403 if status == 200 else 200}
+            agent.cafpro("convention", act, agent.convention)
+            assert {answer.status for answer in around.ask()} == {status}

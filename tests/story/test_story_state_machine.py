@@ -47,7 +47,7 @@ from tests.story.oracle import (
     refused,
     rubric_question,
 )
-from tests.story.running import ENGAGEMENT, Answer, Client, Gateway, is_problem
+from tests.story.running import ENGAGEMENT, Answer, Client, Gateway, clients_of, is_problem, until
 
 EXAMPLES = int(os.environ.get("STORY_EXAMPLES", "40"))
 STEPS = int(os.environ.get("STORY_STEPS", "30"))
@@ -487,11 +487,26 @@ class Service(RuleBasedStateMachine):
         assert rows == self.expected
 
 
+def in_two_workers(gateway: Gateway) -> tuple[Client, Client]:
+    """Two clients, each with a connection that is in another of the gateway's two workers."""
+    one, other = Client(gateway.url), Client(gateway.url)
+
+    def apart() -> bool:
+        other.close()
+        for client in (one, other):
+            client.ask("/-/health/live")
+        [first, second] = map(clients_of, gateway.workers())
+        return {one.port(), other.port()} in ({a, b} for a in first for b in second)
+
+    until(apart, "each is in another worker")
+    return one, other
+
+
 def test_whatever_is_done_in_whatever_order_the_answers_and_the_record_are_what_the_rules_say(
     start_gateway: Callable[..., Gateway], stub_url: str
 ):
     gateway = start_gateway(stub_url, server__workers=2)
-    clients = Client(gateway.url), Client(gateway.url)
+    clients = in_two_workers(gateway)
     policy = gateway.policy()
     key = bytes.fromhex((gateway.folder / "record.key").read_text().strip())
     run_machine(Service, examples=EXAMPLES, steps=STEPS, clients=clients, gateway=gateway, policy=policy, key=key)

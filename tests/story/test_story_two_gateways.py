@@ -4,8 +4,8 @@ beside one of them is refused by both within two seconds.
 Both gateways, and the commands beside them, come to the server as a user who may append to the record and not alter it.
 Both believe one identity provider, whose agents come with a token and no session.
 
-Each act is one command. Every worker is asked, on fresh connections, until all of them refuse. What counts is when a
-question was asked that was still answered: that depends on no machine's speed.
+Each act is one command. Every worker is asked, on connections that are in it, until all of them refuse. What counts is
+when a question was asked that was still answered: that depends on no machine's speed.
 """
 
 from __future__ import annotations
@@ -33,13 +33,11 @@ from gateway.identity.store import open_store
 from gateway.identity.tables import account, join_request
 from tests.story.brochure import OPEN, kept_dossier
 from tests.story.providers import Provider, issuers_file
-from tests.story.running import PATIENCE, Answer, Gateway, exchange, is_problem, until
+from tests.story.running import PATIENCE, Answer, Gateway, circle, exchange, is_problem, until
 from upstream_stub.dossiers import dossier_text
 
 PROMISED = 2.0
 """Seconds within which every worker of every machine knows."""
-FRESH = 4
-"""Connections at once to each gateway, so that both of its workers are asked."""
 SERIAL = count(1)
 NUMBERS = count(1_200_001)
 ISSUED = "porteur"
@@ -144,20 +142,30 @@ def asked(gateway: Gateway, agent: Agent) -> Answer:
     return exchange(gateway.url, f"{head}\r\n\r\n".encode())
 
 
-def refused_everywhere(pair: Pair, agent: Agent, *, done_at: float) -> list[Answer]:
-    """One answer of each gateway, once every worker refuses. Fails where a question was answered that was asked more
-    than `PROMISED` seconds after the act."""
-    while time.monotonic() < done_at + PATIENCE:
-        turn = []
-        for gateway in (pair.lyon, pair.paris):
-            for _ in range(FRESH):
-                asked_at = time.monotonic()
-                answer = asked(gateway, agent)
-                assert answer.status != 200 or asked_at - done_at <= PROMISED, "still answered"
-                turn.append(answer)
-        if all(answer.status != 200 for answer in turn):
-            return [turn[0], turn[-1]]
-    raise AssertionError("never refused everywhere")
+@contextlib.contextmanager
+def asking(pair: Pair, agent: Agent) -> Iterator[Callable[[float], list[Answer]]]:
+    """While connections are open in every worker of both, each of which has just been told that all is well and
+    believes it for a while. Yields what waits until all of them refuse, and gives an answer of each gateway then; it is
+    told when the act was done, and fails where a question was answered that was asked more than `PROMISED` seconds
+    after it."""
+    path = f"/dossiers/{agent.dossier}"
+    with circle(pair.lyon, path, agent.session) as lyon, circle(pair.paris, path, agent.session) as paris:
+
+        def refused_everywhere(done_at: float) -> list[Answer]:
+            while time.monotonic() < done_at + PATIENCE:
+                turns = []
+                for around in (lyon, paris):
+                    asked_at = time.monotonic()
+                    turns.append(around.ask())
+                    in_time = asked_at - done_at <= PROMISED
+                    assert in_time or all(answer.status != 200 for answer in turns[-1]), "still answered"
+                if all(answer.status != 200 for turn in turns for answer in turn):
+                    return [turn[0] for turn in turns]
+            raise AssertionError("never refused everywhere")
+
+        for around in (lyon, paris):
+            assert {answer.status for answer in around.ask()} == {200}
+        yield refused_everywhere
 
 
 @pytest.mark.parametrize("first", ["lyon", "paris"])
@@ -189,11 +197,10 @@ ACTS = {
 def test_what_is_withdrawn_beside_one_gateway_is_refused_by_both_within_two_seconds(pair, act):
     profile, mandate, words, status, code, kept = ACTS[act]
     agent = entered(pair.lyon, profile, mandate)
-    for gateway in (pair.lyon, pair.paris):
-        # Each worker has just been told that all is well, and believes it for a while.
-        assert {asked(gateway, agent).status for _ in range(FRESH)} == {200}
-    pair.paris.cafpro(*(word.format(**agent._asdict()) for word in words))
-    for answer in refused_everywhere(pair, agent, done_at=time.monotonic()):
+    with asking(pair, agent) as refused_everywhere:
+        pair.paris.cafpro(*(word.format(**agent._asdict()) for word in words))
+        refused = refused_everywhere(time.monotonic())
+    for answer in refused:
         is_problem(answer, status, code)
         [row] = pair.rows(request_id=answer.one("X-Request-Id"))
         assert (row["status"], row["code"], row["rubrics"]) == (status, kept or code, "[]")
@@ -237,10 +244,10 @@ def test_a_token_of_the_organisations_provider_is_read_with_at_both_and_recorded
 @pytest.mark.attack(15)
 def test_a_token_is_worth_nothing_at_either_two_seconds_after_its_account_is_suspended(pair, bearer):
     agent = bearer("TUTEUR")
-    for gateway in (pair.lyon, pair.paris):
-        assert {asked(gateway, agent).status for _ in range(FRESH)} == {200}
-    pair.paris.cafpro("account", "suspend", ISSUED)
-    for answer in refused_everywhere(pair, agent, done_at=time.monotonic()):
+    with asking(pair, agent) as refused_everywhere:
+        pair.paris.cafpro("account", "suspend", ISSUED)
+        refused = refused_everywhere(time.monotonic())
+    for answer in refused:
         is_problem(answer, 403, "GW110")
         [row] = pair.rows(request_id=answer.one("X-Request-Id"))
         assert (row["agent"], row["code"], row["rubrics"]) == (ISSUED, "GW110", "[]")
@@ -251,9 +258,10 @@ def test_a_token_is_worth_nothing_at_either_two_seconds_after_its_account_is_sus
 @pytest.mark.attack(15)
 def test_an_agent_who_logs_out_at_one_gateway_is_out_at_the_other(pair):
     agent = entered(pair.lyon)
-    assert asked(pair.paris, agent).status == 200
-    assert pair.lyon.ask("/-/session", agent.session, method="DELETE").status == 204
-    for answer in refused_everywhere(pair, agent, done_at=time.monotonic()):
+    with asking(pair, agent) as refused_everywhere:
+        assert pair.lyon.ask("/-/session", agent.session, method="DELETE").status == 204
+        refused = refused_everywhere(time.monotonic())
+    for answer in refused:
         is_problem(answer, 401, "GW102")
 
 
