@@ -290,7 +290,7 @@ def test_a_link_in_the_place_of_the_approval_is_replaced_and_not_followed(cafpro
 # By which rules.
 
 
-def test_the_rules_are_those_of_the_configuration_beside_the_folder(cafpro, folder, signed_here, tmp_path, monkeypatch):
+def test_the_rules_are_those_of_the_configuration_above_the_folder(cafpro, folder, signed_here, tmp_path, monkeypatch):
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     said = cafpro("approve --key", tmp_path / "s.petit.key", folder)
@@ -308,16 +308,25 @@ def test_the_rules_are_those_of_the_configuration_beside_the_folder(cafpro, fold
     assert (said.exit_code, "it cannot be put back as it is" in said.stderr) == (1, True)
 
 
-def test_the_configuration_of_another_folder_says_nothing_of_this_one(
-    cafpro, folder, signed_here, tmp_path, monkeypatch
-):
-    shutil.copytree(folder, tmp_path / "copy")
-    monkeypatch.chdir(tmp_path / "copy")
-    open_enfants(tmp_path / "copy")
-    said = cafpro(f"approve . --by m.durand {WHY}")
+@pytest.mark.parametrize("where", ["proposed", "policies/drafts/next"])
+def test_a_copy_and_a_draft_go_by_the_rules_above_them(cafpro, folder, signed_here, tmp_path, monkeypatch, where):
+    copy = tmp_path / where
+    shutil.copytree(folder, copy)
+    monkeypatch.chdir(copy)
+    open_enfants(copy)
+    assert "Approvals are signed here" in cafpro(f"approve . --by m.durand {WHY}").stderr
+    said = cafpro("approve . --because first --key", tmp_path / "m.durand.key")
+    assert said.exit_code == 0, said.output
+    assert (copy / PENDING).exists()
+    assert approval(copy / APPROVED).number == 1
+
+
+def test_where_no_configuration_is_found_that_is_said(cafpro, folder):
+    open_enfants(folder)
+    said = cafpro(f"approve --by m.durand {WHY}", folder)
     assert (said.exit_code, "No configuration says who must sign" in said.stderr) == (0, True), said.output
-    said = cafpro("approve . --key", tmp_path / "m.durand.key")
-    assert (said.exit_code, "With a configuration, --config FILE" in said.stderr) == (2, True)
+    said = cafpro("rollback", folder)
+    assert (said.exit_code, "No configuration says who must sign" in said.stderr) == (0, True), said.output
 
 
 @pytest.mark.usefixtures("signed_here")

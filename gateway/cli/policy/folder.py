@@ -25,12 +25,12 @@ def folder(policies: Path | None, config: Path | None) -> Path:
 
 
 def rules(policies: Path, config: Path | None) -> ApprovalRules:
-    """Who must approve, by the configuration: the one that is named, `gateway.toml` here, or the one beside the folder
-    where it names that folder. Without any, anybody, and that is said."""
-    found = config or _beside(policies)
+    """Who must approve, by the configuration: the one that is named, `gateway.toml` here, or the nearest one above the
+    folder. Without any, anybody, and that is said."""
+    found = config or _nearest(policies)
     if found is None:
         click.echo(
-            f"No configuration says who must sign ({_NAME} here or beside the folder, or --config FILE): nobody must.",
+            f"No configuration says who must sign ({_NAME} here or above the folder, or --config FILE): nobody must.",
             err=True,
         )
         return ApprovalRules()
@@ -38,11 +38,6 @@ def rules(policies: Path, config: Path | None) -> ApprovalRules:
     return ApprovalRules(asked.approvers, asked.approver_keys)
 
 
-def _beside(policies: Path) -> Path | None:
-    here, beside = Path(_NAME), policies.resolve().parent / _NAME
-    if here.is_file():
-        return here
-    if not beside.is_file():
-        return None
-    named = settings_module.load(beside, os.environ).policies.path
-    return beside if named is not None and os.path.realpath(named) == str(policies.resolve()) else None
+def _nearest(policies: Path) -> Path | None:
+    places = (Path(), *policies.resolve().parents)
+    return next((place / _NAME for place in places if (place / _NAME).is_file()), None)
