@@ -21,7 +21,6 @@ from gateway.cli.log import SINK, Stream, write_log
 from gateway.cli.options import configuration
 from gateway.cli.rights import rights_problems, rights_warnings
 from gateway.cli.speaking import leave
-from gateway.database.opening import is_file
 from gateway.errors import Absent, Busy, Misconfigured, StoreUnavailable
 from gateway.identity.engagement import load_wording, wording_problem
 from gateway.identity.functions import load_functions
@@ -39,7 +38,7 @@ from gateway.record.shadow import open_shadow_book
 from gateway.server.connection import Patience
 from gateway.server.lanes import Lanes, Places, Refuse
 from gateway.server.memory import Heap
-from gateway.server.supervisor import listen, supervise, tls_context
+from gateway.server.supervisor import GRACE_SECONDS, listen, supervise, tls_context
 from gateway.server.worker import Served
 from gateway.settings import Settings
 
@@ -64,7 +63,8 @@ def own_tls(settings: Settings) -> ssl.SSLContext | None:
 
 def problems_at_start(settings: Settings, config: Path, *, absent: list[str] | None = None) -> list[str]:
     """Everything that would stop a start: policies, keys, store, record, secrets that are none. A start makes the
-    databases that are not there. With `absent` no file is made: a sentence for each that is not there is put into it.
+    databases that are not there. With `absent` nothing is made, neither a file nor a table: a sentence for each that is
+    not there is put into it.
     """
     problems = [*exposed(settings, config, os.environ), *unusable(settings)]
     for part in (
@@ -73,9 +73,9 @@ def problems_at_start(settings: Settings, config: Path, *, absent: list[str] | N
         lambda: asserting_of(settings),
         lambda: seal_of(settings),
         lambda: settings.identity.issuers and load_vouchers(settings.identity.issuers),
-        lambda: check_store(settings, make=_made(settings.store.url, absent)),
+        lambda: check_store(settings, make=absent is None),
         lambda: load_functions(functions_file(settings)),
-        lambda: open_journal(settings.record.url, make=_made(settings.record.url, absent)).close(),
+        lambda: open_journal(settings.record.url, make=absent is None).close(),
         # The process beside the workers needs it, and must not make it (`cli/keeping.py`).
         lambda: open_shadow_book(settings.record.url).close() if settings.policies.draft and absent is None else None,
         lambda: own_tls(settings),
@@ -86,10 +86,6 @@ def problems_at_start(settings: Settings, config: Path, *, absent: list[str] | N
         except Misconfigured as error:
             (problems if absent is None or not isinstance(error, Absent) else absent).extend(error.problems)
     return [*problems, *rights_problems(settings)]
-
-
-def _made(url: str, absent: list[str] | None) -> bool:
-    return absent is None or not is_file(url)
 
 
 def check_store(settings: Settings, *, make: bool) -> None:
@@ -187,6 +183,8 @@ def run(settings: Settings, config: Path) -> int:
         ended=ended,
         leaving=SINK.drain,
         beside=partial(keep, settings, config, board, teller, counts.beside),
+        # Whatever was asked of the backend has its whole deadline, and time to be recorded.
+        grace_seconds=max(GRACE_SECONDS, settings.upstream.deadline_seconds + 2),
     )
 
 

@@ -392,5 +392,7 @@ def _kind_of(error: Exception) -> str:
         return f"the database file cannot be read ({cause.strerror})"
     code = getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None)
     if code == _NOT_ALLOWED:
-        return f"its user is not allowed to do that ({code})"
+        return (
+            f"its user is not allowed to do that ({code}): whoever owns it is, and gives rights (`cafpro store grant`)"
+        )
     return f"the database failed ({code or type(cause).__name__})"

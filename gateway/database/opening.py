@@ -43,6 +43,14 @@ _FORGETFUL: Final = (
 )
 _ABSENT: Final = "is not there. Put it back, if there was one; if there was none, a start of the gateway makes it."
 _EMPTY: Final = "is empty. Put back what it held, if it did; if it did not, a start of the gateway makes what it needs."
+_EMPTY_SERVER: Final = (
+    "is empty: a start makes what it needs, whose owner is this user then. A gateway's own user should own nothing: "
+    "whoever owns the database writes `cafpro store grant USER` first."
+)
+_BARRED: Final = (
+    "is empty, and its user is not allowed to make tables: whoever owns the database makes them, with `cafpro store "
+    "grant USER`."
+)
 _TABLES: Final = 0x0CAF
 """Key of the PostgreSQL advisory lock under which one process at a time makes or changes tables."""
 
@@ -121,6 +129,14 @@ class _Unusable(Exception):
 
 class _Nothing(_Unusable):
     """There is nothing, and nothing may be made."""
+
+
+def _nothing_in(connection: Connection) -> _Unusable:
+    """What is said of an empty database: on a server, whether a start could make what it needs."""
+    if connection.dialect.name != "postgresql":
+        return _Nothing(_EMPTY)
+    may_make = connection.exec_driver_sql("SELECT has_schema_privilege(current_schema(), 'CREATE')").scalar_one()
+    return _Nothing(_EMPTY_SERVER) if may_make else _Unusable(_BARRED)
 
 
 def _refusal(problem: _Unusable) -> type[Misconfigured]:
@@ -226,8 +242,8 @@ def _stand_complete(database: Database, tables: MetaData, *, make: bool) -> None
     """Make the tables that are missing, where `make` allows it. Raises `_Nothing` where it forbids it and none is."""
     with database.read() as connection:
         found = inspected(connection).get_table_names()
-    if not make and not found:
-        raise _Nothing(_EMPTY)
+        if not make and not found:
+            raise _nothing_in(connection)
     if not make or set(tables.tables) <= set(found):
         return
     with database.change() as connection:
@@ -240,8 +256,8 @@ def _stand_at_head(database: Database, tables: MetaData, history: History, *, ma
     at the head."""
     with database.read() as connection:
         found = standing(connection, history)
-    if found.empty and not make:
-        raise _Nothing(_EMPTY)
+        if found.empty and not make:
+            raise _nothing_in(connection)
     if found.empty:
         with database.change() as connection:
             alone(database, connection)

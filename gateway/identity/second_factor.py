@@ -23,6 +23,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from gateway.identity.changes import Signature, write_change
 from gateway.identity.entries import seconds
 from gateway.identity.sealing import Seal
+from gateway.identity.store import Store
 from gateway.identity.tables import recovery_code, second_factor
 
 STEP_SECONDS: Final = 30
@@ -31,6 +32,8 @@ DRIFT: Final = 1
 RECOVERY_CODES: Final = 10
 BEGUN_SECONDS: Final = 600
 """How long a secret that was told may wait for its first code."""
+LOOKED_AT: Final = 20
+"""Second factors, of which is asked whether their secrets can be opened."""
 ISSUER: Final = "Cafpro"
 _ALPHABET: Final = "abcdefghjkmnpqrstuvwxyz023456789"
 _GROUP, _GROUPS = 4, 4
@@ -119,6 +122,14 @@ def is_right_code(connection: Connection, seal: Seal | None, account_id: int, co
     found = second_factor.c.account_id == account_id
     connection.execute(update(second_factor).where(found).values(last_step=fitting[-1]))
     return True
+
+
+def sealed_elsewhere(store: Store, seal: Seal | None) -> int:
+    """Of the latest second factors, so many whose secret none of these keys opens: every code of theirs is wrong."""
+    latest = select(second_factor).order_by(second_factor.c.account_id.desc()).limit(LOOKED_AT)
+    with store.read() as connection:
+        rows = connection.execute(latest).all()
+    return sum(seal is None or seal.opened(row.secret, account_id=row.account_id) is None for row in rows)
 
 
 def is_right_recovery_code(

@@ -91,13 +91,15 @@ def supervise(
     ended: Callable[[int], None] = lambda slot: None,
     leaving: Callable[[], None] = lambda: None,
     beside: Callable[[Callable[[], bool]], None] | None = None,
+    grace_seconds: float = GRACE_SECONDS,
 ) -> int:
     """Serve until SIGTERM or SIGINT. `make_application` is called in each worker, after the fork, with the worker's
     place (0 to `workers` - 1, a replacement's is its predecessor's) and gives what it serves. `ended` is told the place
     of a worker that is no more. `leaving` is called in a worker that is about to end by itself, whatever for.
 
     `beside` is called in a process of its own, with what says whether it is to go on; it serves nobody, is replaced
-    when it ends, and is sent each SIGHUP of the supervisor's.
+    when it ends, and is sent each SIGHUP of the supervisor's. What is being answered when it is to stop has
+    `grace_seconds`.
 
     Returns the exit code: 0, or 1 when a worker could not make its application at the start. Later, with others at
     work, a replacement that cannot make its own is tried again.
@@ -116,7 +118,7 @@ def supervise(
         hung_up = True
 
     def worker(slot: int) -> int:
-        return _work(partial(make_application, slot), listener, supervisor, lanes, patience, tls)
+        return _work(partial(make_application, slot), listener, supervisor, lanes, patience, tls, grace_seconds)
 
     def spawn(process: Callable[[], int]) -> int:
         child = os.fork()
@@ -184,14 +186,14 @@ def supervise(
                 slot = min(free)
                 places[spawn(partial(worker, slot))] = slot
     listener.close()
-    _stop({*places, *companion}, wakeful)
+    _stop({*places, *companion}, wakeful, grace_seconds)
     return code
 
 
-def _stop(children: Set[int], wakeful: Wakeful) -> None:
+def _stop(children: Set[int], wakeful: Wakeful, grace_seconds: float) -> None:
     """End the workers: gracefully, and those that do not end, by force."""
     now = again = time.monotonic()
-    until = now + GRACE_SECONDS + 3
+    until = now + grace_seconds + 3
     while children and now < until:
         # Again and again: one that was just forked may not be listening yet.
         if now >= again:
@@ -222,6 +224,7 @@ def _work(
     lanes: Lanes,
     patience: Patience,
     tls: ssl.SSLContext | None,
+    grace_seconds: float,
 ) -> int:
     going = True
 
@@ -246,7 +249,7 @@ def _work(
     gc.freeze()
     # A request leaves no circles; what a refusal's traceback leaves can wait.
     gc.set_threshold(GARBAGE, 20, 20)
-    worker.run(lambda: going and os.getppid() == supervisor, grace_seconds=GRACE_SECONDS)
+    worker.run(lambda: going and os.getppid() == supervisor, grace_seconds=grace_seconds)
     return 0
 
 

@@ -32,6 +32,23 @@ def test_the_server_is_told_what_the_settings_say(tmp_path, monkeypatch, name, t
     assert found(told) == expected
 
 
+@pytest.mark.parametrize(("deadline", "grace"), [("1.0", 12.0), ("10.0", 12.0), ("60.0", 62.0)])
+def test_what_is_asked_of_the_backend_has_its_deadline_when_the_gateway_is_told_to_end(
+    tmp_path, monkeypatch, deadline, grace
+):
+    file = furnished(tmp_path / "caf")
+    told = {}
+
+    def supervise(make, listener, **terms):
+        listener.close()
+        told.update(terms)
+        return 0
+
+    monkeypatch.setattr(serve, "supervise", supervise)
+    assert serve.run(settings.load(file, {"CAFPRO_UPSTREAM__DEADLINE_SECONDS": deadline}), file) == 0
+    assert told["grace_seconds"] == grace
+
+
 @pytest.mark.parametrize(
     ("path", "own"),
     [("/-/session", True), ("/-/", True), ("/-", False), ("/dossiers/-/", False), ("//-/session", False), ("", False)],

@@ -141,8 +141,18 @@ def test_what_a_user_lacks_is_named_before_a_start_and_granting_again_gives_it(p
 def test_a_user_without_any_right_is_told_so_in_a_sentence(place, role):
     place.cafpro("store", "grant", "--dry-run", role)
     problems = place.check(user=role)["problems"]
-    assert problems
-    assert all("its user is not allowed to do that (42501)" in problem for problem in problems)
+    assert [problem.partition(":")[0] for problem in problems] == ["store.url", "record.url"]
+    assert all("its user is not allowed to make tables" in problem for problem in problems)
+    assert all("`cafpro store grant USER`" in problem for problem in problems)
+
+
+def test_looking_at_an_empty_server_makes_nothing_and_says_who_should(place):
+    found = place.check(user="postgres")
+    assert found["problems"] == []
+    empty = [warning for warning in found["warnings"] if "is empty: a start makes what it needs" in warning]
+    assert [warning.partition(":")[0] for warning in empty] == ["store.url", "record.url"]
+    with place.connect(user="postgres") as connection:
+        assert connection.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").fetchone() == (0,)
 
 
 def test_a_dry_run_says_the_same_and_changes_nothing(place, role):
