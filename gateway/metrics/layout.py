@@ -24,7 +24,7 @@ BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 
 SUM: Final = len(BUCKETS) + 1
 """Where a histogram keeps the sum of its seconds, counted from its first cell; before it stands a cell a bucket."""
 
-GOOD: Final = (200, 201, 204)
+GOOD: Final = (200, 201, 202, 204, 303)
 """The statuses of answers that are no refusal."""
 
 

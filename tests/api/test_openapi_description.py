@@ -9,6 +9,7 @@ import pytest
 from gateway import errors
 from gateway.api.openapi import LOG_IN_REFUSALS, description, refusals
 from gateway.app import create_app
+from gateway.metrics.layout import ANSWERS, GOOD
 from gateway.proxy.credentials import CSRF_HEADER, Door
 from gateway.settings import load
 from tests.furnishing import furnished
@@ -39,6 +40,21 @@ BOTH = pytest.mark.parametrize("environ", [{}, WITH_METRICS], ids=["without metr
 ALL = pytest.mark.parametrize(
     "environ", [{}, WITH_METRICS, WITH_PROVIDERS], ids=["without metrics", "with metrics", "with OpenID providers"]
 )
+
+
+@ALL
+def test_whatever_an_address_answers_has_a_series_of_its_own(settings_of, environ):
+    """`other` is a defect of ours."""
+    described = create_app(settings_of(**environ)).test_client().get("/-/openapi.json").json
+    statuses = {
+        int(status)
+        for methods in described["paths"].values()
+        for operation in methods.values()
+        for status in operation["responses"]
+    }
+    assert {200, 201, 202, 204} <= statuses
+    assert {status for status in statuses if status < 400} <= set(GOOD)
+    assert {str(status) for status in statuses} <= {status for status, _ in ANSWERS}
 
 
 @ALL
