@@ -29,12 +29,16 @@ LISTS: Final = ("hosts", "proxies", "second_factor_required")
 Positive = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(gt=0, le=600)]
 Text = Annotated[str, Meta(min_length=1)]
+_ADDRESS: Final = Meta(
+    pattern=r"^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}$",
+    description="an address and a port, such as 127.0.0.1:8080 or [::1]:8080",
+)
 
 
 class Server(Struct, frozen=True, kw_only=True):
     """`[server]`: where the gateway listens and how many hands it has."""
 
-    bind: Annotated[str, Meta(pattern=r"^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}$")] = "127.0.0.1:8080"
+    bind: Annotated[str, _ADDRESS] = "127.0.0.1:8080"
     public_url: Text = "http://127.0.0.1:8080"
     hosts: list[Text] = []
     workers: Annotated[int, Meta(ge=1, le=64)] = 1
@@ -120,7 +124,7 @@ class Identity(Struct, frozen=True, kw_only=True):
     more, how long their activation links work and the contacts of those who joined are kept, who else vouches for
     agents, and who must log in with more than a password."""
 
-    caisse: Annotated[str, Meta(pattern=r"^[0-9]{3}$")]
+    caisse: Annotated[str, Meta(pattern=r"^[0-9]{3}$", description="three digits, such as 851")]
     engagement_version: Text = "2012-07"
     engagement_text: Path | None = None
     timezone: Text = "Europe/Paris"
@@ -169,10 +173,12 @@ def load(file: Path, environ: Mapping[str, str]) -> Settings:
     """
     try:
         written: dict[str, Any] = tomllib.loads(file.read_text("utf-8"))
-    except OSError as error:
+    except FileNotFoundError as error:
         raise Misconfigured(
             [f"{file}: cannot be read ({error.strerror}). `cafpro init DIR` makes one; `--config FILE` names another."]
         ) from None
+    except OSError as error:
+        raise Misconfigured([f"{file}: cannot be read ({error.strerror})."]) from None
     except (ValueError, RecursionError) as error:
         raise Misconfigured([f"{file}: is not TOML: {error}"]) from None
     problems: list[str] = []
@@ -184,16 +190,21 @@ def load(file: Path, environ: Mapping[str, str]) -> Settings:
             problems.append(f"{file}: `{name}` must be a section, written [{name}].")
         else:
             tables[name] = dict(table)
-    _override(tables, environ, problems)
+    overridden = _override(tables, environ, problems)
     folder = file.resolve().parent
     sections = {name: _section(name, kind, tables.get(name, {}), folder, problems) for name, kind in SECTIONS.items()}
     problems += _inconsistencies(sections)
     if problems:
-        raise Misconfigured(problems)
+        raise Misconfigured([_with_origin(problem, overridden) for problem in problems])
     return Settings(folder=folder, **sections)
 
 
-def _override(tables: dict[str, dict[str, Any]], environ: Mapping[str, str], problems: list[str]) -> None:
+def _override(
+    tables: dict[str, dict[str, Any]], environ: Mapping[str, str], problems: list[str]
+) -> dict[tuple[str, str], str]:
+    """Puts in the place of what is written what the environment says; the variable of each section and key that it
+    names."""
+    overridden = {}
     for variable, value in environ.items():
         if not variable.startswith(ENVIRONMENT_PREFIX) or "__" not in variable:
             continue
@@ -202,6 +213,18 @@ def _override(tables: dict[str, dict[str, Any]], environ: Mapping[str, str], pro
             problems.append(f"environment: {variable} names no section. {_known(section, list(SECTIONS))}")
         else:
             tables.setdefault(section, {})[key] = value.split(",") if key in LISTS else value
+            overridden[section, key] = variable
+    return overridden
+
+
+def _with_origin(problem: str, overridden: Mapping[tuple[str, str], str]) -> str:
+    """The same, with the variable that it is about: whoever looks for it in the file would not find it."""
+    for (section, key), variable in overridden.items():
+        about = f"[{section}] {key}:", f"[{section}] unknown key `{key}`.", f"{section}.{key}:", f"{section}.{key} "
+        if problem.startswith(about):
+            commas = " Several are separated by commas." if key in LISTS else ""
+            return f"{problem} (The environment says so, as {variable}.{commas})"
+    return problem
 
 
 def read_table(
@@ -238,7 +261,14 @@ def read_table(
 def _without_value(error: msgspec.ValidationError, kind: Any) -> str:
     """What is wrong, as msgspec says it, but where it quotes the value: in the place of one of a few words."""
     said = str(error)
+    if "matching regex" in said:
+        return f"Expected {_described(kind)}"
     return f"Expected one of {', '.join(_words(kind))}" if said.startswith("Invalid enum value") else said
+
+
+def _described(kind: Any) -> str:
+    """What a text must look like, where a pattern says so."""
+    return next((each.description for each in getattr(kind, "__metadata__", ()) if each.description), "another text")
 
 
 def _words(kind: Any) -> list[str]:

@@ -256,6 +256,37 @@ def test_a_file_that_is_not_toml_is_told_without_quoting_it(folder, content):
     assert "CANARI" not in problem
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("SERVER__WORKERS", "two", "[server] workers: Expected `int`, got `str`."),
+        ("SERVER__WORKER", "2", "[server] unknown key `worker`. Did you mean `workers`?"),
+        ("SERVER__PUBLIC_URL", "x", "server.public_url: must look like http://host:port or https://host."),
+        (
+            "SERVER__BIND",
+            "8080",
+            "[server] bind: Expected an address and a port, such as 127.0.0.1:8080 or [::1]:8080.",
+        ),
+        ("IDENTITY__CAISSE", "85", "[identity] caisse: Expected three digits, such as 851."),
+    ],
+)
+def test_a_mistake_of_the_environment_is_told_with_its_variable(folder, key, value, said):
+    problems = problems_of(folder, **{f"CAFPRO_{key}": value})
+    assert problems == [f"{said} (The environment says so, as CAFPRO_{key}.)"]
+
+
+def test_how_several_values_are_written_in_the_environment_is_told(folder):
+    [problem] = problems_of(folder, CAFPRO_SERVER__PROXIES='["10.0.0.5"]')
+    assert problem.startswith("server.proxies: ")
+    assert problem.endswith("(The environment says so, as CAFPRO_SERVER__PROXIES. Several are separated by commas.)")
+
+
+def test_a_file_that_may_not_be_read_is_not_to_be_made(folder):
+    with pytest.raises(Misconfigured) as caught:
+        load(folder, {})
+    assert list(caught.value.problems) == [f"{folder}: cannot be read (Is a directory)."]
+
+
 def test_a_file_that_is_not_there_says_how_one_is_made(folder):
     with pytest.raises(Misconfigured, match="cafpro init"):
         load(folder / "none.toml", {})

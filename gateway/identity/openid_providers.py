@@ -62,7 +62,10 @@ TEMPLATE: Final = """\
 class Provider(Voucher, frozen=True, kw_only=True):
     """One `[[provider]]`: an OpenID provider whose client we are."""
 
-    name: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
+    name: Annotated[
+        str,
+        Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$", description="small letters, digits and hyphens, 32 at most"),
+    ]
     client_id: Text
     client_secret_file: Path
     client_auth: Literal["post", "basic"] = "post"

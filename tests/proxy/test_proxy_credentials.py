@@ -1,11 +1,12 @@
 """Which session a request claims: one token, of one shape, in one place, or a refusal."""
 
 import pytest
+import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import BadRequest, ForeignOrigin, NotSignedIn, SessionEnded, TwoProofs
-from gateway.proxy.credentials import Credentials, Door, csrf_token
+from gateway.proxy.credentials import MOST_TOLD, Credentials, Door, csrf_token
 
 TOKEN = "a" * 43
 OTHER = "b" * 43
@@ -82,6 +83,26 @@ def test_only_our_own_hosts_are_answered(host, ours):
     else:
         with pytest.raises(BadRequest):
             DOOR.check_host({"HTTP_HOST": host})
+
+
+def test_a_host_that_is_not_ours_is_told_once_and_strangers_do_not_fill_the_log():
+    door = Door("https://cafpro.example", [])
+    with structlog.testing.capture_logs() as logs:
+        for host in (
+            "127.0.0.1:8080",
+            "127.0.0.1:8080",
+            *(f"{number}.example" for number in range(1_000)),
+            "x" * 9_999,
+        ):
+            with pytest.raises(BadRequest):
+                door.check_host({"HTTP_HOST": host})
+    assert logs[0] == {
+        "event": "another host is named",
+        "log_level": "warning",
+        "host": "127.0.0.1:8080",
+        "ours": ["cafpro.example"],
+    }
+    assert len(logs) == MOST_TOLD
 
 
 def test_a_request_without_a_host_is_refused():
