@@ -11,8 +11,10 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from gateway.cli.main import main
+from gateway.cli.policy import differing
 from gateway.policy_files.comparison import comparison as compared
 from gateway.policy_files.folder import read, shipped
+from gateway.redaction.compared import PartChange
 from tests.policy.test_policy_revisions import git, write
 from tests.policy.worlds import ORDINARY, ROUTES
 
@@ -154,7 +156,29 @@ def test_a_part_that_moves_to_another_rubric_is_an_opening(diff):
         routes=ROUTES + '"/rubriques/rsa/adresse" = "never"\n[route.fields]\n"/rubriques/rsa" = ["montant"]\n',
         form="html",
     )
-    assert "dossier\u00a0: /rubriques/rsa/adresse relevait de rsa, et relève de never" in said.stdout
+    assert "dossier\u00a0: /rubriques/rsa/adresse relevait de «\u00a0rsa\u00a0», et ne sort jamais" in said.stdout
+
+
+FRENCH = [
+    (("part", "/a", None, "adresse"), "/a ne relevait d'aucune rubrique, et relève de «~adresse~»"),
+    (("part", "/a", "adresse", None), "/a relevait de «~adresse~», et ne relève plus d'aucune rubrique"),
+    (("part", "", "never", "always"), "toute la réponse ne sortait jamais, et sort toujours"),
+    (("part", "/n", "number", "rsa"), "/n était le numéro du dossier, et relève de «~rsa~»"),
+    (("whole", "/a", "listed", "whole"), "/a sortait champ par champ, et sort en entier"),
+    (("whole", "/a", "whole", None), "/a sortait en entier, et ne sort plus"),
+    (("number", "", "/numero", None), "le numéro du dossier n'est plus lu~; il l'était à /numero"),
+    (("number", "", None, "/numero"), "le numéro du dossier est lu à /numero"),
+    (("route", "", "GET /x", None), "adresse retirée~: GET /x"),
+    (("name", "", "autre", "r"), "le nom était autre"),
+    (("query", "", None, "vue"), "paramètre ajouté~: «~vue~»"),
+    (("rubric", "", None, "courrier"), "le document ne relevait d'aucune rubrique, et relève de «~courrier~»"),
+    (("action", "", "list", "consult"), "l'action était «~list~», et devient «~consult~»"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "said"), FRENCH, ids=[said[:40] for _, said in FRENCH])
+def test_a_change_of_a_route_is_told_in_french(change, said):
+    assert differing._in_french(PartChange("r", *change, opens=True)) == f"r~: {said}".replace("~", "\u00a0")
 
 
 def test_profiles_and_rubrics_that_come_and_go_are_told(cafpro, old, tmp_path):

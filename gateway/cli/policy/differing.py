@@ -13,7 +13,7 @@ from gateway.cli.policy.pages import markdown_text, page
 from gateway.policy.difference import CLOSED, OPENED, Vocabulary, alike
 from gateway.policy.wording import changed, requirements
 from gateway.policy_files.comparison import Comparison
-from gateway.redaction.compared import PartChange
+from gateway.redaction.compared import PART, WHOLE, PartChange
 
 OPENS: Final = "+"
 CLOSES: Final = "-"
@@ -79,25 +79,61 @@ def entries(found: Comparison, language: str = "en") -> Iterator[Entry]:
 
 
 _FRENCH: Final = {
-    "part": "{route} : {pointer} relevait de {before}, et relève de {after}",
-    "whole": "{route} : {pointer} sortait {before}, et sort {after}",
-    "number": "{route} : le numéro du dossier était lu à {before}, et l'est à {after}",
-    "route": "{route} : l'adresse était {before}, et devient {after}",
-    "name": "{route} : le nom était {before}",
-    "action": "{route} : l'action était {before}, et devient {after}",
-    "answer": "{route} : la réponse était {before}, et devient {after}",
-    "rubric": "{route} : le document relevait de {before}, et relève de {after}",
-    "query": "{route} : le paramètre était {before}, et devient {after}",
-    "content_types": "{route} : le type de contenu était {before}, et devient {after}",
+    # What it was and becomes, what is there now, what is no more. Between quotation marks no letter is the wrong one.
+    "number": (
+        "le numéro du dossier était lu à {0}, et l'est à {1}",
+        "le numéro du dossier est lu à {1}",
+        "le numéro du dossier n'est plus lu~; il l'était à {0}",
+    ),
+    "route": ("l'adresse était {0}, et devient {1}", "adresse ajoutée~: {1}", "adresse retirée~: {0}"),
+    "name": ("le nom était {0}", "le nom est {1}", "le nom était {0}"),
+    "action": ("l'action était «~{0}~», et devient «~{1}~»", "action ajoutée~: «~{1}~»", "action retirée~: «~{0}~»"),
+    "answer": (
+        "la réponse était «~{0}~», et devient «~{1}~»",
+        "réponse ajoutée~: «~{1}~»",
+        "réponse retirée~: «~{0}~»",
+    ),
+    "rubric": (
+        "le document relevait de «~{0}~», et relève de «~{1}~»",
+        "le document ne relevait d'aucune rubrique, et relève de «~{1}~»",
+        "le document relevait de «~{0}~», et ne relève plus d'aucune rubrique",
+    ),
+    "query": (
+        "le paramètre était «~{0}~», et devient «~{1}~»",
+        "paramètre ajouté~: «~{1}~»",
+        "paramètre retiré~: «~{0}~»",
+    ),
+    "content_types": (
+        "le type de contenu était «~{0}~», et devient «~{1}~»",
+        "type de contenu ajouté~: «~{1}~»",
+        "type de contenu retiré~: «~{0}~»",
+    ),
 }
-_FRENCH_WORDS: Final = {"listed": "champ par champ", "whole": "en entier", None: "rien"}
+_OF_A_PART: Final = {
+    None: ("ne relevait d'aucune rubrique", "ne relève plus d'aucune rubrique"),
+    "never": ("ne sortait jamais", "ne sort jamais"),
+    "always": ("sortait toujours", "sort toujours"),
+    "number": ("était le numéro du dossier", "est le numéro du dossier"),
+}
+_OF_A_WHOLE: Final = {
+    None: ("ne sortait pas", "ne sort plus"),
+    "listed": ("sortait champ par champ", "sort champ par champ"),
+    "whole": ("sortait en entier", "sort en entier"),
+}
 
 
 def _in_french(route: PartChange) -> str:
     """As `str` of it, in French."""
-    before, after = (_FRENCH_WORDS.get(word, word) for word in (route.before, route.after))
-    pointer = route.pointer or "toute la réponse"
-    return _FRENCH[route.what].format(route=route.route, pointer=pointer, before=before, after=after)
+    before, after = route.before, route.after
+    if route.what in (PART, WHOLE):
+        known = _OF_A_PART if route.what == PART else _OF_A_WHOLE
+        was, _ = known.get(before, (f"relevait de «~{before}~»", ""))
+        _, now = known.get(after, ("", f"relève de «~{after}~»"))
+        said = f"{route.pointer or 'toute la réponse'} {was}, et {now}"
+    else:
+        changed, added, removed = _FRENCH[route.what]
+        said = (added if before is None else removed if after is None else changed).format(before, after)
+    return f"{route.route}~: {said}".replace("~", "\u00a0")
 
 
 def print_text(found: Comparison, names: Sequence[str]) -> None:
