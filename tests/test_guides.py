@@ -1,24 +1,31 @@
 """Every command in the guides works as it is written."""
 
+import contextlib
+import csv
+import io
 import os
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from tests.debian import found_or_installed
 from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 GUIDES = [
     ROOT / "README.md",
     ROOT / ".github" / "SECURITY.md",
+    ROOT / "gateway" / "OPERATING.md",
     *(ROOT / name / "README.md" for name in ("policies", "gateway", "tests")),
 ]
 
@@ -98,6 +105,25 @@ def test_the_security_teams_commands_work_in_their_folder(shell):
     for text in blocks(ROOT / "policies" / "README.md"):
         done = shell(text)
         assert done.returncode == 0, done.stderr
+
+
+def test_a_database_is_saved_and_the_record_is_read_as_the_guide_has_it(gateway, sessions, shell):
+    """On the databases of a gateway that answers meanwhile."""
+    assert found_or_installed(partial(shutil.which, "sqlite3"), "sqlite3")
+    (shell.folder / "caf").symlink_to(gateway.folder)
+    answer = gateway.ask("/dossiers/9990001", sessions["T2"])
+    assert answer.status == 200
+    saving, reading = blocks(ROOT / "gateway" / "OPERATING.md")
+    done = shell(saving)
+    assert done.returncode == 0, done.stderr
+    with contextlib.closing(sqlite3.connect(shell.folder / "record.db.copy")) as copy:
+        rows = copy.execute("SELECT request_id FROM record").fetchall()
+    assert (answer.one("X-Request-Id"),) in rows
+    done = shell(reading)
+    assert done.returncode == 0, done.stderr
+    found = list(csv.DictReader(io.StringIO(done.stdout)))
+    assert answer.one("X-Request-Id") in {row["request_id"] for row in found}
+    assert {row["profile"] for row in found if row["request_id"] == answer.one("X-Request-Id")} == {"T2"}
 
 
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: str(guide.relative_to(ROOT)))

@@ -81,7 +81,7 @@ path = "policies"
 # approvers = 1               # how many must sign what opens anything (`cafpro policy approve`): 1, or 2 people
 # approver_keys = "approvers" # a folder of their public keys, NAME.pem, outside path; without it nobody need sign
 # reload_seconds = 1.0        # how often the folder is looked at: a change is checked, then in force without a restart
-# draft = "drafts/next"       # policies that decide nothing: `cafpro policy shadow` says what they would change
+# draft = "policies/drafts/next"   # policies that decide nothing: `cafpro policy shadow` says what they would change
 
 [store]
 url = "sqlite:///cafpro.db"   # accounts, conventions, mandates, objections, sessions

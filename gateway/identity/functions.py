@@ -60,12 +60,12 @@ def load_functions(file: Path) -> Functions:
     try:
         text = file.read_bytes()
         if len(text) > LARGEST:
-            raise Misconfigured([f"{file} is longer than {LARGEST} bytes."])
+            raise Misconfigured([f"{file}: is longer than {LARGEST} bytes."])
         found = msgspec.convert(tomllib.loads(text.decode()), _Table).function
     except OSError as error:
-        raise Misconfigured([f"{file} cannot be read ({error.strerror})."]) from None
+        raise Misconfigured([f"{file}: cannot be read ({error.strerror})."]) from None
     except (ValueError, RecursionError) as error:
-        raise Misconfigured([f"{file} is not TOML: {error}."]) from None
+        raise Misconfigured([f"{file}: is not TOML: {error}."]) from None
     except msgspec.ValidationError as error:
         raise Misconfigured([f"{file}: {error}."]) from None
     problems: list[str] = []

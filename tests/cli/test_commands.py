@@ -5,12 +5,18 @@ import io
 import json
 import shutil
 import stat
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from gateway.cli.main import main
+from gateway.identity import directory
+from gateway.identity.sealing import load_seal, new_seal_key
+from gateway.identity.second_factor import begin
+from gateway.identity.store import open_store
 from gateway.policy_files.folder import shipped
 
 PROFILES = ["T1", "T2", "T3", "T4", "T5", "T6", "T8", "T9", "T10", "T11", "T12", "T13", "T14", "T16"]
@@ -123,6 +129,54 @@ def test_check_makes_no_database_where_one_is_gone_and_says_so(cafpro, furnished
     assert f"{furnished / name} is not there. Put it back, if there was one" in warning
     assert [problem for problem in told["problems"] if not problem.startswith("upstream.url")] == []
     assert not (furnished / name).exists()
+
+
+def warnings_of(said) -> list[str]:
+    return json.loads(said.stdout)["warnings"]
+
+
+def test_check_warns_where_second_factors_were_sealed_with_another_key(cafpro, furnished):
+    """As where each machine was made for itself."""
+    config = furnished / "gateway.toml"
+    key = furnished / "second-factor.key"
+    with closing(open_store(f"sqlite:///{furnished / 'cafpro.db'}")) as store:
+        directory.add_partner(store, name="Udaf", kind="external")
+        directory.add_account(store, identifier="a.un", password="Une-phrase-de-passe-2012", partner_name="Udaf")
+        with store.change() as connection:
+            begin(connection, load_seal(key), 1, identifier="a.un", now=datetime.now(UTC))
+    assert warnings_of(cafpro("check", "--config", config, "--format", "json")) == []
+    old = key.read_text()
+    key.write_text(new_seal_key() + "\n")
+    [warning] = warnings_of(cafpro("check", "--config", config, "--format", "json"))
+    assert warning.startswith(
+        "identity.second_factor_key_file: 1 of the latest second factors in the store were sealed"
+    )
+    key.write_text(new_seal_key() + "\n" + old)
+    assert warnings_of(cafpro("check", "--config", config, "--format", "json")) == []
+
+
+def test_check_warns_of_a_draft_that_is_not_there(cafpro, furnished):
+    environ = {"CAFPRO_POLICIES__DRAFT": "policies/drafts/nowhere"}
+    [warning] = warnings_of(cafpro("check", "--config", furnished / "gateway.toml", "--format", "json", env=environ))
+    assert warning == f"policies.draft: there is no folder {furnished}/policies/drafts/nowhere: nothing is compared."
+    said = cafpro("policy", "shadow", "--config", furnished / "gateway.toml", env=environ)
+    assert (said.exit_code, "there is no folder" in said.stderr) == (1, True)
+    (furnished / "policies" / "drafts" / "nowhere").mkdir()
+    said = cafpro("policy", "shadow", "--config", furnished / "gateway.toml", env=environ)
+    assert (said.exit_code, "restart the gateway with this draft" in said.stderr) == (1, True)
+
+
+def test_a_table_of_functions_that_would_stop_the_next_start_is_found_by_policy_check(cafpro, policies):
+    (policies / "functions.toml").write_text('[[function]]\nname = "tuteur"\nprofiles = ["T99"]\nsource = "row 9"\n')
+    said = cafpro("policy", "check", policies)
+    assert said.exit_code == 1
+    assert "functions.toml:1:1: 'tuteur' needs profiles, written T1 to T16." in said.stderr
+    (policies / "functions.toml").write_text("[[function")
+    said = cafpro("policy", "check", policies, "--format", "json")
+    [problem] = json.loads(said.stdout)["problems"]
+    assert (problem["file"], problem["stage"]) == (str(policies / "functions.toml"), "files")
+    (policies / "functions.toml").unlink()
+    assert cafpro("policy", "check", policies).exit_code == 0, "the one of the package is read then"
 
 
 @pytest.mark.parametrize("command", ["serve", "check"])

@@ -268,6 +268,8 @@ def test_every_worker_serves(start):
         assert len(others) == 1
         for other in others:
             other.suspend()
+            # One that is stopped as it is woken would keep the connection to itself.
+            until(lambda other=other: other.status() == psutil.STATUS_STOPPED)
         try:
             assert int(running.ask("/")) == worker.pid
         finally:

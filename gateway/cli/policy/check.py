@@ -11,7 +11,10 @@ from gateway.cli.policy.folder import folder as folder_of
 from gateway.cli.policy.reports import FORMATS, Report
 from gateway.cli.speaking import FOUND, leave
 from gateway.errors import Misconfigured
+from gateway.identity.functions import NAME as FUNCTIONS
+from gateway.identity.functions import load_functions
 from gateway.policy_files.child import checked_folder
+from gateway.policy_files.findings import Finding, Findings, clipped
 
 
 @click.command(
@@ -34,9 +37,25 @@ def check(folder: Path | None, policies: Path | None, config: Path | None, form:
         leave(error.problems)
     began = time.monotonic()
     findings, texts = checked_folder(folder)
+    more = _functions(folder)
+    if more:
+        findings = Findings((*findings.problems, *more))
     report = Report(folder, findings, texts, time.monotonic() - began)
     said = FORMATS[form](report)
     if said:
         click.echo(said, err=form == "text" and bool(findings.problems))
     if findings.problems:
         raise SystemExit(FOUND)
+
+
+def _functions(folder: Path) -> list[Finding]:
+    """What is wrong with the table of functions, where the folder has one: it keeps the gateway from starting."""
+    file = folder / FUNCTIONS
+    if not file.exists():
+        return []
+    try:
+        load_functions(file)
+    except Misconfigured as error:
+        said = (problem.removeprefix(str(file)).removeprefix(":").strip() for problem in error.problems)
+        return [Finding("files", clipped(sentence), FUNCTIONS) for sentence in said]
+    return []

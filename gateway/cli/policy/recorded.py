@@ -22,7 +22,7 @@ from gateway.record.reading import Counted, Span, open_reader
 from gateway.settings import Settings
 
 LONGEST_DAYS: Final = 1_200
-"""The record keeps nothing longer than 1 095 days."""
+"""Longer than any record is kept (CNIL 2021-122: 1 095 days at most)."""
 
 
 class Period(click.ParamType[timedelta]):

@@ -43,8 +43,8 @@ def replay(against: Path, since: timedelta, policies: Path | None, config: Path,
     counted for the consultations whose route can answer that rubric: by rubric, partner and profile. What cannot be
     replayed is counted too, with the reason. That the record was read is recorded.
 
-    Exit 0: no recorded consultation would lose or gain anything. Exit 1: some would, or the record, the policies or the
-    draft cannot be read. Exit 2: misuse.
+    Exit 0: no recorded consultation would lose or gain anything. Exit 1: some would, or the record cannot be read. Exit
+    2: misuse, or the policies, the draft or the configuration cannot be read.
     """
     try:
         found = settings_module.load(config, os.environ)

@@ -18,7 +18,7 @@ from gateway.cli.speaking import leave
 from gateway.errors import Misconfigured, StoreUnavailable
 from gateway.policy.wording import requirements
 from gateway.policy_files.watching import look
-from gateway.record.shadow import Run, open_shadow_book
+from gateway.record.shadow import Run, ShadowBook, open_shadow_book
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,9 @@ def shadow(config: Path, form: str) -> None:
         if settings.policies.draft is None:
             leave([f"{config}: there is no draft. Name its folder in [policies] draft, and restart the gateway."])
         draft = look(settings.policies.draft)
-        book = open_shadow_book(settings.record.url, make=False)
+        if draft.texts is None and not settings.policies.draft.is_dir():
+            leave([f"{config}: [policies] draft: there is no folder {settings.policies.draft}."])
+        book = _book(settings)
         try:
             runs = book.runs()
         finally:
@@ -64,6 +66,14 @@ def shadow(config: Path, form: str) -> None:
         click.echo(msgspec.json.format(msgspec.json.encode(shown), indent=2))
     else:
         click.echo("\n".join(_text(settings.policies.draft, draft.fingerprint, mine, len(runs) - len(mine))))
+
+
+def _book(settings: settings_module.Settings) -> ShadowBook:
+    try:
+        return open_shadow_book(settings.record.url, make=False)
+    except Misconfigured as error:
+        hint = "If nothing was compared yet, restart the gateway with this draft: it makes what it counts in."
+        raise Misconfigured([*error.problems, hint]) from None
 
 
 def _text(folder: Path, fingerprint: str, runs: Sequence[Run], others: int) -> Iterator[str]:

@@ -29,7 +29,7 @@ Unused = Mapping[str, Sequence[str]]
 @click.command(
     "unused",
     epilog="\b\nExample:\n  cafpro policy unused --since 90d\n"
-    "  cafpro policy unused --since 180d --draft drafts/unused && cafpro policy diff . drafts/unused",
+    "  cafpro policy unused --since 180d --draft drafts/unused\n  cafpro policy diff . drafts/unused",
 )
 @click.option("--since", type=PERIOD, required=True, metavar="90d", help="How far back: 90d, 12h.")
 @click.option("--draft", type=click.Path(path_type=Path), metavar="DIR", help="Write a folder with these cells closed.")
@@ -45,7 +45,8 @@ def unused(since: timedelta, draft: Path | None, policies: Path | None, config: 
     With --draft, a complete folder of the same policies is written, with these cells taken off their rows and all else
     as it was. It is only a draft: `policy diff`, `replay` and `approve` take it from there.
 
-    Exit 0: every open cell is used. Exit 1: some are not, or something cannot be read or written. Exit 2: misuse.
+    Exit 0: every open cell is used. Exit 1: some are not, or the record cannot be read, or the draft not be written.
+    Exit 2: misuse, or the policies or the configuration cannot be read.
     """
     try:
         found = settings_module.load(config, os.environ)
