@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from msgspec import structs
 
+from gateway.cli.policy import approve as approving
 from gateway.cli.policy.proposal import Proposal
 from gateway.errors import Misconfigured
 from gateway.policy.loading import fingerprint
@@ -452,7 +453,7 @@ def test_whatever_is_written_is_written_alone(cafpro, folder, signed_here, monke
         really(file, content)
 
     monkeypatch.setattr(history, "write", alone)
-    monkeypatch.setattr("gateway.cli.policy.approve.write", alone)
+    monkeypatch.setattr(approving, "write", alone)
     assert cafpro("approve --key s.petit.key").exit_code == 0
     assert cafpro("approve --key p.martin.key").exit_code == 0
     open_enfants(folder)
