@@ -392,7 +392,5 @@ def _kind_of(error: Exception) -> str:
         return f"the database file cannot be read ({cause.strerror})"
     code = getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None)
     if code == _NOT_ALLOWED:
-        return (
-            f"its user is not allowed to do that ({code}): whoever owns it is, and gives rights (`cafpro store grant`)"
-        )
+        return f"its user is not allowed to do that ({code}), whoever owns it is: see `cafpro store grant --help`"
     return f"the database failed ({code or type(cause).__name__})"
