@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import time
 from collections.abc import Mapping
 from typing import Any, Final, Literal, NamedTuple
 from urllib.parse import urlsplit
@@ -26,10 +27,8 @@ PEER: Final = "cafpro.peer"
 """Where the doorway keeps the address that a connection came from, whatever proxies said of the client's."""
 
 
-MOST_TOLD: Final = 16
-"""Hosts that are not ours and that a process tells of, each once."""
-LONGEST_TOLD: Final = 100
-"""Characters of each."""
+TOLD_EVERY: Final = 60.0
+"""Seconds after which a process tells again that another host was named."""
 
 Errand = Literal["openid", "openid-log-out"]
 LOG_IN: Final = "openid"
@@ -59,21 +58,22 @@ class Door:
         self.origin = f"{parts.scheme}://{netloc}"
         self.cookie_name = "__Host-cafpro" if self.secure else "cafpro"
         self._hosts = frozenset(host.lower() for host in (netloc, parts.netloc, *hosts))
-        self._told: set[str] = set()
-        """Hosts that were named and are not ours, as far as the log was told of them."""
+        self._told_at = -TOLD_EVERY
 
     def check_host(self, environ: Mapping[str, Any]) -> None:
         """Raises `BadRequest` unless the request names one of our hosts, once."""
         host = environ.get("HTTP_HOST", "")
         if host not in self._hosts and str(host).lower() not in self._hosts:
-            self._tell_once(str(host)[:LONGEST_TOLD])
+            self._tell()
             raise BadRequest("another host is named")
 
-    def _tell_once(self, host: str) -> None:
-        """Whoever puts a proxy in front and forgets the Host looks for a word of it; strangers cannot fill the log."""
-        if host not in self._told and len(self._told) < MOST_TOLD:
-            self._told.add(host)
-            _log.warning("another host is named", host=host, ours=sorted(self._hosts))
+    def _tell(self) -> None:
+        """Whoever puts a proxy in front and forgets the Host looks for a word of it. Strangers neither fill the log nor
+        write in it: what was named is not told."""
+        now = time.monotonic()
+        if now >= self._told_at + TOLD_EVERY:
+            self._told_at = now
+            _log.warning("another host is named", ours=sorted(self._hosts))
 
     def credentials(self, environ: Mapping[str, Any]) -> Credentials:
         """The claimed session. Raises `NotSignedIn`, `SessionEnded` (malformed) or `TwoProofs`."""
