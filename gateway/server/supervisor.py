@@ -27,6 +27,7 @@ from gateway.loop.waking import Wakeful, noticed
 from gateway.server.connection import Patience
 from gateway.server.lanes import Lanes
 from gateway.server.memory import share_one_heap
+from gateway.server.shares import Share, Shares
 from gateway.server.worker import Served, Worker
 
 BACKLOG: Final = 4096
@@ -107,6 +108,7 @@ def supervise(
     _allow_many_descriptors()
     share_one_heap()
     supervisor = os.getpid()
+    shares = Shares(workers)
     stopping = hung_up = False
 
     def stop(*_: Any) -> None:
@@ -118,7 +120,8 @@ def supervise(
         hung_up = True
 
     def worker(slot: int) -> int:
-        return _work(partial(make_application, slot), listener, supervisor, lanes, patience, tls, grace_seconds)
+        share = shares.of(slot) if workers > 1 else None
+        return _work(partial(make_application, slot), listener, supervisor, lanes, patience, tls, grace_seconds, share)
 
     def spawn(process: Callable[[], int]) -> int:
         child = os.fork()
@@ -171,7 +174,9 @@ def supervise(
             os.kill(min(companion), signal.SIGHUP)
         gone = _ended(places.keys())
         for child, status in gone.items():
-            ended(places.pop(child))
+            slot = places.pop(child)
+            shares.release(slot)
+            ended(slot)
             exit_code = os.waitstatus_to_exitcode(status)
             if exit_code == CANNOT_START and child in first:
                 stopping, code = True, 1
@@ -225,6 +230,7 @@ def _work(
     patience: Patience,
     tls: ssl.SSLContext | None,
     grace_seconds: float,
+    share: Share | None,
 ) -> int:
     going = True
 
@@ -243,7 +249,7 @@ def _work(
     except Exception:  # noqa: BLE001 - whatever it was, the next attempt would end the same way
         traceback.print_exc()
         return CANNOT_START
-    worker = Worker(served, listener, lanes=lanes, patience=patience, tls=tls)
+    worker = Worker(served, listener, lanes=lanes, patience=patience, tls=tls, share=share)
     # What was made until now lives as long as the process: the collector need not look at it again.
     gc.collect()
     gc.freeze()

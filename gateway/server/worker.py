@@ -24,6 +24,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from gateway.loop.loop import READ, WRITE, Loop, Timer, tell
 from gateway.server.connection import FOREVER, Application, Connection, Malformed, Patience
 from gateway.server.lanes import WORDLESS, Lane, Lanes, Refuse, plain_refusal
+from gateway.server.shares import Share
 
 MOST_CONNECTIONS: Final = 16_384
 SPARE_DESCRIPTORS: Final = 256
@@ -41,6 +42,8 @@ MOST_UNFINISHED: Final = 128 * 1024 * 1024
 LOOKED_AFTER: Final = 16 * 1024 * 1024
 """After so many of them more, it is looked how many there are."""
 SWEEP_SECONDS: Final = 0.25
+STAND_BACK_SECONDS: Final = 0.0005
+"""For so long a worker that has more connections than another leaves new ones to it."""
 BEGIN_SECONDS: Final = 1.0
 """Of the time that is left when it is to end, how long whole requests are still begun. What is begun has the rest."""
 QUIET_LOOKS: Final = 3
@@ -74,15 +77,18 @@ class Worker:
         lanes: Lanes,
         patience: Patience,
         tls: ssl.SSLContext | None = None,
+        share: Share | None = None,
     ) -> None:
         """Requests enter the application by `lanes`. One that finds neither a place at work nor one to wait is answered
-        by `served.refuse` at once and never enters. `served.report` is told four times a second how busy it is."""
+        by `served.refuse` at once and never enters. `served.report` is told four times a second how busy it is. Where
+        others accept from the same listener, `share` says who has how many."""
         self._application, self._report, self._refuse = served
         self._listener = listener
         self._is_own = lanes.is_own
         self._own, self._others = self._lanes = Lane(lanes.own), Lane(lanes.others)
         self._patience = patience
         self._tls = tls
+        self._share = share
         self._most_connections = _affordable(lanes)
         self._loop: Loop
         self._connections: dict[int, Connection] = {}
@@ -121,6 +127,8 @@ class Worker:
         self._loop = loop = Loop()
         self._listener.setblocking(False)
         self._listen()
+        if self._share:
+            self._share.has(0)
         sweeper = Timer(loop, self._sweep)
         while keep_on():
             sweeper.set(SWEEP_SECONDS)
@@ -141,7 +149,7 @@ class Worker:
         """Take in nobody new; let those go who have nothing to ask."""
         self._stopping = True
         # Once every process has closed it, whoever knocks is refused instead of kept waiting.
-        self._loop.unwatch(self._listener.fileno())
+        self._accept_no_more()
         self._listener.close()
         for connection in list(self._connections.values()):
             if connection.served and connection.silent_since() is not None and not connection.has_unread():
@@ -164,7 +172,7 @@ class Worker:
         )
 
     def _listen(self) -> None:
-        # Exclusive: of the processes that wait for a client, one is woken for each.
+        # Exclusive: of the processes that wait for a client, one is woken for each, the one that began to wait first.
         self._loop.watch(self._listener.fileno(), READ | select.EPOLLEXCLUSIVE, self._accept)
         self._accepts = True
 
@@ -177,8 +185,7 @@ class Worker:
             if fault.errno in (errno.EMFILE, errno.ENFILE) and self._make_room():
                 return
             # Out of descriptors: asked again at the next sweep, not at once and for ever.
-            self._accepts = False
-            self._loop.unwatch(self._listener.fileno())
+            self._accept_no_more()
             tell("not accepted", fault)
             return
         try:
@@ -189,6 +196,24 @@ class Worker:
         except (OSError, ValueError):
             # Gone already. (TLS refuses what was sent in clear before a reset; ValueError: no descriptor any more.)
             sock.close()
+        if self._share and self._accepts:
+            self._give_way(self._share)
+
+    def _give_way(self, share: Share) -> None:
+        """To the other workers where this one has more: for a moment it is not among those that wait for a client, and
+        then the last of them. Only after a client was taken in: whom it was woken for, nobody else is woken for."""
+        share.has(len(self._connections))
+        if share.is_large():
+            self._accept_no_more()
+            Timer(self._loop, self._accept_again).set(STAND_BACK_SECONDS)
+
+    def _accept_again(self) -> None:
+        if not (self._accepts or self._stopping):
+            self._listen()
+
+    def _accept_no_more(self) -> None:
+        self._accepts = False
+        self._loop.unwatch(self._listener.fileno())
 
     def _make_room(self) -> bool:
         """Give up those that say nothing, between two requests or since they came; where there is none, those whose
@@ -395,8 +420,9 @@ class Worker:
     def _sweep(self) -> None:
         """End the connections whose time is over: closed, or answered without their body."""
         self._crowded = False
-        if not (self._accepts or self._stopping):
-            self._listen()
+        self._accept_again()
+        if self._share:
+            self._share.has(len(self._connections))
         self._date = formatdate(usegmt=True)
         now = time.monotonic()
         connections = list(self._connections.values())

@@ -97,6 +97,7 @@ class Place:
         tls=None,
         before=None,
         grace_seconds=5.0,
+        share=None,
     ) -> None:
         self.town = Town()
         self.listener = listen("127.0.0.1", 0)
@@ -116,6 +117,7 @@ class Place:
             ),
             patience=patience or Patience(),
             tls=tls,
+            share=share,
         )
         self._going = threading.Event()
         self._going.set()

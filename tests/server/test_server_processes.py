@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 
 import psutil
 import pytest
@@ -258,6 +259,23 @@ def test_an_address_that_cannot_be_had_is_an_os_error():
         ):
             with pytest.raises(OSError):
                 listen(host, port)
+
+
+def test_clients_that_stay_are_shared_among_the_workers(start):
+    """The kernel would wake the same worker each time, for as long as it finds the time."""
+    running = start(workers=3)
+    with contextlib.ExitStack() as stack:
+
+        def served() -> bytes:
+            client = stack.enter_context(running.connect())
+            client.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+            return client.recv(65536).partition(b"\r\n\r\n")[2]
+
+        begun = set()
+        until(lambda: begun.add(served()) or len(begun) == 3)
+        counted = Counter(served() for _ in range(60))
+    assert {int(pid) for pid in counted} == {worker.pid for worker in running.workers()}
+    assert min(counted.values()) >= 5, counted
 
 
 def test_every_worker_serves(start):
