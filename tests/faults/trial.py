@@ -57,10 +57,16 @@ class Trial:
 
     def refuses(self, *codes: str) -> None:
         """Returns when agents have been refused for each of these reasons since this round began."""
-        until(
-            lambda: all(self.load.refused[code] > self._refused_before[code] for code in codes),
-            f"agents are refused for {codes}",
-        )
+        try:
+            until(
+                lambda: all(self.load.refused[code] > self._refused_before[code] for code in codes),
+                f"agents are refused for {codes}",
+            )
+        except AssertionError as late:
+            told = (
+                f"{self.load.good} good, {dict(self.load.refused)}, {self.load.asking} ask, {self.load.broken} broken"
+            )
+            raise AssertionError(f"{late}: {told}") from None
 
     def bad_for(self, seconds: float) -> None:
         """Returns when the fault has lasted so long."""
