@@ -44,13 +44,13 @@ class Scripted:
 
     def _converse(self, connection) -> None:
         with suppress(OSError):
-            if self.tls:
-                connection.recv(1, socket.MSG_PEEK)  # of one that was reset `wrap_socket` would leave a socket open
-                connection = self.tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
-                with self._lock:
-                    self._open.append(connection)
-                connection.do_handshake()
             try:
+                if self.tls:
+                    connection.recv(1, socket.MSG_PEEK)  # of one that was reset `wrap_socket` would leave a socket open
+                    connection = self.tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+                    with self._lock:
+                        self._open.append(connection)
+                    connection.do_handshake()
                 while True:
                     request = b""
                     while b"\r\n\r\n" not in request:
