@@ -78,36 +78,27 @@ def entries(found: Comparison, language: str = "en") -> Iterator[Entry]:
         yield Entry(OPENS if route.opens else CLOSES, said.route, said_of, (), ())
 
 
-_FRENCH: Final = {
-    # What it was and becomes, what is there now, what is no more. Between quotation marks no letter is the wrong one.
-    "number": (
-        "le numéro du dossier était lu à {0}, et l'est à {1}",
-        "le numéro du dossier est lu à {1}",
-        "le numéro du dossier n'est plus lu~; il l'était à {0}",
-    ),
-    "route": ("l'adresse était {0}, et devient {1}", "adresse ajoutée~: {1}", "adresse retirée~: {0}"),
-    "name": ("le nom était {0}", "le nom est {1}", "le nom était {0}"),
-    "action": ("l'action était «~{0}~», et devient «~{1}~»", "action ajoutée~: «~{1}~»", "action retirée~: «~{0}~»"),
-    "answer": (
-        "la réponse était «~{0}~», et devient «~{1}~»",
-        "réponse ajoutée~: «~{1}~»",
-        "réponse retirée~: «~{0}~»",
-    ),
-    "rubric": (
-        "le document relevait de «~{0}~», et relève de «~{1}~»",
-        "le document ne relevait d'aucune rubrique, et relève de «~{1}~»",
-        "le document relevait de «~{0}~», et ne relève plus d'aucune rubrique",
-    ),
-    "query": (
-        "le paramètre était «~{0}~», et devient «~{1}~»",
-        "paramètre ajouté~: «~{1}~»",
-        "paramètre retiré~: «~{0}~»",
-    ),
-    "content_types": (
-        "le type de contenu était «~{0}~», et devient «~{1}~»",
-        "type de contenu ajouté~: «~{1}~»",
-        "type de contenu retiré~: «~{0}~»",
-    ),
+# Between quotation marks no letter is the wrong one to begin with. `~` is a space that no line ends at.
+_CHANGED: Final = {
+    "number": "le numéro du dossier était lu à {0}, et l'est à {1}",
+    "name": "le nom était {0}",
+    "action": "l'action était «~{0}~», et devient «~{1}~»",
+    "answer": "la réponse était «~{0}~», et devient «~{1}~»",
+    "rubric": "le document relevait de «~{0}~», et relève de «~{1}~»",
+}
+_ADDED: Final = {
+    "number": "le numéro du dossier est lu à {1}",
+    "route": "adresse ajoutée~: {1}",
+    "rubric": "le document ne relevait d'aucune rubrique, et relève de «~{1}~»",
+    "query": "paramètre ajouté~: «~{1}~»",
+    "content_types": "type de contenu ajouté~: «~{1}~»",
+}
+_REMOVED: Final = {
+    "number": "le numéro du dossier n'est plus lu~; il l'était à {0}",
+    "route": "adresse retirée~: {0}",
+    "rubric": "le document relevait de «~{0}~», et ne relève plus d'aucune rubrique",
+    "query": "paramètre retiré~: «~{0}~»",
+    "content_types": "type de contenu retiré~: «~{0}~»",
 }
 _OF_A_PART: Final = {
     None: ("ne relevait d'aucune rubrique", "ne relève plus d'aucune rubrique"),
@@ -131,8 +122,8 @@ def _in_french(route: PartChange) -> str:
         _, now = known.get(after, ("", f"relève de «~{after}~»"))
         said = f"{route.pointer or 'toute la réponse'} {was}, et {now}"
     else:
-        changed, added, removed = _FRENCH[route.what]
-        said = (added if before is None else removed if after is None else changed).format(before, after)
+        sentences = _ADDED if before is None else _REMOVED if after is None else _CHANGED
+        said = sentences[route.what].format(before, after)
     return f"{route.route}~: {said}".replace("~", "\u00a0")
 
 
