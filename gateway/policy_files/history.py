@@ -22,6 +22,7 @@ from gateway.policy.loading import fingerprint
 from gateway.policy_files.approval_text import Approval, readable, written
 from gateway.policy_files.approved import APPROVED, ApprovalRules, approval_in, as_given, read_approval
 from gateway.policy_files.folder import ROUTES, read, why
+from gateway.policy_files.watching import seen
 
 HISTORY: Final = "history"
 PENDING: Final = "approved.pending.json"
@@ -31,17 +32,17 @@ _SHOWN_DIGITS: Final = 12
 
 
 class Standing(NamedTuple):
-    """What stands in a folder of policies: its approval and the one that waits for a signature, byte for byte (None
-    where there is none that can be read), and the numbers in its history."""
+    """What stands in a folder of policies: for its approval and the one that waits for a signature (`watching.seen`),
+    and the numbers in its history."""
 
-    approved: bytes | None
-    pending: bytes | None
+    approved: str
+    pending: str
     numbers: tuple[int, ...]
 
 
 def standing(folder: Path) -> Standing:
     """What stands there now. Raises `Misconfigured` where the history is none."""
-    return Standing(_bytes(folder / APPROVED), _bytes(folder / PENDING), tuple(numbered(folder)))
+    return Standing(seen(folder / APPROVED), seen(folder / PENDING), tuple(numbered(folder)))
 
 
 @contextmanager
@@ -221,13 +222,6 @@ def _mode(file: Path) -> int:
         return file.stat().st_mode & 0o775
     except OSError:
         return 0o644
-
-
-def _bytes(file: Path) -> bytes | None:
-    try:
-        return file.read_bytes() if file.is_file() else None
-    except OSError:
-        return None
 
 
 def _settle(folder: Path) -> None:

@@ -48,8 +48,8 @@ def look(folder: Path, keys: Path | None = None) -> Look:
     except Misconfigured as unreadable:
         problems = tuple(unreadable.problems)
     named = fingerprint(texts) if texts is not None else ""
-    seen = (named, *problems, _seen(folder / APPROVED), *_seen_keys(keys))
-    mark = hashlib.sha256("\0".join(seen).encode(errors="surrogatepass")).hexdigest()
+    parts = (named, *problems, seen(folder / APPROVED), *_seen_keys(keys))
+    mark = hashlib.sha256("\0".join(parts).encode(errors="surrogatepass")).hexdigest()
     return Look(texts, problems, named, mark)
 
 
@@ -60,10 +60,10 @@ def _seen_keys(folder: Path | None) -> list[str]:
         files = sorted(file for file in folder.iterdir() if file.suffix == KEY_SUFFIX)
     except OSError as error:
         return [type(error).__name__]
-    return [part for file in files for part in (file.name, _seen(file))]
+    return [part for file in files for part in (file.name, seen(file))]
 
 
-def _seen(file: Path) -> str:
+def seen(file: Path) -> str:
     """What stands for a file; whether it is any good is not asked here."""
     try:
         if not stat.S_ISREG(file.stat().st_mode):
