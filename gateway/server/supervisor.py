@@ -120,7 +120,7 @@ def supervise(
         hung_up = True
 
     def worker(slot: int) -> int:
-        share = shares.of(slot) if workers > 1 else None
+        share = shares.of(slot)
         return _work(partial(make_application, slot), listener, supervisor, lanes, patience, tls, grace_seconds, share)
 
     def spawn(process: Callable[[], int]) -> int:
@@ -230,7 +230,7 @@ def _work(
     patience: Patience,
     tls: ssl.SSLContext | None,
     grace_seconds: float,
-    share: Share | None,
+    share: Share,
 ) -> int:
     going = True
 

@@ -24,7 +24,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from gateway.loop.loop import READ, WRITE, Loop, Timer, tell
 from gateway.server.connection import FOREVER, Application, Connection, Malformed, Patience
 from gateway.server.lanes import WORDLESS, Lane, Lanes, Refuse, plain_refusal
-from gateway.server.shares import Share
+from gateway.server.shares import Share, Shares
 
 MOST_CONNECTIONS: Final = 16_384
 SPARE_DESCRIPTORS: Final = 256
@@ -88,7 +88,7 @@ class Worker:
         self._own, self._others = self._lanes = Lane(lanes.own), Lane(lanes.others)
         self._patience = patience
         self._tls = tls
-        self._share = share
+        self._share = share or Shares(1).of(0)
         self._most_connections = _affordable(lanes)
         self._loop: Loop
         self._connections: dict[int, Connection] = {}
@@ -127,8 +127,7 @@ class Worker:
         self._loop = loop = Loop()
         self._listener.setblocking(False)
         self._listen()
-        if self._share:
-            self._share.has(0)
+        self._share.has(0)
         sweeper = Timer(loop, self._sweep)
         while keep_on():
             sweeper.set(SWEEP_SECONDS)
@@ -196,14 +195,14 @@ class Worker:
         except (OSError, ValueError):
             # Gone already. (TLS refuses what was sent in clear before a reset; ValueError: no descriptor any more.)
             sock.close()
-        if self._share and self._accepts:
-            self._give_way(self._share)
+        if self._accepts:
+            self._give_way()
 
-    def _give_way(self, share: Share) -> None:
+    def _give_way(self) -> None:
         """To the other workers where this one has more: for a moment it is not among those that wait for a client, and
         then the last of them. Only after a client was taken in: whom it was woken for, nobody else is woken for."""
-        share.has(len(self._connections))
-        if share.is_large():
+        self._share.has(len(self._connections))
+        if self._share.is_large():
             self._accept_no_more()
             Timer(self._loop, self._accept_again).set(STAND_BACK_SECONDS)
 
@@ -421,8 +420,7 @@ class Worker:
         """End the connections whose time is over: closed, or answered without their body."""
         self._crowded = False
         self._accept_again()
-        if self._share:
-            self._share.has(len(self._connections))
+        self._share.has(len(self._connections))
         self._date = formatdate(usegmt=True)
         now = time.monotonic()
         connections = list(self._connections.values())
