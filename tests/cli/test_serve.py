@@ -17,36 +17,33 @@ TOLD = {
 }
 
 
-@pytest.mark.parametrize(("name", "text", "found", "expected"), [(name, *row) for name, row in TOLD.items()])
-def test_the_server_is_told_what_the_settings_say(tmp_path, monkeypatch, name, text, found, expected):
-    file = furnished(tmp_path / "caf")
-    told = {}
+@pytest.fixture
+def told(tmp_path, monkeypatch):
+    """What the server is told, where the environment says this beside a new installation's settings."""
+    terms = {}
 
-    def supervise(make, listener, **terms):
+    def supervise(make, listener, **more):
         listener.close()
-        told.update(terms)
+        terms.update(more)
         return 0
 
+    def served(variable, text):
+        file = furnished(tmp_path / "caf")
+        assert serve.run(settings.load(file, {variable: text}), file) == 0
+        return terms
+
     monkeypatch.setattr(serve, "supervise", supervise)
-    assert serve.run(settings.load(file, {f"CAFPRO_SERVER__{name}": text}), file) == 0
-    assert found(told) == expected
+    return served
+
+
+@pytest.mark.parametrize(("name", "text", "found", "expected"), [(name, *row) for name, row in TOLD.items()])
+def test_the_server_is_told_what_the_settings_say(told, name, text, found, expected):
+    assert found(told(f"CAFPRO_SERVER__{name}", text)) == expected
 
 
 @pytest.mark.parametrize(("deadline", "grace"), [("1.0", 12.0), ("10.0", 12.0), ("60.0", 62.0)])
-def test_what_is_asked_of_the_backend_has_its_deadline_when_the_gateway_is_told_to_end(
-    tmp_path, monkeypatch, deadline, grace
-):
-    file = furnished(tmp_path / "caf")
-    told = {}
-
-    def supervise(make, listener, **terms):
-        listener.close()
-        told.update(terms)
-        return 0
-
-    monkeypatch.setattr(serve, "supervise", supervise)
-    assert serve.run(settings.load(file, {"CAFPRO_UPSTREAM__DEADLINE_SECONDS": deadline}), file) == 0
-    assert told["grace_seconds"] == grace
+def test_what_is_asked_of_the_backend_has_its_deadline_when_the_gateway_is_told_to_end(told, deadline, grace):
+    assert told("CAFPRO_UPSTREAM__DEADLINE_SECONDS", deadline)["grace_seconds"] == grace
 
 
 @pytest.mark.parametrize(

@@ -48,9 +48,9 @@ def shadow(config: Path, form: str) -> None:
         settings = settings_module.load(config, os.environ)
         if settings.policies.draft is None:
             leave([f"{config}: there is no draft. Name its folder in [policies] draft, and restart the gateway."])
-        draft = look(settings.policies.draft)
-        if draft.texts is None and not settings.policies.draft.is_dir():
+        if not settings.policies.draft.is_dir():
             leave([f"{config}: [policies] draft: there is no folder {settings.policies.draft}."])
+        draft = look(settings.policies.draft)
         book = _book(settings)
         try:
             runs = book.runs()
