@@ -65,7 +65,8 @@ def worst_miss(policy: Policy) -> tuple[float, Facts]:
     """The facts that take the shipped policies longest, and how long at best, in µs: every profile, every set of
     mandates, with and without an objection, and everything that can be lacking."""
     candidates = list(_situations(policy))
-    slowest = sorted(candidates, key=lambda facts: _fastest(policy.evaluate, facts, times=1), reverse=True)[:8]
+    # Looked at three times: of one look each, the eight that a neighbour disturbed are slower than any.
+    slowest = sorted(candidates, key=lambda facts: _fastest(policy.evaluate, facts, times=3), reverse=True)[:8]
     return max(((_fastest(policy.evaluate, facts, times=30), facts) for facts in slowest), key=lambda found: found[0])
 
 
