@@ -25,10 +25,11 @@ _FILES: Final = {
 
 
 class Installed(NamedTuple):
-    """Where the peers are: the folder that fastify runs in, the Python that runs FastAPI."""
+    """Where the peers are: the folder that fastify runs in, the Python that runs FastAPI, the bare one's granian."""
 
     node: Path
     python: Path
+    granian: Path
 
 
 def install(say: Callable[[str], None]) -> Installed:
@@ -37,7 +38,9 @@ def install(say: Callable[[str], None]) -> Installed:
     Ends the run with one sentence where Debian's packages are missing and cannot be installed.
     """
     _install_packages(say)
-    return Installed(_install_node(say), _install_python(say))
+    fastapi = _install_python("fastapi", lambda: say("installing FastAPI, uvicorn, httpx and casbin"))
+    bare = _install_python("python", lambda: say("installing granian and libcurl for Python"))
+    return Installed(_install_node(say), fastapi / "python", bare / "granian")
 
 
 def _missing() -> list[str]:
@@ -75,16 +78,17 @@ def _install_node(say: Callable[[str], None]) -> Path:
     return folder
 
 
-def _install_python(say: Callable[[str], None]) -> Path:
-    folder, pins = CACHE / "fastapi", PEERS / "fastapi" / "requirements.txt"
+def _install_python(peer: str, announce: Callable[[], None]) -> Path:
+    """The commands of an environment of this peer's own."""
+    folder, pins = CACHE / peer, PEERS / peer / "requirements.txt"
 
     def fill() -> None:
         _run(sys.executable, "-m", "venv", str(folder), folder=CACHE)
         pip = (str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
         _run(*pip, "--requirement", str(pins), folder=CACHE)
 
-    _once(folder, [pins], fill, lambda: say("installing FastAPI, uvicorn, httpx and casbin"))
-    return folder / "bin" / "python"
+    _once(folder, [pins], fill, announce)
+    return folder / "bin"
 
 
 def _once(folder: Path, pins: list[Path], fill: Callable[[], None], announce: Callable[[], None]) -> None:

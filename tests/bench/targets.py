@@ -21,6 +21,7 @@ LUA: Final = "nginx + lua"
 NJS: Final = "nginx + njs"
 FASTIFY: Final = "fastify + casl"
 FASTAPI: Final = "FastAPI + casbin"
+PYTHON: Final = "granian + libcurl"
 FLOOR: Final = "nginx proxy_pass"
 PEER_TOKEN: Final = "peer-" + "t" * 38
 _MODULES: Final = "/usr/lib/nginx/modules"
@@ -119,6 +120,19 @@ def fastapi(folder: Path, upstream: str, installed: Installed) -> Iterator[Targe
 
 
 @contextlib.contextmanager
+def bare_python(folder: Path, upstream: str, installed: Installed) -> Iterator[Target]:
+    """What the language costs before there is a gateway: no store, and a record that nobody waits for."""
+    port, rules = free_port(), _rules(folder)
+    application = ("--interface", "wsgi", "server:answer", "--working-dir", str(PEERS / "python"))
+    options = ("--port", str(port), "--http", "1", "--no-ws", "--blocking-threads", "16", "--log-level", "warning")
+    environment = {"BACKEND": upstream, "RULES": str(rules), "RECORD": str(rules.with_suffix(".db"))}
+    command = (str(installed.granian), *application, *options)
+    with running(*command, core=MEASURED_CORE, environment=environment, output=rules.with_suffix(".log")) as process:
+        wait_for(port, process, rules.with_suffix(".log"))
+        yield Target(PYTHON, f"http://127.0.0.1:{port}", process.pid, PEER_TOKEN)
+
+
+@contextlib.contextmanager
 def everybody(folder: Path, upstream: str, installed: Installed) -> Iterator[dict[str, Target]]:
     """All of them, running, by name, their answers checked."""
     with contextlib.ExitStack() as stack:
@@ -130,6 +144,7 @@ def everybody(folder: Path, upstream: str, installed: Installed) -> Iterator[dic
                 nginx_njs(folder / "njs", upstream),
                 fastify(folder / "fastify", upstream, installed),
                 fastapi(folder / "fastapi", upstream, installed),
+                bare_python(folder / "python", upstream, installed),
                 plain_nginx(folder / "plain", upstream),
             )
         ]
@@ -155,14 +170,17 @@ def versions(installed: Installed) -> dict[str, str]:
 
     pinned = json.loads((PEERS / "node" / "package.json").read_text())["dependencies"]
     python = dict(
-        line.split("==") for line in (PEERS / "fastapi" / "requirements.txt").read_text().splitlines() if "==" in line
+        line.split("==")
+        for peer in ("fastapi", "python")
+        for line in (PEERS / peer / "requirements.txt").read_text().splitlines()
+        if "==" in line
     )
     return {
         "nginx": said("nginx", "-v").rpartition("/")[2],
         "node": said("node", "--version"),
         **pinned,
         "python of FastAPI": said(str(installed.python), "--version"),
-        **{name: python[name] for name in ("fastapi", "uvicorn", "httpx", "casbin")},
+        **{name: python[name] for name in ("fastapi", "uvicorn", "httpx", "casbin", "granian", "pycurl")},
     }
 
 
