@@ -31,7 +31,7 @@ from gateway.identity.issuers import Vouchers, load_vouchers
 from gateway.identity.sealing import Seal, load_seal
 from gateway.identity.store import open_store
 from gateway.limits.limits import Limits, Rate
-from gateway.loop.waiting import Aside, pause
+from gateway.loop.waiting import Aside, Bell, pause
 from gateway.metrics.counts import Counts, Row
 from gateway.policy_files.approved import ApprovalRules, unapproved
 from gateway.policy_files.board import Standing
@@ -72,10 +72,12 @@ def create_app(
     policies: Current | None = None,
     standing: Callable[[], Standing] = Standing,
     seen: Seen | None = None,
+    bell: Bell | None = None,
 ) -> Flask:
     """The gateway as a Flask application whose `wsgi_app` carries the story.
 
-    Counts in `row`, which is one of `counts`, and keeps to `limits`, which the workers share; without them, to its own.
+    Counts in `row`, which is one of `counts`, and keeps to `limits`, which the workers share, as they do the `bell` of
+    those who write the record; without them, to its own.
     Raises `Misconfigured` with the problems of the first part that cannot be made.
 
     Decides by `policies`, which whoever gave them replaces and whose `standing` is told by the health addresses;
@@ -85,7 +87,7 @@ def create_app(
     row = row or counts.take(0)
     current = policies or Current(load_approved(settings))
     store = open_store(settings.store.url, make=False)
-    journal = open_journal(settings.record.url, make=False)
+    journal = open_journal(settings.record.url, make=False, bell=bell)
     door = Door(settings.server.public_url, settings.server.hosts)
     issuers = settings.identity.issuers
     vouchers = load_vouchers(issuers) if issuers else Vouchers((), (), ())

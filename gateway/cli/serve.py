@@ -27,6 +27,7 @@ from gateway.identity.functions import load_functions
 from gateway.identity.issuers import load_vouchers
 from gateway.identity.store import open_store
 from gateway.limits.limits import Limits
+from gateway.loop.waiting import Bell
 from gateway.metrics.counts import Counts, Row
 from gateway.policy_files.board import Board
 from gateway.policy_files.following import Follower
@@ -102,7 +103,7 @@ def check_store(settings: Settings, *, make: bool) -> None:
 
 
 def application(
-    settings: Settings, board: Board, teller: Teller | None, counts: Counts, limits: Limits, slot: int
+    settings: Settings, board: Board, teller: Teller | None, counts: Counts, limits: Limits, bell: Bell, slot: int
 ) -> Served:
     """The application of one worker, made in the worker, and what its server tells of it. Ends the process where it
     cannot be made."""
@@ -113,7 +114,16 @@ def application(
     seen = Seen(teller.worker) if teller else None
     try:
         follower = Follower(board, slot)
-        app = create_app(settings, counts, row, limits, policies=follower.current, standing=board.standing, seen=seen)
+        app = create_app(
+            settings,
+            counts,
+            row,
+            limits,
+            policies=follower.current,
+            standing=board.standing,
+            seen=seen,
+            bell=bell,
+        )
     except Misconfigured as error:
         leave(error.problems)
 
@@ -165,7 +175,7 @@ def run(settings: Settings, config: Path) -> int:
 
     host, _, port = server.bind.rpartition(":")
     return supervise(
-        partial(application, settings, board, teller, counts, limits_of(settings)),
+        partial(application, settings, board, teller, counts, limits_of(settings), Bell()),
         listen(host.strip("[]"), int(port)),
         workers=server.workers,
         lanes=Lanes(

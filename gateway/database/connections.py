@@ -30,13 +30,13 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from gateway.errors import StoreUnavailable
 from gateway.loop.loop import current_task, is_readable
-from gateway.loop.waiting import Aside, pause
+from gateway.loop.waiting import Aside, Bell
 
 BUSY_MS: Final = 5000
 """How long, in milliseconds, a statement waits for another process that is writing."""
 _APPEND_SECONDS: Final = 2.0
 """How long a row waits for the rows of other processes. Shorter: requests wait behind one another."""
-_RETRY_SECONDS: Final = 0.0005
+_RETRY_SECONDS: Final = 0.001
 _ANSWER_SECONDS: Final = 8.0
 """How long a server may take over a question or a row that a request waits for: then it has fallen silent."""
 _PROBE_MS: Final = 1000
@@ -238,24 +238,29 @@ class Database:
                         raise
                     connection.exec_driver_sql("COMMIT")
 
-    def append(self, change: Insert, columns: Sequence[str], rows: Sequence[tuple[object, ...]]) -> None:
+    def append(self, change: Insert, columns: Sequence[str], rows: Sequence[tuple[object, ...]], bell: Bell) -> None:
         """Insert many rows of `columns` in one durable transaction, on a connection kept for this alone.
 
-        One caller at a time. `change` should be a constant: it is compiled once. Raises `StoreUnavailable`.
+        One caller at a time. `change` should be a constant: it is compiled once. Where another process occupies a file,
+        it is tried again at each ring of `bell`, which is rung afterwards, and without one, often: not everybody who
+        writes has a bell. Raises `StoreUnavailable`.
         """
         sql = self._inserts.get(change)
         if sql is None:
             sql = self._inserts[change] = str(change.compile(dialect=self._engine.dialect, column_keys=list(columns)))
         if self.file is None:
-            return self._aside.do(partial(self._append, sql, rows))
+            self._aside.do(partial(self._append, sql, rows))
+            return
         until = time.monotonic() + _APPEND_SECONDS
         while True:
             try:
-                return self._append(sql, rows)
+                self._append(sql, rows)
+                break
             except _Occupied:
                 if time.monotonic() >= until:
                     raise StoreUnavailable("another process has been writing for too long") from None
-                pause(_RETRY_SECONDS)
+                bell.wait(_RETRY_SECONDS)
+        bell.ring()
 
     def _append(self, sql: str, rows: Sequence[tuple[object, ...]]) -> None:
         held, self._appending = self._appending, None

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import queue
+import select
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any, Generic, TypeVar
 
-from gateway.loop.loop import NEVER, Loop, Task, Timer, current_task
+from gateway.loop.loop import NEVER, READ, Loop, Task, Timer, current_task
 
 T = TypeVar("T")
 
@@ -101,6 +103,48 @@ def pause(seconds: float) -> None:
     else:
         Timer(task.loop, task.switch).set(seconds)
         task.loop.hub.switch()
+
+
+class Bell:
+    """Rung by whoever has done with what others may wait for, in any of the processes that share it: made before the
+    fork that they come from.
+
+    It says that it is worth another try, not whose turn it is: another may have heard it first, or nobody.
+    """
+
+    def __init__(self) -> None:
+        self._descriptor = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+
+    def ring(self) -> None:
+        os.eventfd_write(self._descriptor, 1)
+
+    def wait(self, seconds: float) -> None:
+        """Until it rings, or at once where it has rung and nobody has heard it; `seconds` at most. For one task of a
+        process at a time, or for threads."""
+        task = current_task()
+        if task is None:
+            poll = select.poll()
+            poll.register(self._descriptor, select.POLLIN)
+            poll.poll(seconds * 1000)
+        else:
+            self._wait_in(task, seconds)
+        with suppress(BlockingIOError):  # another process was quicker
+            os.eventfd_read(self._descriptor)
+
+    def _wait_in(self, task: Task, seconds: float) -> None:
+        loop = task.loop
+        bound = Timer(loop, task.switch)
+        bound.set(seconds)
+        loop.watch(self._descriptor, READ, lambda _: task.switch())
+        try:
+            loop.hub.switch()
+        finally:
+            loop.unwatch(self._descriptor)
+            bound.end()
+
+    def __del__(self) -> None:
+        with suppress(OSError, AttributeError):
+            os.close(self._descriptor)
 
 
 class Aside:

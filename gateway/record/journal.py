@@ -11,6 +11,7 @@ from sqlalchemy import BigInteger, Column, Integer, MetaData, Table, Text, inser
 from gateway.database.connections import Database
 from gateway.database.opening import open_database
 from gateway.database.rights import APPENDED
+from gateway.loop.waiting import Bell
 from gateway.record.entry import COLUMNS
 
 METADATA: Final = MetaData()
@@ -29,14 +30,16 @@ _APPEND: Final = insert(record)
 class Journal:
     """Appends rows. One process's; its threads take turns."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, bell: Bell | None = None) -> None:
+        """`bell` is that of all the processes that append to a file at once."""
         self._database = database
+        self._bell = bell or Bell()
         self._turn = threading.Lock()
 
     def write(self, rows: Sequence[tuple[object, ...]]) -> None:
         """Makes rows of `COLUMNS` durable in one transaction. Raises `StoreUnavailable`."""
         with self._turn:
-            self._database.append(_APPEND, COLUMNS, rows)
+            self._database.append(_APPEND, COLUMNS, rows, self._bell)
 
     def check_writable(self) -> None:
         """Raises `StoreUnavailable` when nothing could be appended now."""
@@ -46,7 +49,7 @@ class Journal:
         self._database.close()
 
 
-def open_journal(url: str, *, make: bool = True) -> Journal:
+def open_journal(url: str, *, make: bool = True, bell: Bell | None = None) -> Journal:
     """The record at `url`, made where there is none unless `make` forbids it. Whoever serves has it already: where it
     is gone then, a new one in its place would hide what is lost. Raises `Misconfigured`."""
-    return Journal(open_database(url, METADATA, setting="record.url", make=make))
+    return Journal(open_database(url, METADATA, setting="record.url", make=make), bell)

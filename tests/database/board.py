@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Column, Date, Integer, MetaData, Table, Text, bindparam, insert, select
 
 from gateway.database.connections import Database, Reading
+from gateway.loop.waiting import Bell
 
 METADATA = MetaData()
 LINE = Table(
@@ -34,6 +35,7 @@ class Board:
     database: Database
     url: str
     asked: list[list[Any]] = field(default_factory=list)
+    bell: Bell = field(default_factory=Bell)
 
     def says(self, name: str = "door", *, day: str = "2026-06-15", question: Any = SAYS) -> str | None:
         return self.ask(self.database.reading(), name, day=day, question=question)
@@ -42,7 +44,7 @@ class Board:
         return reading.ask(question, self._shape, name=name, day=day)
 
     def append(self, *says: str, name: str = "door", day: str = "2026-01-01") -> None:
-        self.database.append(ADD, COLUMNS, [(name, each, day) for each in says])
+        self.database.append(ADD, COLUMNS, [(name, each, day) for each in says], self.bell)
 
     def change(self, says: str, *, name: str = "door", day: str = "2026-01-01") -> None:
         with self.database.change() as connection:

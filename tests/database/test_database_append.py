@@ -1,6 +1,7 @@
 """Rows beside other processes that write too: the loop goes on, nothing is lost, nothing is there twice."""
 
 import sqlite3
+import threading
 import time
 from collections import Counter
 
@@ -93,6 +94,39 @@ def test_a_row_waits_for_another_writer_of_the_same_loop(board):
     together(lambda: board.append("second"), end)
     writer.close()
     assert board.lines() == ["first", "second"]
+
+
+@pytest.mark.parametrize("by", [run, lambda work: work()], ids=["task", "thread"])
+def test_a_row_goes_on_when_whoever_has_the_same_bell_is_done(board, by, monkeypatch):
+    """Long before it would try by itself."""
+    monkeypatch.setattr(connections, "_RETRY_SECONDS", 600)
+    monkeypatch.setattr(connections, "_APPEND_SECONDS", 600)
+    board.append("before")
+    done = []
+    with elsewhere.occupied(board.database.file) as release:
+        waiting = threading.Thread(target=lambda: (by(lambda: board.append("mine")), done.append(True)), daemon=True)
+        waiting.start()
+        for _ in range(3):  # it hears of somebody, and finds the file as it was
+            time.sleep(0.05)
+            board.bell.ring()
+        assert not done
+        release()
+    board.bell.ring()
+    waiting.join(30)
+    assert done and board.lines() == ["before", "mine"]
+
+
+def test_whoever_has_written_rings_and_whoever_could_not_does_not(board, monkeypatch):
+    monkeypatch.setattr(connections, "_APPEND_SECONDS", 0.01)
+    rung = Counter()
+    monkeypatch.setattr(board.bell, "ring", lambda: rung.update(["ring"]))
+    board.append("one")
+    assert rung["ring"] == 1
+    with elsewhere.occupied(board.database.file), pytest.raises(StoreUnavailable):
+        board.append("two")
+    with pytest.raises(StoreUnavailable):
+        board.append("three", None)
+    assert rung["ring"] == 1
 
 
 def test_rows_that_cannot_all_be_written_are_all_refused(board):

@@ -10,7 +10,9 @@ from functools import partial
 import pytest
 
 from gateway.loop.loop import NEVER, READ, Timer, current_task
-from gateway.loop.waiting import Aside, Outcome, own_loop, pause, run, until_quiet
+from gateway.loop.waiting import Aside, Bell, Outcome, own_loop, pause, run, until_quiet
+from tests.database.tasks import together
+from tests.forking import ended, forked
 
 WAIT = 30.0
 
@@ -573,3 +575,70 @@ def test_the_child_of_a_fork_has_a_loop_of_its_own_and_leaves_its_parents_alone(
     assert heard == [b"a"]
     mine.unwatch(pipe.end)
     assert run(lambda: Aside(1, "parent").do(os.getpid)) == os.getpid()
+
+
+# A bell, which processes share.
+
+
+def ringing_within(seconds, bell) -> int:
+    """A child that rings after so long."""
+    return forked(lambda: (time.sleep(seconds), bell.ring()))
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork.*:DeprecationWarning")
+@pytest.mark.parametrize("by", [run, lambda work: work()], ids=["task", "thread"])
+def test_whoever_waits_hears_a_bell_that_another_process_rings(by):
+    bell = Bell()
+    begun = time.monotonic()
+    child = ringing_within(0.2, bell)
+    by(lambda: bell.wait(WAIT))
+    assert 0.2 <= time.monotonic() - begun < WAIT
+    assert ended(child) == 0
+
+
+@pytest.mark.parametrize("by", [run, lambda work: work()], ids=["task", "thread"])
+def test_a_ring_that_nobody_has_heard_is_heard_at_the_next_wait_and_only_then(by):
+    bell = Bell()
+    for _ in range(3):
+        bell.ring()
+    by(lambda: bell.wait(WAIT))
+    begun = time.monotonic()
+    by(lambda: bell.wait(0.1))
+    assert time.monotonic() - begun >= 0.1
+
+
+def test_the_loop_goes_on_while_a_task_waits_for_a_bell():
+    bell, told = Bell(), []
+
+    def ring():
+        for _ in range(5):
+            pause(0.001)
+            told.append("turn")
+        bell.ring()
+
+    together(lambda: (bell.wait(WAIT), told.append("heard")), ring)
+    assert told == ["turn"] * 5 + ["heard"]
+
+
+def test_what_has_waited_for_a_bell_is_not_woken_by_it_later():
+    bell, woken = Bell(), []
+
+    def wait():
+        bell.wait(0)
+        bell.ring()
+        pause(0.05)  # what it rings for itself ends nothing but a wait for it
+        woken.append("in time")
+
+    begun = time.monotonic()
+    run(wait)
+    assert woken and time.monotonic() - begun >= 0.05
+
+
+def test_a_bell_nobody_has_any_more_leaves_no_descriptor():
+    before = set(os.listdir("/proc/self/fd"))
+    bell = Bell()
+    bell.wait(0)
+    assert len(os.listdir("/proc/self/fd")) > len(before)
+    del bell
+    gc.collect()
+    assert set(os.listdir("/proc/self/fd")) == before

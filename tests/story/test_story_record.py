@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -22,6 +23,7 @@ from tests.story.running import PASSWORD, Answer, Gateway, is_problem, until
 from upstream_stub.dossiers import VARIANTS
 
 DOSSIER = "9990001"
+EVENTFD = r"eventfd-count:\s*([0-9a-f]+)\neventfd-id:\s*(\d+)"
 EMPTY = {
     **{"agent": "", "partner": "", "profile": "", "route": "", "dossier": "", "facts": "", "rubrics": "[]"},
     **{"rules": "[]", "policy": "", "code": "", "because": "", "address": "127.0.0.1"},
@@ -301,3 +303,29 @@ def test_without_its_directory_nobody_is_known_and_everything_recovers_by_itself
         assert (health.status, health.json()["failing"]) == (503, ["store"])
     assert other.ask(f"/dossiers/{DOSSIER}", session).status == 200
     assert ready(other).status == 200
+
+
+def test_the_workers_of_a_gateway_ring_one_bell_when_they_have_recorded(start_gateway, stub_url):
+    """Else one of them finds out a millisecond later that another has done writing, and few clients wait for it."""
+    gateway = start_gateway(stub_url, server__workers=2)
+    gateway.enter("t6", "T6")
+    session = gateway.log_in("t6")
+
+    def rings() -> dict[str, int]:
+        """How often each has been rung since it was heard, of the bells that both workers have."""
+        one, other = (
+            {bell: int(count, 16) for count, bell in re.findall(EVENTFD, infos(worker.pid))}
+            for worker in gateway.workers()
+        )
+        return {bell: one[bell] for bell in one.keys() & other.keys()}
+
+    before = rings()
+    for _ in range(3):
+        assert gateway.ask(f"/dossiers/{DOSSIER}", session).status == 200
+    after = rings()
+    assert [after[bell] - before[bell] for bell in before if after[bell] != before[bell]] == [3]
+
+
+def infos(process: int) -> str:
+    """What the kernel tells of a process' descriptors."""
+    return "\n".join(file.read_text() for file in Path(f"/proc/{process}/fdinfo").iterdir())
