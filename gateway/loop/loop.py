@@ -19,10 +19,10 @@ from gateway.logs import get_logger
 READ: Final = select.EPOLLIN
 WRITE: Final = select.EPOLLOUT
 NEVER: Final = float("inf")
-MOST_AT_A_TURN: Final = 32
+MOST_AT_A_TURN: Final = 16
 """Descriptors that are seen to before it is looked again. Of many that are ready at once, as when a backend answers all
 that were asked together, the first are not to wait for the last: they would be asked for together again."""
-_QUIET_LOOKS: Final = 4
+_QUIET_LOOKS: Final = 8
 """How often the descriptors are looked at before what waits for quiet is done in any case."""
 
 _due: Final = attrgetter("due")
