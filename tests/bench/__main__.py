@@ -56,7 +56,7 @@ def main() -> None:
                 progress("all answers are right; warming up")
                 measuring.warm_up(everybody.values(), effort)
                 if "sizes" in options.only:
-                    progress(f"sizes: {len(everybody)} targets at {measuring.CONNECTIONS} connections")
+                    progress(f"sizes: {len(everybody)} targets at {measuring.SATURATING} connections")
                     print(heading())
                     rows = measuring.side_by_side(everybody, effort, print_rows)
                     memory = measuring.memory(everybody.values())
@@ -135,11 +135,14 @@ def print_rows(rows: Sequence[Row]) -> None:
 def print_latency(rows: Sequence[Row], durable: Durable) -> None:
     """p50 and p99 of each target and what it adds to the backend's own."""
     print(f"a durable write alone: p50 {durable.p50_ms:.3f} ms, p99 {durable.p99_ms:.3f} ms")
-    print(f"{'':10}{'connections':>12}  {'':20}{'p50 ms':>9}{'p99 ms':>9}{'added p50':>12}{'added p99':>12}")
+    print(
+        f"{'':10}{'connections':>12}  {'':20}{'CPU us':>9}{'p50 ms':>9}{'p99 ms':>9}{'added p50':>12}{'added p99':>12}"
+    )
     for row in rows:
         middle, late = bars.added(rows, row.target, row.case, row.connections)
         told = f"{middle:12.3f}{late:12.3f}" if row.target != BACKEND else ""
-        print(f"{row.case:10}{row.connections:12}  {row.target:20}{row.p50_ms:9.3f}{row.p99_ms:9.3f}{told}")
+        measured = f"{row.cpu_us:9.1f}{row.p50_ms:9.3f}{row.p99_ms:9.3f}"
+        print(f"{row.case:10}{row.connections:12}  {row.target:20}{measured}{told}")
     sys.stdout.flush()
 
 
