@@ -50,7 +50,7 @@ MAY_IMPORT = {
     },
     "cli": {
         *("errors", "model", "settings", "policy", "policy_files", "redaction", "database", "identity", "record"),
-        *("proxy", "server", "app", "metrics", "limits", "logs", "api", "selftest"),
+        *("proxy", "server", "app", "metrics", "limits", "logs", "loop", "api", "selftest"),
     },
 }
 PURE = {"policy", "redaction"}
