@@ -9,15 +9,18 @@ from typing import Final
 from sqlalchemy import bindparam, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
+from gateway.errors import SessionEnded
 from gateway.identity.errands import CLOCKS_APART
 from gateway.identity.federated import ASSURANCE
 from gateway.identity.openid import Vouched
 from gateway.identity.openid_hints import keep_hint
 from gateway.identity.proving import PATIENCE_MS
 from gateway.identity.refusals import (
+    ACCOUNT_CHANGED,
     ACCOUNT_CLOSED,
     ACCOUNT_SUSPENDED,
     UNKNOWN_IDENTIFIER,
+    AgentSuspended,
     SessionsFull,
     VouchingRefused,
 )
@@ -83,5 +86,8 @@ def open_vouched(store: Store, rules: Identity, vouched: Vouched, *, profile: st
             keep_hint(connection, token, vouched.hint)
     if token is None:
         raise SessionsFull(identifier)
-    agent, _ = identify(store, rules, token, now=now)
+    try:
+        agent, _ = identify(store, rules, token, now=now)
+    except (SessionEnded, AgentSuspended):
+        raise VouchingRefused(ACCOUNT_CHANGED, identifier=identifier) from None
     return SignedIn(token, agent.expires_at, agent)

@@ -20,6 +20,7 @@ PASSWORD_WRONG: Final = "wrong password"  # noqa: S105  # a reason, not a secret
 ACCOUNT_SUSPENDED: Final = "suspended account"
 ACCOUNT_LOCKED: Final = "locked account"
 ACCOUNT_CLOSED: Final = "closed account"
+ACCOUNT_CHANGED: Final = "an account that was closed, suspended or changed meanwhile"
 LINK_UNKNOWN: Final = "an activation link that is unknown, used or void"
 LINK_EXPIRED: Final = "an expired activation link"
 LINK_OVERTAKEN: Final = "an activation link that was used or made void meanwhile"

@@ -22,6 +22,7 @@ from gateway.identity.guesses import Attempt
 from gateway.identity.opaque import PUBLIC_DIGITS, digest, is_opaque, is_public_id, new_token
 from gateway.identity.proving import PATIENCE_MS, hold, prove_password
 from gateway.identity.refusals import (
+    ACCOUNT_CHANGED,
     CODE_MISSING,
     CODE_WRONG,
     AgentSuspended,
@@ -115,7 +116,10 @@ def sign_in(
     if token is None:
         # Only now: the failures are forgotten, and the code is used up, as after every log-in that was right.
         raise SessionsFull(identifier)
-    agent, _ = identify(store, rules, token, now=now)
+    try:
+        agent, _ = identify(store, rules, token, now=now)
+    except (SessionEnded, AgentSuspended):
+        raise LogInRefused(ACCOUNT_CHANGED, identifier=identifier) from None
     return SignedIn(token, agent.expires_at, agent, left.codes_left if left else None)
 
 

@@ -7,9 +7,16 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from gateway.errors import Misconfigured, SessionEnded
-from gateway.identity import directory
+from gateway.identity import directory, openid_sessions, sessions
 from gateway.identity.directory import Signature
-from gateway.identity.refusals import ACCOUNT_CLOSED, PASSWORD_WRONG, LogInRefused
+from gateway.identity.openid import Vouched
+from gateway.identity.refusals import (
+    ACCOUNT_CHANGED,
+    ACCOUNT_CLOSED,
+    PASSWORD_WRONG,
+    LogInRefused,
+    VouchingRefused,
+)
 from gateway.identity.sessions import identify, sign_in
 from gateway.identity.standing import facts_without_session
 from gateway.identity.store import open_store
@@ -292,6 +299,40 @@ def test_whoever_logs_in_while_the_account_is_closed_keeps_no_session(store, any
             list(threads.map(lambda act, one=number: act(one), (knock, close, knock)))
     with store.read() as connection:
         assert connection.execute(session.select()).all() == []
+
+
+TAKEN_AWAY = {
+    "closed": lambda store: directory.close_account(store, identifier="m.martin", signed=HAND, now=NOON),
+    "suspended": lambda store: directory.suspend_account(store, identifier="m.martin", signed=HAND),
+    "another profile": lambda store: directory.set_profiles(store, identifier="m.martin", profiles=["T1"], signed=HAND),
+}
+
+
+def come_vouched_for(store):
+    vouched = Vouched(identifier="m.martin", partner=LYON, siret=None, profile=None, hint=None)
+    return openid_sessions.open_vouched(store, RULES, vouched, profile=None, now=NOON)
+
+
+@pytest.mark.parametrize("what", TAKEN_AWAY)
+@pytest.mark.parametrize(
+    ("come", "module", "refusal"),
+    [(log_in, sessions, LogInRefused), (come_vouched_for, openid_sessions, VouchingRefused)],
+    ids=["password", "provider"],
+)
+def test_what_is_taken_away_between_a_log_in_and_its_answer_refuses_the_log_in(
+    store, monkeypatch, come, module, refusal, what
+):
+    """As if it had been taken away before: whoever logs in never had a session that could have ended."""
+    enter(store, "m.martin", "T9")
+
+    def identify_later(*arguments, **named):
+        TAKEN_AWAY[what](store)
+        return identify(*arguments, **named)
+
+    monkeypatch.setattr(module, "identify", identify_later)
+    with pytest.raises(refusal) as told:
+        come(store)
+    assert (told.value.because, told.value.identifier) == (ACCOUNT_CHANGED, "m.martin")
 
 
 # Who, when, why.
