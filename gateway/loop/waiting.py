@@ -135,8 +135,9 @@ class Bell:
         loop = task.loop
         bound = Timer(loop, task.switch)
         bound.set(seconds)
-        loop.watch(self._descriptor, READ, lambda _: task.switch())
         try:
+            with suppress(OSError):  # where no more can be watched, the time ends it
+                loop.watch(self._descriptor, READ, lambda _: task.switch())
             loop.hub.switch()
         finally:
             loop.unwatch(self._descriptor)

@@ -1,5 +1,6 @@
 """Waiting: the same words in a task, which lets the loop go on, and in a thread, which blocks."""
 
+import errno
 import gc
 import os
 import threading
@@ -632,6 +633,17 @@ def test_what_has_waited_for_a_bell_is_not_woken_by_it_later():
     begun = time.monotonic()
     run(wait)
     assert woken and time.monotonic() - begun >= 0.05
+
+
+def test_where_nothing_more_can_be_watched_a_bell_is_waited_for_in_vain_and_no_longer(monkeypatch):
+    def watch(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    bell = Bell()
+    monkeypatch.setattr(own_loop(), "watch", watch)
+    begun = time.monotonic()
+    run(lambda: bell.wait(0.05))
+    assert 0.05 <= time.monotonic() - begun < WAIT
 
 
 def test_a_bell_nobody_has_any_more_leaves_no_descriptor():
