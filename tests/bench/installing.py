@@ -25,11 +25,11 @@ _FILES: Final = {
 
 
 class Installed(NamedTuple):
-    """Where the peers are: the folder that fastify runs in, the Python that runs FastAPI, the bare one's granian."""
+    """Where the peers are: the folder that fastify runs in, the Python that runs FastAPI, the one that runs granian."""
 
     node: Path
     python: Path
-    granian: Path
+    bare_python: Path
 
 
 def install(say: Callable[[str], None]) -> Installed:
@@ -40,7 +40,7 @@ def install(say: Callable[[str], None]) -> Installed:
     _install_packages(say)
     fastapi = _install_python("fastapi", lambda: say("installing FastAPI, uvicorn, httpx and casbin"))
     bare = _install_python("python", lambda: say("installing granian and libcurl for Python"))
-    return Installed(_install_node(say), fastapi / "python", bare / "granian")
+    return Installed(_install_node(say), fastapi, bare)
 
 
 def _missing() -> list[str]:
@@ -79,7 +79,7 @@ def _install_node(say: Callable[[str], None]) -> Path:
 
 
 def _install_python(peer: str, announce: Callable[[], None]) -> Path:
-    """The commands of an environment of this peer's own."""
+    """The Python of an environment of this peer's own."""
     folder, pins = CACHE / peer, PEERS / peer / "requirements.txt"
 
     def fill() -> None:
@@ -88,7 +88,7 @@ def _install_python(peer: str, announce: Callable[[], None]) -> Path:
         _run(*pip, "--requirement", str(pins), folder=CACHE)
 
     _once(folder, [pins], fill, announce)
-    return folder / "bin"
+    return folder / "bin" / "python"
 
 
 def _once(folder: Path, pins: list[Path], fill: Callable[[], None], announce: Callable[[], None]) -> None:

@@ -126,7 +126,7 @@ def bare_python(folder: Path, upstream: str, installed: Installed) -> Iterator[T
     application = ("--interface", "wsgi", "server:answer", "--working-dir", str(PEERS / "python"))
     options = ("--port", str(port), "--http", "1", "--no-ws", "--blocking-threads", "16", "--log-level", "warning")
     environment = {"BACKEND": upstream, "RULES": str(rules), "RECORD": str(rules.with_suffix(".db"))}
-    command = (str(installed.granian), *application, *options)
+    command = (str(installed.bare_python), "-m", "granian", *application, *options)
     with running(*command, core=MEASURED_CORE, environment=environment, output=rules.with_suffix(".log")) as process:
         wait_for(port, process, rules.with_suffix(".log"))
         yield Target(PYTHON, f"http://127.0.0.1:{port}", process.pid, PEER_TOKEN)
