@@ -228,11 +228,11 @@ def current_task() -> Task | None:
     return running if isinstance(running, Task) else None
 
 
-def is_readable(descriptor: int) -> bool:
-    """Whether something has arrived on it by now, or its end. Does not wait."""
+def is_readable(descriptor: int, *, within: float = 0.0) -> bool:
+    """Whether something has arrived on it, or its end: by now, or `within` so many seconds, for which it waits."""
     looking = select.poll()
     looking.register(descriptor, select.POLLIN)
-    return bool(looking.poll(0))
+    return bool(looking.poll(within * 1000))
 
 
 def tell(event: str, fault: BaseException) -> None:

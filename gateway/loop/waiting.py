@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import queue
-import select
 import threading
 import time
 from collections.abc import Callable
@@ -12,7 +11,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Generic, TypeVar
 
-from gateway.loop.loop import NEVER, READ, Loop, Task, Timer, current_task
+from gateway.loop.loop import NEVER, READ, Loop, Task, Timer, current_task, is_readable
 
 T = TypeVar("T")
 
@@ -123,9 +122,7 @@ class Bell:
         process at a time, or for threads."""
         task = current_task()
         if task is None:
-            poll = select.poll()
-            poll.register(self._descriptor, select.POLLIN)
-            poll.poll(seconds * 1000)
+            is_readable(self._descriptor, within=seconds)
         else:
             self._wait_in(task, seconds)
         with suppress(BlockingIOError):  # another process was quicker
