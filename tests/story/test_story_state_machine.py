@@ -313,10 +313,20 @@ class Service(RuleBasedStateMachine):
         profiles=st.sampled_from((*[None] * 3, ("T1",), ("T9", "T2"), ("T10",), ("T13", "T6"), ("T15",), ())),
     )
     def give_other_profiles(self, place: int, profiles: tuple[str, ...] | None) -> None:
-        """None gives back those that the account had at first."""
+        """None gives back those that the account had at first. Whoever is of the staff from now on begins anew: without
+        sessions, and with a password that nobody has given before (here the same one, given once more)."""
         account = self.account(place)
+        before = account.profiles
         account.profiles = HELD[self.world.accounts.index(account)] if profiles is None else profiles
-        directory.set_profiles(self.gateway.store, identifier=account.identifier, profiles=account.profiles)
+        promoted = directory.set_profiles(self.gateway.store, identifier=account.identifier, profiles=account.profiles)
+        assert promoted == (bool(before) and not account.profiles and account.partner.kind == "caf")
+        if promoted:
+            for session in self.world.sessions:
+                session.ended |= session.account is account
+            assert not directory.set_password(
+                self.gateway.store, identifier=account.identifier, password=account.password
+            )
+            account.failures = 0
         self.ask_again(account)
 
     @rule(place=PLACE, password=st.sampled_from((None, None, *PASSWORDS)))
