@@ -26,7 +26,8 @@ _DOSSIER: Final = bindparam("dossier", type_=String())
 
 
 class SessionRow(NamedTuple):
-    """A session, its account and partner, and one of the partner's conventions with this caisse, or None."""
+    """A session, its account and partner, and one of the partner's conventions with this caisse, or None. SQLite says 0
+    and 1 where PostgreSQL says false and true."""
 
     profile: str
     assurance: str
@@ -35,15 +36,15 @@ class SessionRow(NamedTuple):
     account_id: int
     identifier: str
     account_profiles: str
-    account_suspended: bool
+    account_suspended: int
     engagement_version: str | None
     partner_id: int
     partner_name: str
     partner_kind: str
     convention_profiles: str | None
-    convention_suspended: bool | None
-    convention_begun: bool | None
-    convention_over: bool | None
+    convention_suspended: int | None
+    convention_begun: int | None
+    convention_over: int | None
 
 
 _STANDING: Final = (

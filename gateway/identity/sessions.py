@@ -265,9 +265,10 @@ def _has_room(connection: Connection, account_id: int, rules: Identity, seconds:
     profiles = tuple(written.split())
     query = select(session.c.token_hash, session.c.profile, session.c.seen_at, session.c.expires_at).where(mine)
     gone = [
-        {"gone": token_hash}
-        for token_hash, profile, seen_at, expires_at in connection.execute(query)
-        if why_ended(rules, seen_at=seen_at, expires_at=expires_at, seconds=seconds) or not is_held(profile, profiles)
+        {"gone": row["token_hash"]}
+        for row in connection.execute(query).mappings()
+        if why_ended(rules, seen_at=row["seen_at"], expires_at=row["expires_at"], seconds=seconds)
+        or not is_held(row["profile"], profiles)
     ]
     if gone:
         connection.execute(delete(session).where(session.c.token_hash == bindparam("gone")), gone)

@@ -12,9 +12,9 @@ from contextlib import suppress
 from operator import attrgetter
 from typing import Final
 
-from greenlet import getcurrent, greenlet
+from greenlet import getcurrent
 
-from gateway.logs import get_logger
+from gateway.loop.task import Task, tell
 
 READ: Final = select.EPOLLIN
 WRITE: Final = select.EPOLLOUT
@@ -26,27 +26,6 @@ _QUIET_LOOKS: Final = 8
 """How often the descriptors are looked at before what waits for quiet is done in any case."""
 
 _due: Final = attrgetter("due")
-_log = get_logger()
-
-
-class Task(greenlet):
-    """What runs in a loop and may wait. One does many works in turn: making one costs as much as a small work."""
-
-    def __init__(self, loop: Loop) -> None:
-        super().__init__(self._serve, loop.hub)
-        self.loop = loop
-        self.work: Callable[[], object]
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                self.work()
-            except Exception as fault:  # noqa: BLE001 - one work's failure must not end the loop
-                tell("task failed", fault)
-            del self.work
-            self.gr_context = None  # context variables are the work's, not the task's
-            self.loop.idle.append(self)
-            self.loop.hub.switch()
 
 
 class Timer:
@@ -233,9 +212,3 @@ def is_readable(descriptor: int, *, within: float = 0.0) -> bool:
     looking = select.poll()
     looking.register(descriptor, select.POLLIN)
     return bool(looking.poll(within * 1000))
-
-
-def tell(event: str, fault: BaseException) -> None:
-    """Log a failure by its kind. A log that cannot be written must not cost a loop."""
-    with suppress(Exception):
-        _log.error(event, kind=type(fault).__name__, number=getattr(fault, "errno", None))

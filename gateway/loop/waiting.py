@@ -11,7 +11,8 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Generic, TypeVar
 
-from gateway.loop.loop import NEVER, READ, Loop, Task, Timer, current_task, is_readable
+from gateway.loop.loop import NEVER, READ, Loop, Timer, current_task, is_readable
+from gateway.loop.task import Task
 
 T = TypeVar("T")
 

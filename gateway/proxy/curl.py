@@ -19,7 +19,8 @@ from typing import Any, Final
 import pycurl
 import requests
 
-from gateway.loop.loop import NEVER, READ, WRITE, Loop, Task, Timer, current_task, tell
+from gateway.loop.loop import NEVER, READ, WRITE, Loop, Timer, current_task
+from gateway.loop.task import Task, tell
 from gateway.proxy.exchange import (
     NO_SOCKET,
     NOT_FOLLOWED,
@@ -29,9 +30,9 @@ from gateway.proxy.exchange import (
     MalformedAnswer,
     NothingLeft,
     UpstreamAnswer,
-    framing,
     shortage,
 )
+from gateway.proxy.reader import framing
 
 _LATE: Final = {pycurl.E_OPERATION_TIMEDOUT}
 _UNREACHABLE: Final = {

@@ -6,7 +6,6 @@ In the words of `requests`, whose classes these are; nothing of `requests` that 
 from __future__ import annotations
 
 import errno
-import re
 from typing import Final
 
 import requests
@@ -26,7 +25,6 @@ _SHORTAGES: Final = {
 }
 RECEIVE_BUFFER: Final = 96 * 1024
 """Bytes that are taken in at once."""
-CHUNKED: Final = -1
 
 
 class MalformedAnswer(requests.RequestException):
@@ -84,25 +82,3 @@ class UpstreamAnswer(requests.Response):
     def named(self, name: str) -> list[str]:
         """The values of every field of this (lower-case) name."""
         return [value for field, value in self.fields if field == name]
-
-
-def framing(fields: list[tuple[str, str]]) -> int | None:
-    """How long the body is that these header fields announce: bytes, `CHUNKED`, or None where it ends with the
-    connection. Raises `MalformedAnswer` where they say it in two ways, or in none that we know."""
-    said = [field for field in fields if field[0] in _FRAMING]
-    if not said:
-        return None
-    (name, value), *more = said
-    if more:
-        raise MalformedAnswer("an answer framed in two ways")
-    if name == "transfer-encoding":
-        if value.lower() != "chunked":
-            raise MalformedAnswer("a transfer coding that nobody asked for")
-        return CHUNKED
-    if not _LENGTH.fullmatch(value):
-        raise MalformedAnswer("a length that is not one")
-    return int(value)
-
-
-_FRAMING: Final = ("transfer-encoding", "content-length")
-_LENGTH: Final = re.compile(r"[0-9]{1,18}")

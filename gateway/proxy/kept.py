@@ -16,7 +16,8 @@ from typing import Final
 
 import requests
 
-from gateway.loop.loop import READ, WRITE, Loop, Task, Timer
+from gateway.loop.loop import READ, WRITE, Loop, Timer
+from gateway.loop.task import Task
 from gateway.proxy.exchange import NOT_FOLLOWED, RECEIVE_BUFFER, USER_AGENT, NothingLeft, UpstreamAnswer
 from gateway.proxy.reader import AnswerReader
 
@@ -190,7 +191,8 @@ class KeptLine:
     def _send(self) -> None:
         try:
             with suppress(*_NOT_NOW):
-                self._asked = self._asked[self._socket.send(self._asked) :]
+                sent = self._socket.send(self._asked)
+                self._asked = self._asked[sent:]
         except OSError:
             self._receive()  # an answer may have come before all was asked
         else:

@@ -7,6 +7,7 @@ folded header lines, takes a line feed for the end of one, and blanks behind the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import lru_cache
 from io import BytesIO
@@ -14,14 +15,16 @@ from typing import Any, Final
 
 import httptools
 
-from gateway.proxy.exchange import TOO_LARGE, MalformedAnswer, UpstreamAnswer, framing
+from gateway.proxy.exchange import TOO_LARGE, MalformedAnswer, UpstreamAnswer
 
 LARGEST_HEAD: Final = 256 * 1024
 """Bytes of status line and headers of an answer, and of the interim ones before it."""
 LEFT_UNPARSED: Final = 96 * 1024
 """So much of a body, or more, that is still to come after its length was announced, llhttp need not look at."""
 
+CHUNKED: Final = -1
 _FIRST_WORD: Final = b"HTTP/"
+_LONGEST_START: Final = len(_FIRST_WORD)
 _VERSIONS: Final = ("1.1", "1.0")
 _NOT_HTTP: Final = "an answer that is not HTTP as we accept it"
 
@@ -113,8 +116,9 @@ class AnswerReader:
         """So far. llhttp reads RTSP, too, and passes over blank lines."""
         self._head += len(piece)
         if len(self._start) < len(_FIRST_WORD):
-            self._start += bytes(piece[: len(_FIRST_WORD)])
-        return self._start.startswith(_FIRST_WORD[: len(self._start)])
+            self._start += bytes(piece[:_LONGEST_START])
+        size = len(self._start)
+        return self._start.startswith(_FIRST_WORD[:size])
 
     def _look_ahead(self) -> None:
         if self._announced is not None and self._announced >= LEFT_UNPARSED and not self.complete:
@@ -137,8 +141,10 @@ class AnswerReader:
     def fill(self, receive: Callable[[memoryview], int]) -> int:
         """Have the next bytes of a body that are `unparsed` received into where they belong. What `receive` says: how
         many they are. Raises as it does."""
-        with self._whole.getbuffer() as whole, whole[len(whole) - self.unparsed :] as rest:
-            size = receive(rest)
+        with self._whole.getbuffer() as whole:
+            begins = len(whole) - self.unparsed
+            with whole[begins:] as rest:
+                size = receive(rest)
         self.unparsed -= size
         if not self.unparsed:
             self.complete = True
@@ -229,3 +235,25 @@ def _field(name: bytes, value: bytes) -> tuple[str, str] | None:
     if name != name.strip() or any(character < " " and character != "\t" for character in text):
         return None
     return name.decode("latin-1").lower(), text
+
+
+def framing(fields: list[tuple[str, str]]) -> int | None:
+    """How long the body is that these header fields announce: bytes, `CHUNKED`, or None where it ends with the
+    connection. Raises `MalformedAnswer` where they say it in two ways, or in none that we know."""
+    said = [field for field in fields if field[0] in _FRAMING]
+    if not said:
+        return None
+    (name, value), *more = said
+    if more:
+        raise MalformedAnswer("an answer framed in two ways")
+    if name == "transfer-encoding":
+        if value.lower() != "chunked":
+            raise MalformedAnswer("a transfer coding that nobody asked for")
+        return CHUNKED
+    if not _LENGTH.fullmatch(value):
+        raise MalformedAnswer("a length that is not one")
+    return int(value)
+
+
+_FRAMING: Final = ("transfer-encoding", "content-length")
+_LENGTH: Final = re.compile(r"[0-9]{1,18}")

@@ -10,7 +10,8 @@ from typing import Final
 
 import requests
 
-from gateway.loop.loop import NEVER, READ, WRITE, Task, Timer
+from gateway.loop.loop import NEVER, READ, WRITE, Timer
+from gateway.loop.task import Task
 from gateway.proxy.exchange import shortage
 
 

@@ -9,7 +9,7 @@ import io
 import socket
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -57,11 +57,20 @@ class Patience:
     answer: float = 60.0
 
 
-class _LateBody(io.RawIOBase):
+class _LateBody:
     """Stands for a body that did not arrive in time."""
 
     def read(self, size: int = -1) -> bytes:
         raise TimeoutError("the announced body did not arrive in time")
+
+    def readline(self, size: int = -1) -> bytes:
+        return self.read(size)
+
+    def readlines(self, hint: int = -1) -> list[bytes]:
+        return [self.read(hint)]
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter((self.read(),))
 
 
 @lru_cache(maxsize=256)
@@ -363,7 +372,8 @@ class Connection:
         """Send what the client takes now of what is left to send. False when the client is gone."""
         try:
             while self.outgoing:
-                self.outgoing = self.outgoing[self.socket.send(self.outgoing) :]
+                sent = self.socket.send(self.outgoing)
+                self.outgoing = self.outgoing[sent:]
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return True
         except OSError:

@@ -21,7 +21,8 @@ from itertools import groupby, islice
 from operator import itemgetter
 from typing import Any, Final, NamedTuple, Protocol
 
-from gateway.loop.loop import READ, WRITE, Loop, Timer, tell
+from gateway.loop.loop import READ, WRITE, Loop, Timer
+from gateway.loop.task import tell
 from gateway.server.connection import FOREVER, Application, Connection, Malformed, Patience
 from gateway.server.lanes import WORDLESS, Lane, Lanes, Refuse, plain_refusal
 from gateway.server.shares import Share, Shares

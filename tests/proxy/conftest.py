@@ -98,7 +98,7 @@ def ask_alone(adapter: TransportAdapter, url: str, **headers: str):
 
 def resting(adapter: TransportAdapter) -> list:
     """The lines that this thread could use again: those whose connection is kept, and handles that make a new one."""
-    return [*chain.from_iterable(adapter._kept.values()), *adapter._single]
+    return [*chain.from_iterable(adapter._lines._kept.values()), *adapter._lines._single]
 
 
 class Clock:

@@ -5,8 +5,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.proxy import reader as reading
-from gateway.proxy.exchange import CHUNKED, MalformedAnswer, framing
-from gateway.proxy.reader import AnswerReader
+from gateway.proxy.exchange import MalformedAnswer
+from gateway.proxy.reader import CHUNKED, AnswerReader, framing
 
 LIMIT = 4096
 UNPARSED = 32

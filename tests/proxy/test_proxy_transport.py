@@ -399,6 +399,7 @@ def test_an_answer_that_comes_before_all_was_asked_ends_the_connection(adapter, 
     assert heard == [b"GET /first HTTP/", b"GET /second HTTP"]
 
 
+@pytest.mark.looks_inside
 @pytest.mark.parametrize("bound", ["MOST_IDLE", "MOST_AGED"])
 def test_a_connection_that_has_rested_or_been_there_for_long_is_not_used_again(
     scripted, adapter, kit, monkeypatch, bound
@@ -516,7 +517,7 @@ def test_the_first_address_answers_though_the_second_was_tried_meanwhile(adapter
     backend = threading.Thread(target=make_room, daemon=True)
     backend.start()
     client = adapter(connect_seconds=8)
-    client._options.append((pycurl.RESOLVE, [f"backend.test:{port}:[::1],127.0.0.1"]))
+    client._lines._options.append((pycurl.RESOLVE, [f"backend.test:{port}:[::1],127.0.0.1"]))
     try:
         url = f"http://backend.test:{port}/"
         assert kit.ask(client, url).content == b"1"
@@ -952,7 +953,7 @@ def test_what_tls_says_for_itself_while_nothing_is_asked_disturbs_nobody(
             pause(0.2)
             return super().exchange(task, *rest)
 
-    monkeypatch.setattr("gateway.proxy.transport.KeptLine", Late)
+    monkeypatch.setattr("gateway.proxy.lines.KeptLine", Late)
     server = scripted([kit.answer(b"ok")], tls=server_context(certificates, "ours"))
     client = adapter(ca=certificates / "ours.pem", deadline_seconds=5)
     for _ in range(3):

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from gateway.loop import loop
+from gateway.loop import task
 
 
 @pytest.mark.attack(12)
@@ -155,7 +155,7 @@ def test_a_log_that_cannot_be_written_costs_no_thread(place, tools, monkeypatch)
         def error(self, *_, **__):
             raise BrokenPipeError
 
-    monkeypatch.setattr(loop, "_log", Broken())
+    monkeypatch.setattr(task, "_log", Broken())
     for _ in range(place.concurrency + 1):
         place.exchange(tools.get("/raise"))
     assert tools.Said(place.exchange(tools.get("/after"))).status == 200
