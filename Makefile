@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SHELL := /bin/bash
 
-.PHONY: demo test coverage attacks-table faults soak lint lock bench bench-quick fuzz mutation clean
+.PHONY: demo test test-compiled wheel coverage attacks-table faults soak lint lock bench bench-quick fuzz mutation clean
 
 demo: $(VENV)/.demo
 	@exec $(BIN)/cafpro demo $(ARGS)
@@ -12,10 +12,21 @@ demo: $(VENV)/.demo
 # Four files at a time, on two cores: half of them wait for processes, sockets and deadlines. In the order of
 # tests/conftest.py. The tests start hundreds of processes: what is imported is compiled once, whatever the environment
 # says.
-test coverage: SIDE_BY_SIDE := -n 4 --dist loadfile --no-loadscope-reorder
-test coverage: export PYTHONDONTWRITEBYTECODE :=
+test test-compiled coverage: SIDE_BY_SIDE := -n 4 --dist loadfile --no-loadscope-reorder
+test test-compiled coverage: export PYTHONDONTWRITEBYTECODE :=
 test: $(VENV)/.test
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
+	@$(if $(ARGS),,if ( $(compiler) ); then $(MAKE) --no-print-directory test-compiled; else test -z "$$CI"; fi)
+
+# The rooms that a request goes through, once more on what is deployed: the wheel, compiled, in an environment of its own.
+# This folder comes after what is installed there, so that of its modules only the tests are found.
+ON_COMPILED := $(addprefix tests/,attacks database deploy faults fuzz identity limits loop metrics openid proxy record redaction server story)
+test-compiled: .compiled/.test
+	PYTHONSAFEPATH=1 .compiled/bin/python -m pytest $(SIDE_BY_SIDE) $(or $(ARGS),$(ON_COMPILED))
+
+# What is deployed, in dist/: for this version of Python on machines like this one.
+wheel: dist/.built
+	@echo dist/*.whl
 
 # The same, and which lines no test has run, in any process; it fails under 95 %. Twice as long.
 coverage: $(VENV)/.test
@@ -43,16 +54,17 @@ lint: $(VENV)/.test
 
 # The exact versions that deployments and tests install. Run it on Python 3.11 after changing setup.cfg.
 lock: $(VENV)/.test
-	$(BIN)/python -m pip freeze --exclude-editable --exclude pip --exclude setuptools --exclude py-spy > requirements.lock
+	$(BIN)/python -m pip freeze --all --exclude-editable --exclude pip --exclude py-spy > requirements.lock
 
-# Side by side with what a user would pick instead, then growth: 10 minutes. It installs the peers into .bench/.
-bench: $(VENV)/.bench
-	$(BIN)/python -m tests.bench $(ARGS)
-	$(BIN)/python -m tests.bench.growth
+# Side by side with what a user would pick instead, then growth: 10 minutes, with the gateway as it is deployed. It installs
+# the peers into .bench/.
+bench: $(VENV)/.bench .compiled/.test
+	.compiled/bin/python -P -m tests.bench $(ARGS)
+	.compiled/bin/python -P -m tests.bench.growth
 
 # 90 seconds, once the peers are installed. It fails where a ratio falls short.
-bench-quick: $(VENV)/.bench
-	$(BIN)/python -m tests.bench --quick $(ARGS)
+bench-quick: $(VENV)/.bench .compiled/.test
+	.compiled/bin/python -P -m tests.bench --quick $(ARGS)
 
 # What searches by chance, ten minutes: the three parsers side by side, guided by coverage; then the whole service, 500
 # times in 30 steps, and requests, policies and documents by lot. `make fuzz SECONDS=3600 STORY=5000` goes on longer.
@@ -70,7 +82,7 @@ mutation: .mutation/.installed
 	nice -n 15 .mutation/bin/python -m tests.mutation $(ARGS)
 
 clean:
-	rm -rf $(VENV) .bench .mutation build *.egg-info .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .bench .compiled .mutation build dist *.egg-info .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 $(VENV)/.demo: setup.cfg pyproject.toml requirements.lock
 	@$(call environment)
@@ -87,11 +99,37 @@ $(VENV)/.bench: setup.cfg pyproject.toml requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e .[bench]
 	@touch $@ $(VENV)/.demo
 
+dist/.built: $(VENV)/.test setup.cfg pyproject.toml $(shell find gateway policies upstream_stub -type f -not -path '*/__pycache__/*')
+	@$(call compiler)
+	rm -rf build dist
+	$(BIN)/python -m pip wheel . --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist \
+	  --config-settings=--build-option=--compiled
+	@touch $@
+
+.compiled/.test: dist/.built requirements.lock
+	$(BIN)/python -m venv .compiled
+	.compiled/bin/python -m pip install --quiet --disable-pip-version-check -c requirements.lock "$$(echo dist/*.whl)[test]"
+	.compiled/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall dist/*.whl
+	pwd > "$$(echo .compiled/lib/python3*/site-packages)/cafpro_tests.pth"
+	@touch $@
+
 # An environment of its own, so that `make lock` freezes nothing of mutmut's.
 .mutation/.installed: $(VENV)/.test
 	$(BIN)/python -m venv .mutation
 	.mutation/bin/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e .[test,mutation]
 	@touch $@
+
+# What mypyc's C is compiled with, installed where that may be done, or one sentence that says what is missing.
+define compiler
+	if ! $(call compiles) && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  { apt-get -qq update; DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends gcc libc6-dev \
+	    libpython$$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')-dev; } >/dev/null 2>&1; \
+	fi; \
+	if ! $(call compiles); then \
+	  echo 'The wheel is compiled with gcc and the headers of Python: apt-get install gcc libc6-dev python3-dev' >&2; exit 1; \
+	fi
+endef
+compiles = { command -v gcc && test -f "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h"; } >/dev/null
 
 # A virtual environment of a Python that oso has wheels for, or one sentence that says which one is missing. The
 # distribution's own Python comes first: it is built with optimisations that one compiled by hand often lacks, and they

@@ -43,6 +43,7 @@ MAY_IMPORT = {
         "proxy",
     },
     "server": {"logs", "loop"},
+    "deploy": set(),
     "selftest": set(),
     "app": {
         *("errors", "loop", "metrics", "limits", "model", "settings", "policy_files", "identity", "record", "proxy"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Final
 
 import click
@@ -19,12 +20,22 @@ PLACES: Final = {
 }
 
 
+def _is_compiled() -> bool:
+    """Whether this was installed from the wheel whose way of a request is compiled (`make wheel`)."""
+    found = find_spec("gateway.loop.loop")
+    return found is not None and not str(found.origin).endswith(".py")
+
+
 @click.group(
     cls=LazyGroup,
     places=PLACES,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     epilog="\b\nExample:\n  cafpro demo\n  cafpro init /etc/cafpro && cafpro serve --config /etc/cafpro/gateway.toml",
 )
-@click.version_option(gateway.__version__, prog_name="cafpro")
+@click.version_option(
+    gateway.__version__,
+    message=f"%(prog)s, version %(version)s, {'' if _is_compiled() else 'not '}compiled",
+    prog_name="cafpro",
+)
 def main() -> None:
     """The gateway between the Caf's partners and the family dossiers they may consult."""

@@ -756,6 +756,7 @@ answers.redact = redact
 """A defect of our own: the parser, or whatever stands behind it, fails with the dossier in its words."""
 
 
+@pytest.mark.looks_inside
 @pytest.mark.attack(26)
 @pytest.mark.parametrize("numero", ["9990005", "9990006", "9990007"], ids=["an error", "no memory", "an interruption"])
 def test_a_redaction_that_fails_passes_nothing_on(start_gateway, lying, tmp_path, monkeypatch, numero):

@@ -95,7 +95,7 @@ def serving(
     """
     overrides = {**OUT_OF_REACH, **(settings or {})}
     environment = {f"CAFPRO_{name.replace('.', '__').upper()}": value for name, value in overrides.items()}
-    command = (sys.executable, "-m", "gateway.cli", "serve", "--config", str(configuration))
+    command = (sys.executable, "-P", "-m", "gateway.cli", "serve", "--config", str(configuration))
     log = configuration.parent / "gateway.log"
     with running(*command, core=core, environment=environment, output=log) as process:
         wait_for(port, process, log)

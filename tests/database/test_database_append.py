@@ -116,6 +116,7 @@ def test_a_row_goes_on_when_whoever_has_the_same_bell_is_done(board, by, monkeyp
     assert done and board.lines() == ["before", "mine"]
 
 
+@pytest.mark.looks_inside
 def test_whoever_has_written_rings_and_whoever_could_not_does_not(board, monkeypatch):
     monkeypatch.setattr(connections, "_APPEND_SECONDS", 0.01)
     rung = Counter()

@@ -35,6 +35,7 @@ def test_each_corpus_is_there_and_small():
         assert sum(file.stat().st_size for file in files) < 500_000
 
 
+@pytest.mark.looks_inside
 def test_each_fuzzer_runs_and_finds_nothing(tmp_path):
     for name in HARNESSES:
         shortest = sorted((CORPUS / name).iterdir(), key=lambda file: file.stat().st_size)[:FEW]

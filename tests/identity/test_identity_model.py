@@ -313,6 +313,7 @@ def come_vouched_for(store):
     return openid_sessions.open_vouched(store, RULES, vouched, profile=None, now=NOON)
 
 
+@pytest.mark.looks_inside
 @pytest.mark.parametrize("what", TAKEN_AWAY)
 @pytest.mark.parametrize(
     ("come", "module", "refusal"),

@@ -635,6 +635,7 @@ def test_what_has_waited_for_a_bell_is_not_woken_by_it_later():
     assert woken and time.monotonic() - begun >= 0.05
 
 
+@pytest.mark.looks_inside
 def test_where_nothing_more_can_be_watched_a_bell_is_waited_for_in_vain_and_no_longer(monkeypatch):
     def watch(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -75,6 +75,7 @@ def test_each_scrape_reads_the_numbers_of_its_moment(kit):
         assert kit.parse(answer.data)["cafpro_unclassified_parts_total", ()] == expected
 
 
+@pytest.mark.looks_inside
 @pytest.mark.parametrize(
     "authorization",
     [
@@ -108,6 +109,7 @@ def test_any_other_is_refused_as_elsewhere_and_recorded(authorization):
     assert TOKEN[:-1] not in str(place.rows)
 
 
+@pytest.mark.looks_inside
 def test_an_agent_who_tries_is_named_in_the_record():
     place = Place()
     place.ask("Bearer good")
@@ -115,6 +117,7 @@ def test_an_agent_who_tries_is_named_in_the_record():
     assert [line["agent"] for line in place.recorded()] == ["m.durand", ""]
 
 
+@pytest.mark.looks_inside
 def test_a_store_that_fails_keeps_no_scrape_from_its_numbers():
     place = Place()
     place.reception.fault = StoreUnavailable("down")

@@ -108,6 +108,7 @@ def test_whoever_goes_on_sending_after_the_answer_is_not_listened_to_for_ever(pl
         pytest.fail("it was listened to all the time")
 
 
+@pytest.mark.looks_inside
 def test_slow_readers_together_hold_a_bounded_memory(tools, monkeypatch):
     monkeypatch.setattr(server, "MOST_OUTGOING", 56 * 1024 * 1024)
     place = tools.Place()
@@ -121,6 +122,7 @@ def test_slow_readers_together_hold_a_bounded_memory(tools, monkeypatch):
         assert tools.Said(place.exchange(tools.get("/after"))).status == 200
 
 
+@pytest.mark.looks_inside
 @pytest.mark.attack(13)
 @pytest.mark.parametrize(
     "begun",

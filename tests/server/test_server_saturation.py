@@ -134,6 +134,7 @@ def test_a_refusal_that_cannot_be_made_is_a_plain_503(small, monkeypatch):
         assert (said.status, said.body, said["connection"]) == (503, b"", ["close"])
 
 
+@pytest.mark.looks_inside
 def test_newcomers_take_the_place_of_those_that_have_been_silent_for_longest(monkeypatch):
     monkeypatch.setattr(server, "MOST_CONNECTIONS", 10)
     monkeypatch.setattr(server, "GIVEN_UP_AT_ONCE", 2)
@@ -202,6 +203,7 @@ def served(client, request=b"st: h\r\n\r\n") -> bool:
         return False
 
 
+@pytest.mark.looks_inside
 @pytest.mark.attack(13)
 @pytest.mark.parametrize("said", [b"G", HEAD, b"\r\n", HEAD + b"st: h\r\nX-A: b\r\n"])
 def test_where_everyone_is_speaking_newcomers_take_the_place_of_the_oldest_heads(full, said):
@@ -214,6 +216,7 @@ def test_where_everyone_is_speaking_newcomers_take_the_place_of_the_oldest_heads
     assert served(clients[-1], rest), "the youngest has kept its place"
 
 
+@pytest.mark.looks_inside
 @pytest.mark.attack(13)
 def test_silent_ones_are_given_up_before_a_head_is(full):
     place, stack = full(4)
@@ -225,6 +228,7 @@ def test_silent_ones_are_given_up_before_a_head_is(full):
     assert [served(client) for client in begun] == [True] * 3
 
 
+@pytest.mark.looks_inside
 @pytest.mark.attack(13)
 def test_the_address_that_holds_most_gives_up_its_heads_first(full, monkeypatch):
     place, stack = full(6, seconds=60.0)
@@ -238,6 +242,7 @@ def test_the_address_that_holds_most_gives_up_its_heads_first(full, monkeypatch)
     assert [served(client) for client in (one, two, three, *many)] == [True, True, True, False, True, True]
 
 
+@pytest.mark.looks_inside
 @pytest.mark.attack(13)
 def test_one_address_that_holds_more_than_half_is_not_believed_to_be_about_to_go_on(full):
     """Else whoever opens connections faster than they are given up keeps everybody out."""
@@ -247,6 +252,7 @@ def test_one_address_that_holds_more_than_half_is_not_believed_to_be_about_to_go
     assert [served(client) for client in (other, *many)] == [True, False, True, True]
 
 
+@pytest.mark.looks_inside
 @pytest.mark.attack(13)
 def test_of_such_an_address_a_head_that_is_older_goes_before_a_newcomer_that_has_not_spoken_yet(full):
     """Behind one proxy everyone has one address."""
@@ -280,6 +286,7 @@ def test_whose_request_is_answered_or_body_awaited_or_answer_taken_keeps_its_pla
     assert [read_one(client).status for client in (at_work, sending, taking, refused)] == [200] * 4
 
 
+@pytest.mark.looks_inside
 def test_whoever_has_only_just_come_is_not_taken_for_silent(full):
     place, stack = full(4, seconds=60.0)
     clients = [stack.enter_context(place.connect(f"127.0.0.{number}")) for number in range(2, 6)]

@@ -54,6 +54,7 @@ def test_somebody_always_takes_new_ones(counts, data):
         assert not left or not all(shares.of(slot).is_large() for slot in left)
 
 
+@pytest.mark.looks_inside
 def test_a_worker_that_has_more_stands_back_and_nobody_waits_long_for_one_that_does_not_come(tools):
     """The other has none, and never takes any."""
     shares = shares_of(0, 0)
