@@ -10,7 +10,7 @@ inside any more: nothing that a compiled module calls of another can be replaced
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -75,29 +75,30 @@ def extensions() -> list[Any]:
     translated wrongly."""
     from mypyc.build import mypycify
 
-    sources = {file: ast.parse(Path(file).read_text("utf-8")) for file in COMPILED}
-    ours = {node.name for source in sources.values() for node in ast.walk(source) if isinstance(node, ast.ClassDef)}
-    wrong = [f"{file}, {what}" for file, source in sources.items() for what in mistranslated(source, ours)]
+    wrong = list(mistranslated({file: Path(file).read_text("utf-8") for file in COMPILED}))
     if wrong:
         raise SystemExit("not compiled:\n" + "\n".join(wrong))
     return mypycify(list(COMPILED), opt_level="3", debug_level="0", group_name="gateway")
 
 
-def mistranslated(source: ast.Module, ours: Set[str]) -> Iterator[str]:
-    """What of a module mypyc 2.4 translates into something else, without a word. `ours` are classes that are compiled.
+def mistranslated(sources: Mapping[str, str]) -> Iterator[str]:
+    """What of modules that are compiled together (their texts, by file) mypyc 2.4 translates into something else, and
+    does not say.
 
     * A call within the bounds of a slice: of anything but a list, a tuple, a text or bytes, such as a memoryview, it
       is evaluated twice. `view[send(view):]` sends twice.
     * A class whose base is not compiled, but for those that mypyc knows: its objects leave their weak references
       behind when they go, and the collector walks into them: the process ends with a signal.
     """
-    for node in ast.walk(source):
+    found = [(file, node) for file, source in sources.items() for node in ast.walk(ast.parse(source))]
+    bases = _KNOWN_BASES | {node.name for _, node in found if isinstance(node, ast.ClassDef)}
+    for file, node in found:
         if isinstance(node, ast.Slice) and any(isinstance(part, ast.Call) for part in ast.walk(node)):
-            yield f"line {node.lineno}: a call within the bounds of a slice may be made twice. Name it first."
+            yield f"{file}, line {node.lineno}: a call within the bounds of a slice may be made twice. Name it first."
         elif isinstance(node, ast.ClassDef):
             for base in map(ast.unparse, node.bases):
-                if base.partition("[")[0] not in _KNOWN_BASES | ours:
-                    yield f"line {node.lineno}: {node.name} inherits from {base}, which is not compiled."
+                if base.partition("[")[0] not in bases:
+                    yield f"{file}, line {node.lineno}: {node.name} inherits from {base}, which is not compiled."
 
 
 _KNOWN_BASES: Final = frozenset({"Exception", "NamedTuple", "Enum", "Protocol", "Generic"})
