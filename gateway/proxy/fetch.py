@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 import requests
 
@@ -30,14 +30,11 @@ SAID: Final = {
 _log = get_logger()
 
 
-class Document:
+class Document(NamedTuple):
     """What the backend sent: the value of its Content-Type, None where it has none, and its body."""
 
-    __slots__ = ("body", "content_type")
-
-    def __init__(self, content_type: str | None, body: bytes) -> None:
-        self.content_type = content_type
-        self.body = body
+    content_type: str | None
+    body: bytes
 
 
 class Backend:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
 from gateway.errors import BadRequest, BodyTooLarge, UndeclaredParameter
@@ -15,27 +15,16 @@ LANGUAGES: Final = re.compile(r"[A-Za-z0-9*,;=. -]{1,100}", re.ASCII)
 LONGEST_VALUE: Final = 256
 
 
-class Request:
+class Request(NamedTuple):
     """What is asked, in our nouns. `path` is rebuilt from them and is what the backend will be asked."""
 
-    __slots__ = ("nouns", "number", "path", "route", "rubrics", "upstream_headers")
-
-    def __init__(
-        self,
-        route: Route,
-        nouns: Mapping[str, str],
-        number: DossierNumber,
-        path: str,
-        rubrics: frozenset[str],
-        upstream_headers: dict[str, str],
-    ) -> None:
-        self.route = route
-        self.nouns = nouns
-        self.number = number
-        self.path = path
-        self.rubrics = rubrics
-        """The slugs that the answer can hold."""
-        self.upstream_headers = upstream_headers
+    route: Route
+    nouns: Mapping[str, str]
+    number: DossierNumber
+    path: str
+    rubrics: frozenset[str]
+    """The slugs that the answer can hold."""
+    upstream_headers: dict[str, str]
 
 
 def parse(environ: Mapping[str, Any], routes: RouteTable, request_id: str) -> Request:
