@@ -99,14 +99,15 @@ $(VENV)/.bench: setup.cfg pyproject.toml requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e .[bench]
 	@touch $@ $(VENV)/.demo
 
-dist/.built: $(VENV)/.test setup.cfg pyproject.toml $(shell find gateway policies upstream_stub -type f -not -path '*/__pycache__/*')
+dist/.built: $(VENV)/.test $(shell find gateway policies upstream_stub -type f -not -path '*/__pycache__/*')
 	@$(call compiler)
 	rm -rf build dist
 	$(BIN)/python -m pip wheel . --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist \
 	  --config-settings=--build-option=--compiled
 	@touch $@
 
-.compiled/.test: dist/.built requirements.lock
+# The second time for whatever has changed since: it has the version that is there.
+.compiled/.test: dist/.built
 	$(BIN)/python -m venv .compiled
 	.compiled/bin/python -m pip install --quiet --disable-pip-version-check -c requirements.lock "$$(echo dist/*.whl)[test]"
 	.compiled/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall dist/*.whl

@@ -5,8 +5,9 @@ Why this is right without a lock:
 * Between processes: a row has one writer, and cells are aligned 8-byte floats that CPython moves whole (`memcpy` of a
   constant 8 bytes, one instruction on x86-64). A scrape sees each number as it was or as it is, never a mixture.
 * Between the threads of a worker: a thread hands over the interpreter only at a call, a jump backwards or a function's
-  start, and none stands between reading a cell and writing it. `tests/metrics` reads the bytecode to keep it so. So
-  every method of `Row` is for any thread. (Of CPython 3.11 and 3.12, the only ones that the gateway runs on.)
+  start, and none stands between reading a cell and writing it. `tests/metrics` reads the bytecode to keep it so.
+  Compiled, as in the wheel, it hands over in calls alone. So every method of `Row` is for any thread. (Of CPython 3.11
+  and 3.12, the only ones that the gateway runs on.)
 
 Floats count to 2**53 one by one, which is ten thousand requests a second for thirty thousand years.
 """
