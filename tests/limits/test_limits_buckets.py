@@ -141,8 +141,8 @@ def test_no_name_is_in_the_memory(clock):
 @pytest.mark.parametrize("beside", [pytest.param(0, marks=pytest.mark.looks_inside), 1_000])
 def test_processes_that_ask_at_the_same_time_share_one_bucket(beside):
     """With nothing done `beside`, or a fraction of what a request does. A process that is put aside between a look at a
-    cell and its writing takes back what others count meanwhile: the more, the less they do beside it. Compiled, and with
-    nothing, that is more than is allowed here, though no worker ever asks so."""
+    cell and its writing takes back what others count meanwhile: the more, the less they do beside it. Compiled, with
+    nothing beside it, that is more than is allowed here, though no worker ever asks so."""
     burst, processes, each = 2_000, 8, 2_000
     table = Buckets(per_minute=1, burst=burst)
     readers = []
