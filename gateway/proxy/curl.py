@@ -21,17 +21,8 @@ import requests
 
 from gateway.loop.loop import NEVER, READ, WRITE, Loop, Timer, current_task
 from gateway.loop.task import Task, tell
-from gateway.proxy.exchange import (
-    NO_SOCKET,
-    NOT_FOLLOWED,
-    RECEIVE_BUFFER,
-    TOO_LARGE,
-    USER_AGENT,
-    MalformedAnswer,
-    NothingLeft,
-    UpstreamAnswer,
-    shortage,
-)
+from gateway.proxy.exchange import RECEIVE_BUFFER, USER_AGENT, UpstreamAnswer
+from gateway.proxy.failures import NO_SOCKET, NOT_FOLLOWED, TOO_LARGE, MalformedAnswer, NothingLeft, shortage
 from gateway.proxy.reader import framing
 
 _LATE: Final = {pycurl.E_OPERATION_TIMEDOUT}
@@ -119,7 +110,7 @@ class CurlLine:
         body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         # A line that rests keeps nothing of anybody's dossier.
         pieces.clear()
-        return UpstreamAnswer(status, _fields(self._lines), body, url)
+        return UpstreamAnswer(status, _fields(self._lines), body)
 
     def open(self, task: Task, url: str, seconds: float) -> socket.socket:
         """A connection to where `url` points, opened within so many seconds, on which nothing has been asked. The line

@@ -13,7 +13,8 @@ from gateway.logs import get_logger
 from gateway.metrics.counts import Row
 from gateway.metrics.layout import Outcome
 from gateway.proxy.breaker import Breaker, State
-from gateway.proxy.exchange import MalformedAnswer, NothingLeft, Question, UpstreamAnswer
+from gateway.proxy.exchange import Question, UpstreamAnswer
+from gateway.proxy.failures import MalformedAnswer, NothingLeft
 from gateway.proxy.transport import TransportAdapter
 from gateway.settings import Upstream
 
@@ -112,11 +113,11 @@ class Backend:
 
     def _exchange(self, path: str, headers: Mapping[str, str], *, alone: bool = False) -> UpstreamAnswer:
         """Whatever the backend answered. Raises one of `_FAILURES`."""
-        request = Question(self._base + path, {**headers, "Accept-Encoding": "identity"}, alone=alone)
+        question = Question(self._base + path, {**headers, "Accept-Encoding": "identity"}, alone=alone)
         begun = time.perf_counter()
         outcome: Outcome = "not_understood"
         try:
-            answer = self._adapter.send(request)
+            answer = self._adapter.exchange(question)
             outcome = "answered"
             return answer
         except requests.Timeout:

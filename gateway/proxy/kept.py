@@ -11,14 +11,14 @@ import socket
 import ssl
 import threading
 import time
-from contextlib import suppress
 from typing import Final
 
 import requests
 
 from gateway.loop.loop import READ, WRITE, Loop, Timer
 from gateway.loop.task import Task
-from gateway.proxy.exchange import NOT_FOLLOWED, RECEIVE_BUFFER, USER_AGENT, NothingLeft, UpstreamAnswer
+from gateway.proxy.exchange import RECEIVE_BUFFER, USER_AGENT, UpstreamAnswer
+from gateway.proxy.failures import NOT_FOLLOWED, NothingLeft
 from gateway.proxy.reader import AnswerReader
 
 MOST_IDLE: Final = 60.0
@@ -36,7 +36,7 @@ class HungUp(Exception):
     for a while. What is only read may be asked for again, once, on a new one (RFC 9110, 9.2.2; RFC 9112, 9.3.1)."""
 
 
-def question(host: str, target: str, fields: list[str]) -> bytes:
+def asked_of(host: str, target: str, fields: list[str]) -> bytes:
     """A GET as it is sent. Raises `InvalidHeader` for a header that is not ASCII."""
     lines = "\r\n".join(("", *fields))
     head = f"GET {target} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {USER_AGENT}{lines}\r\n\r\n"
@@ -92,7 +92,7 @@ class KeptLine:
             connection.close()
             raise NothingLeft(NOT_FOLLOWED) from None
 
-    def exchange(self, task: Task, asked: bytes, url: str, until: float) -> UpstreamAnswer:
+    def exchange(self, task: Task, asked: bytes, until: float) -> UpstreamAnswer:
         """What the backend answers when it is `asked`, before `until` on the monotonic clock. For a task of this line's
         loop. Raises `Disturbed`, `HungUp`, `requests.Timeout`, `requests.ConnectionError` or `MalformedAnswer`, after
         which the line is of no use."""
@@ -116,7 +116,7 @@ class KeptLine:
                 del failure
         self._used = True
         self._rested = time.monotonic()
-        return reader.answer(url)
+        return reader.answer()
 
     @property
     def stays(self) -> bool:
@@ -190,14 +190,15 @@ class KeptLine:
 
     def _send(self) -> None:
         try:
-            with suppress(*_NOT_NOW):
-                sent = self._socket.send(self._asked)
-                self._asked = self._asked[sent:]
+            sent = self._socket.send(self._asked)
+            self._asked = self._asked[sent:]
+        except _NOT_NOW:
+            pass
         except OSError:
-            self._receive()  # an answer may have come before all was asked
-        else:
-            if self._asked:
-                self._watch(READ | WRITE)
+            return self._receive()  # an answer may have come before all was asked
+        if self._asked:
+            self._watch(READ | WRITE)
+        return None
 
     def _receive(self) -> None:
         """Takes in what has arrived, until nothing of it is left or the answer is whole."""

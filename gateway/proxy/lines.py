@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import time
+from functools import lru_cache
 from itertools import chain
 from typing import Any, Final, TypeVar
 
@@ -13,19 +14,33 @@ import requests
 from gateway.loop.loop import Loop
 from gateway.loop.task import Task
 from gateway.proxy.curl import CurlLine
-from gateway.proxy.exchange import UpstreamAnswer
-from gateway.proxy.kept import Disturbed, HungUp, KeptLine, question
+from gateway.proxy.exchange import Question, UpstreamAnswer
+from gateway.proxy.kept import Disturbed, HungUp, KeptLine, asked_of
 from gateway.proxy.tls import ClientTls
 
 AnyLine = TypeVar("AnyLine", KeptLine, CurlLine)
 
-_PLAIN: Final = re.compile(
-    r"(?P<origin>(?P<scheme>https?)://(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]+)(?::(?P<port>[0-9]{1,5}))?)"
-    r"(?P<target>/[!-\"$-~]*)"
-)
-"""An address whose connection may be kept; its target is sent as it is. Any other, be it none at all, is libcurl's to
-make sense of."""
+_ORIGIN: Final = re.compile(r"(https?)://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]+)(?::([0-9]{1,5}))?")
+_TARGET: Final = re.compile(r"/[!-\"$-~]*")
+"""Of an address whose connection may be kept; its target is sent as it is. Any other, be it none at all, is libcurl's
+to make sense of."""
 _PORTS: Final = {"http": "80", "https": "443"}
+
+
+class Origin:
+    """Where kept connections lead to. `named` is what a question there says in its Host."""
+
+    def __init__(self, scheme: str, host: str, port: str | None) -> None:
+        usual = _PORTS[scheme]
+        self.secure = scheme == "https"
+        self.host, self.port = host, port or usual
+        self.named = host if port in (None, usual) else f"{host}:{port}"
+
+
+@lru_cache(maxsize=64)
+def _origin(text: str) -> Origin | None:
+    found = _ORIGIN.fullmatch(text)
+    return Origin(found[1], found[2], found[3]) if found else None
 
 
 class Lines:
@@ -40,45 +55,45 @@ class Lines:
         self._deadline, self._connect, self._limit = deadline, connect, limit
         self._local = threading.local()
 
-    def exchange(self, task: Task, request: requests.PreparedRequest) -> UpstreamAnswer:
-        """See `TransportAdapter.send`."""
-        url = str(request.url)
-        fields = [f"{name}: {value}" for name, value in request.headers.items()]
+    def exchange(self, task: Task, question: Question) -> UpstreamAnswer:
+        """See `TransportAdapter.exchange`."""
+        url = question.url
+        fields = [f"{name}: {value}" for name, value in question.headers.items()]
         if not "".join(fields).isprintable():
             raise requests.exceptions.InvalidHeader("a header that holds a control character")
-        if request.body is None and not getattr(request, "alone", False):
-            plain = _PLAIN.fullmatch(url)
-            if plain is not None:
-                return self._on_kept_line(task, plain, fields)
-        return self._on_line_of_its_own(task, url, fields, request.body)
+        if question.body is None and not question.alone:
+            path = url.find("/", url.find("//") + 2)
+            if path > 0 and _TARGET.fullmatch(url, path):
+                there = url[:path]
+                origin = _origin(there)
+                if origin is not None:
+                    return self._on_kept_line(task, origin, there, asked_of(origin.named, url[path:], fields))
+        return self._on_line_of_its_own(task, url, fields, question.body)
 
-    def _on_kept_line(self, task: Task, plain: re.Match[str], fields: list[str]) -> UpstreamAnswer:
-        origin, scheme, host, port, target = plain.groups()
-        usual = _PORTS[scheme]
-        asked = question(host if port in (None, usual) else f"{host}:{port}", target, fields)
+    def _on_kept_line(self, task: Task, origin: Origin, there: str, asked: bytes) -> UpstreamAnswer:
         until = time.monotonic() + self._deadline
-        line = self._resting(task, origin)
+        line = self._resting(task, there)
         while True:
-            line = line or self._opened(task, host, port or usual, until, secure=scheme == "https")
+            line = line or self._opened(task, origin, until)
             try:
-                answer = line.exchange(task, asked, plain[0], until)
+                answer = line.exchange(task, asked, until)
             except (Disturbed, HungUp) as ended:
                 line.close()
                 # What made one hang up may make all of them: no other that rests is asked for it.
-                line = self._resting(task, origin) if isinstance(ended, Disturbed) else None
+                line = self._resting(task, there) if isinstance(ended, Disturbed) else None
                 continue
             except BaseException:
                 line.close()
                 raise
             if line.stays:
-                self._kept.setdefault(origin, []).append(line)
+                self._kept.setdefault(there, []).append(line)
             else:
                 line.close()
             return answer
 
-    def _resting(self, task: Task, origin: str) -> KeptLine | None:
+    def _resting(self, task: Task, there: str) -> KeptLine | None:
         """A connection at rest, None where there is none. Whether anything has come on it shows when it begins."""
-        idle = self._kept.get(origin)
+        idle = self._kept.get(there)
         if not idle:
             return None
         now = time.monotonic()
@@ -89,17 +104,17 @@ class Lines:
             line.close()
         return line
 
-    def _opened(self, task: Task, host: str, port: str, until: float, *, secure: bool) -> KeptLine:
+    def _opened(self, task: Task, origin: Origin, until: float) -> KeptLine:
         patience = min(until, time.monotonic() + self._connect)
         opener = CurlLine(task.loop, self._options, self._limit)
         try:
             # libcurl knows names, addresses and patience. What is said on the connection it need not know.
-            connection = opener.open(task, f"http://{host}:{port}/", patience - time.monotonic())
+            connection = opener.open(task, f"http://{origin.host}:{origin.port}/", patience - time.monotonic())
         finally:
             opener.close()
         connection.setblocking(False)
-        if secure:
-            connection = self._tls.encrypt(task, connection, host.strip("[]").rstrip("."), patience)
+        if origin.secure:
+            connection = self._tls.encrypt(task, connection, origin.host.strip("[]").rstrip("."), patience)
         return KeptLine(task.loop, connection, self._limit)
 
     def _on_line_of_its_own(self, task: Task, url: str, fields: list[str], body: bytes | str | None) -> UpstreamAnswer:

@@ -109,7 +109,7 @@ class Client:
         else:
             form |= {"client_id": self._provider.client_id, "client_secret": self._secret}
         answer = self._asked(self._provider.token_url, headers, "application/json", urlencode(form).encode())
-        told = read_object(answer.content or b"")
+        told = read_object(answer.content)
         if answer.status_code in (400, 401) and told is not None:
             error = told.get("error")
             raise NotVouchedFor(f"no token for a code: {error if error in _REFUSED else 'another error'}")
@@ -130,7 +130,7 @@ class Client:
         types = [value.partition(";")[0].strip().lower() for value in answer.named("content-type")]
         if answer.status_code != 200 or types != [accept]:
             raise ProviderAway(f"it answers {answer.status_code} where userinfo is asked for, or in another type")
-        body = answer.content or b""
+        body = answer.content
         if signed:
             return self._signed(body.decode("ascii", "replace").strip())
         told = read_object(body)

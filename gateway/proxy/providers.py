@@ -18,7 +18,8 @@ from gateway.identity.jwks import LARGEST_SET, KeysAway, ProviderKeys
 from gateway.identity.tokens import Tokens
 from gateway.identity.vouchers import Voucher
 from gateway.loop.waiting import Aside
-from gateway.proxy.exchange import MalformedAnswer, Question, UpstreamAnswer
+from gateway.proxy.exchange import Question, UpstreamAnswer
+from gateway.proxy.failures import MalformedAnswer
 from gateway.proxy.transport import TransportAdapter
 
 DEADLINE_SECONDS: Final = 2.0
@@ -69,7 +70,7 @@ def _fetch(adapter: TransportAdapter, url: str) -> bytes:
     answer = answered(adapter, url, {"Accept": "application/jwk-set+json, application/json"})
     if answer.status_code != 200:
         raise KeysAway(f"it answers {answer.status_code}")
-    return answer.content or b""
+    return answer.content
 
 
 def answered(
@@ -79,7 +80,7 @@ def answered(
     in an encoding that nobody asked for."""
     fields = {"Accept-Encoding": "identity", **headers}
     try:
-        answer = adapter.send(Question(url, fields, alone=True, body=body))
+        answer = adapter.exchange(Question(url, fields, alone=True, body=body))
     except requests.Timeout:
         raise KeysAway("it does not answer in time") from None
     except requests.ConnectionError as error:

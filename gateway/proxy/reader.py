@@ -15,7 +15,8 @@ from typing import Any, Final
 
 import httptools
 
-from gateway.proxy.exchange import TOO_LARGE, MalformedAnswer, UpstreamAnswer
+from gateway.proxy.exchange import UpstreamAnswer
+from gateway.proxy.failures import TOO_LARGE, MalformedAnswer
 
 LARGEST_HEAD: Final = 256 * 1024
 """Bytes of status line and headers of an answer, and of the interim ones before it."""
@@ -91,10 +92,10 @@ class AnswerReader:
         """Something of it has come."""
         return bool(self._start)
 
-    def answer(self, url: str) -> UpstreamAnswer:
+    def answer(self) -> UpstreamAnswer:
         """The answer that is complete, of which nothing is kept here any more."""
         pieces, self._pieces = self._pieces, []
-        return UpstreamAnswer(self._status, self.fields, pieces[0] if len(pieces) == 1 else b"".join(pieces), url)
+        return UpstreamAnswer(self._status, self.fields, pieces[0] if len(pieces) == 1 else b"".join(pieces))
 
     def feed(self, piece: memoryview) -> None:
         """The next bytes of the connection."""
@@ -255,5 +256,5 @@ def framing(fields: list[tuple[str, str]]) -> int | None:
     return int(value)
 
 
-_FRAMING: Final = ("transfer-encoding", "content-length")
+_FRAMING: Final = frozenset({"transfer-encoding", "content-length"})
 _LENGTH: Final = re.compile(r"[0-9]{1,18}")

@@ -12,7 +12,7 @@ import requests
 
 from gateway.loop.loop import NEVER, READ, WRITE, Timer
 from gateway.loop.task import Task
-from gateway.proxy.exchange import shortage
+from gateway.proxy.failures import shortage
 
 
 class ClientTls:

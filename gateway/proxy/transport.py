@@ -20,10 +20,11 @@ import certifi
 import pycurl
 import requests
 from requests.adapters import BaseAdapter
+from requests.structures import CaseInsensitiveDict
 
 from gateway.loop.loop import current_task
 from gateway.loop.waiting import run
-from gateway.proxy.exchange import UpstreamAnswer
+from gateway.proxy.exchange import Question, UpstreamAnswer
 from gateway.proxy.lines import Lines
 from gateway.proxy.tls import ClientTls
 
@@ -71,17 +72,28 @@ class TransportAdapter(BaseAdapter):
         verify: Any = True,
         cert: Any = None,
         proxies: Mapping[str, str] | None = None,
-    ) -> UpstreamAnswer:
-        """The whole answer to a request. A task waits for it while its loop goes on.
+    ) -> requests.Response:
+        """`exchange`, as requests has it: only the URL, the headers and the body of a request are read, and a body is
+        posted. Of repeated fields, the answer's `headers` have the last."""
+        given = {name: str(value) for name, value in request.headers.items()}
+        answer = self.exchange(Question(str(request.url), given, body=request.body))
+        response = requests.Response()
+        response.status_code, response.url, response.request = answer.status_code, str(request.url), request
+        response.headers = CaseInsensitiveDict(answer.fields)
+        response._content = answer.content
+        return response
 
-        Only `request.url`, `headers` and `body` (bytes) are read, and `alone` of a `Question`: deadline, size limit,
-        certificates and proxies are the adapter's own. Raises `requests.Timeout`, `requests.ConnectionError`
-        (`NothingLeft` among them), `MalformedAnswer`, or `InvalidHeader` for one that would be several.
+    def exchange(self, question: Question) -> UpstreamAnswer:
+        """The whole answer to a question. A task waits for it while its loop goes on.
+
+        Deadline, size limit, certificates and proxies are the adapter's own. Raises `requests.Timeout`,
+        `requests.ConnectionError` (`NothingLeft` among them), `MalformedAnswer`, or `InvalidHeader` for a header that
+        would be several.
         """
         task = current_task()
         if task is None:
-            return run(partial(self.send, request))
-        return self._lines.exchange(task, request)
+            return run(partial(self.exchange, question))
+        return self._lines.exchange(task, question)
 
     def close(self) -> None:
         """Closes the idle connections of this thread."""

@@ -7,7 +7,6 @@ from contextlib import suppress
 from itertools import chain
 
 import pytest
-import requests
 
 from gateway.proxy.exchange import Question
 from gateway.proxy.transport import TransportAdapter
@@ -87,13 +86,11 @@ def answer(body: bytes, *headers: str, status: str = "200 OK") -> bytes:
 
 
 def ask(adapter: TransportAdapter, url: str, **headers: str):
-    request = requests.PreparedRequest()
-    request.method, request.url, request.headers = "GET", url, headers
-    return adapter.send(request)
+    return adapter.exchange(Question(url, headers))
 
 
 def ask_alone(adapter: TransportAdapter, url: str, **headers: str):
-    return adapter.send(Question(url, headers, alone=True))
+    return adapter.exchange(Question(url, headers, alone=True))
 
 
 def resting(adapter: TransportAdapter) -> list:

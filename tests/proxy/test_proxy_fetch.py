@@ -17,7 +17,7 @@ from gateway.loop.loop import Loop, current_task
 from gateway.metrics.counts import Counts
 from gateway.metrics.layout import BREAKER, BREAKER_OPENED
 from gateway.proxy.breaker import State
-from gateway.proxy.exchange import NothingLeft
+from gateway.proxy.failures import NothingLeft
 from gateway.proxy.fetch import Backend
 from gateway.settings import Upstream
 
@@ -196,7 +196,7 @@ def test_what_this_machine_lacks_says_nothing_of_the_backend(scripted, kit, back
         def fail(request):
             raise NothingLeft("this machine has no port left")
 
-        patched.setattr(asking._adapter, "send", fail)
+        patched.setattr(asking._adapter, "exchange", fail)
         for number in range(5):
             with pytest.raises(UpstreamUnreachable) as refused:
                 asking.fetch(f"/{number}", {})
@@ -258,7 +258,7 @@ def test_a_trial_that_ends_by_a_fault_of_ours_is_not_the_last_one(scripted, kit,
         def fail(request):
             raise end
 
-        patched.setattr(asking._adapter, "send", fail)
+        patched.setattr(asking._adapter, "exchange", fail)
         with pytest.raises(type(end)):
             asking.fetch("/a", {})
     assert asking.breaker.state is State.OPEN
