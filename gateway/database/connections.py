@@ -28,8 +28,9 @@ from cachetools import FIFOCache
 from sqlalchemy import CompoundSelect, Connection, Engine, Insert, Select, Update
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from gateway.database.held import Held
 from gateway.errors import StoreUnavailable
-from gateway.loop.loop import current_task, is_readable
+from gateway.loop.loop import current_task
 from gateway.loop.waiting import Aside, Bell
 
 BUSY_MS: Final = 5000
@@ -60,27 +61,7 @@ T = TypeVar("T")
 Question = Select[Any] | CompoundSelect[Any]
 
 
-class Held:
-    """A connection that stays open. `file_id` is the device and inode that it reads, None for a server."""
-
-    def __init__(self, connection: Any, file_id: tuple[int, int] | None) -> None:
-        self.connection = connection
-        self.file_id = file_id
-        self.checked_at = time.monotonic()
-
-    def is_ended(self) -> bool:
-        """Of a server: whether it has hung up, or said what nobody asked for, which is that it will. Whatever would be
-        asked now is not asked."""
-        return bool(self.connection.closed) or is_readable(self.connection.fileno())
-
-    def close(self) -> None:
-        with suppress(Exception):
-            self.connection.close()
-
-    __del__ = close
-
-
-class _Own(threading.local):
+class _Own:
     """What a loop, which is its thread's, has of a database: its connection, and what it remembers.
 
     What is remembered is replaced when it is out of date, never emptied: what a slow server answered to an earlier
@@ -133,7 +114,7 @@ class Database:
         self._compiled: dict[Question, tuple[str, tuple[str, ...]]] = {}
         self._inserts: dict[Insert, str] = {}
         self._appending: Held | None = None
-        self._local = _Own()
+        self._local = threading.local()
         self._idle: list[Held] = []
         """Connections of the threads, which take the one used last and give it back: as many as ever asked at once, and
         not one for each thread with a cache of its own. A list gives and takes its last one whole, in any thread."""
@@ -152,7 +133,7 @@ class Database:
         task = current_task()
         if task is None:
             return Reading(self)
-        mine = self._local
+        mine = self._own
         if mine.turn != (task.loop, task.loop.turns):
             if self.file is None:
                 moment = time.monotonic()
@@ -205,7 +186,7 @@ class Database:
             self._notice_end(held)
             self._drop(held)
             raise StoreUnavailable(_kind_of(error)) from None
-        if held is not self._local.held:
+        if held is not self._own.held:
             self._idle.append(held)
         return rows
 
@@ -311,9 +292,18 @@ class Database:
         """Close every connection. A later use opens new ones."""
         for held in list(self._held):
             held.close()
-        self._local = _Own()
+        self._local = threading.local()
         self._idle.clear()
         self._engine.dispose()
+
+    @property
+    def _own(self) -> _Own:
+        """This thread's."""
+        try:
+            own: _Own = self._local.own
+        except AttributeError:
+            own = self._local.own = _Own()
+        return own
 
     def _compile(self, question: Question) -> tuple[str, tuple[str, ...]]:
         compiled = question.compile(dialect=self._engine.dialect)
@@ -323,7 +313,7 @@ class Database:
 
     def _taken(self) -> Held:
         """A connection to ask: a loop's own, or for a thread one that nobody uses until it is given back."""
-        mine = self._local if current_task() else None
+        mine = self._own if current_task() else None
         held = mine.held if mine else self._resting()
         if held is not None:
             moment = time.monotonic()
@@ -375,8 +365,8 @@ class Database:
     def _drop(self, held: Held | None) -> None:
         if held is not None:
             held.close()
-        if held is self._local.held:
-            self._local.held = None
+        if held is self._own.held:
+            self._own.held = None
 
     @contextmanager
     def _failures_refused(self) -> Iterator[None]:

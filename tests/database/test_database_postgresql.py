@@ -61,7 +61,7 @@ def test_an_answer_is_remembered_for_a_second_and_no_longer(served, monkeypatch)
     assert len(served.asked) == 1
     served.change("open")
     assert in_a_loop(served) == "closed", "nobody looks before the time is over"
-    served.database._local.believed_until = time.monotonic()
+    served.database._own.believed_until = time.monotonic()
     assert [in_a_loop(served) for _ in range(3)] == ["open"] * 3
     assert len(served.asked) == 2
 
@@ -299,7 +299,7 @@ def test_a_revocation_acts_when_what_was_told_before_is_out_of_date(town, monkey
     assert town.told() == ALL_WELL
     revoke(town)
     assert town.told() == ALL_WELL, "believed"
-    town.store._local.believed_until = time.monotonic()
+    town.store._own.believed_until = time.monotonic()
     assert town.told() == told
 
 
@@ -386,7 +386,7 @@ def test_a_stopped_server_refuses_everything_and_works_by_itself_once_it_is_star
     run(lambda: recorder.append(entry("before")))
     assert town.told() == ALL_WELL
     with server.stopped():
-        town.store._local.believed_until = time.monotonic()
+        town.store._own.believed_until = time.monotonic()
         for attempt in (town.told, town.sign_in, town.store.check_writable, journal.check_writable):
             with pytest.raises(StoreUnavailable) as refusal:
                 attempt()

@@ -301,7 +301,7 @@ def test_a_file_replaced_while_nobody_looked_is_read(board, monkeypatch, tmp_pat
 def test_after_a_connection_was_dropped_nothing_old_is_believed(board):
     board.change("closed")
     assert in_a_loop(board) == "closed"
-    own = board.database._local
+    own = board.database._own
     before = own.version
     run(board.database._taken).close()
     with pytest.raises(StoreUnavailable):
