@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Final
 from setuptools.command.bdist_wheel import bdist_wheel
 
 COMPILED: Final = (
+    "gateway/database/connections.py",
     "gateway/identity/facts.py",
     "gateway/identity/opaque.py",
     "gateway/identity/sessions.py",
@@ -30,6 +31,7 @@ COMPILED: Final = (
     "gateway/proxy/authorise.py",
     "gateway/proxy/breaker.py",
     "gateway/proxy/credentials.py",
+    "gateway/proxy/exchange.py",
     "gateway/proxy/fetch.py",
     "gateway/proxy/forwarded.py",
     "gateway/proxy/identify.py",
@@ -87,6 +89,7 @@ def mistranslated(sources: Mapping[str, str]) -> Iterator[str]:
 
     * A call within the bounds of a slice: of anything but a list, a tuple, a text or bytes, such as a memoryview, it
       is evaluated twice. `view[send(view):]` sends twice.
+    * A `cached_property`: it is worked out each time that it is asked for.
     * A class whose base is not compiled, but for those that mypyc knows: its objects leave their weak references
       behind when they go, and the collector walks into them: the process ends with a signal.
     """
@@ -95,6 +98,9 @@ def mistranslated(sources: Mapping[str, str]) -> Iterator[str]:
     for file, node in found:
         if isinstance(node, ast.Slice) and any(isinstance(part, ast.Call) for part in ast.walk(node)):
             yield f"{file}, line {node.lineno}: a call within the bounds of a slice may be made twice. Name it first."
+        elif isinstance(node, ast.FunctionDef):
+            if any("cached_property" in ast.unparse(decorator) for decorator in node.decorator_list):
+                yield f"{file}, line {node.lineno}: {node.name} would be worked out each time. Set it with the rest."
         elif isinstance(node, ast.ClassDef):
             for base in map(ast.unparse, node.bases):
                 if base.partition("[")[0] not in bases:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from gateway.errors import MalformedNumber, MethodNotAllowed, NoSuchRoute, NotOpen
@@ -31,7 +31,7 @@ class Content:
     rubrics: frozenset[str]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Route:
     """One address of the backend. `query` are the parameters it declares; `content_types` are lower-case.
 
@@ -48,21 +48,17 @@ class Route:
     content_types: tuple[str, ...]
     rubric: str
     contents: Mapping[str, Content]
+    accept: str = field(init=False)
+    """The media types to ask the backend for, as a header's value."""
+    methods: tuple[str, ...] = field(init=False)
+    """The methods a client may use: HEAD is a GET of which only the headers are answered."""
+    tells_whose: bool = field(init=False)
+    """Whether every answer says which dossier it is about, so that another's is refused."""
 
-    @cached_property
-    def accept(self) -> str:
-        """The media types to ask the backend for, as a header's value."""
-        return ", ".join(self.content_types)
-
-    @cached_property
-    def methods(self) -> tuple[str, ...]:
-        """The methods a client may use: HEAD is a GET of which only the headers are answered."""
-        return ("GET", "HEAD") if self.method == "GET" else (self.method,)
-
-    @cached_property
-    def tells_whose(self) -> bool:
-        """Whether every answer says which dossier it is about, so that another's is refused."""
-        return self.answer == JSON and all(content.part.tells_whose() for content in self.contents.values())
+    def __post_init__(self) -> None:
+        self.accept = ", ".join(self.content_types)
+        self.methods = ("GET", "HEAD") if self.method == "GET" else (self.method,)
+        self.tells_whose = self.answer == JSON and all(part.part.tells_whose() for part in self.contents.values())
 
     def content(self, nouns: Mapping[str, str]) -> Content:
         return self.contents[nouns.get(SLUG, "")]

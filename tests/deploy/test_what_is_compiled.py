@@ -68,6 +68,14 @@ def test_other_bounds_do_not(line):
     assert refused(line) == []
 
 
+@pytest.mark.parametrize("decorator", ["cached_property", "functools.cached_property"])
+def test_what_would_be_worked_out_each_time_ends_it(decorator):
+    assert refused(f"class One:\n    @{decorator}\n    def two(self): ...") == [
+        "one.py, line 3: two would be worked out each time. Set it with the rest."
+    ]
+    assert refused("class One:\n    @property\n    def two(self): ...") == []
+
+
 @pytest.mark.parametrize(
     "base", ["greenlet", "requests.Response", "io.RawIOBase", "threading.local", "Unknown[T]", "dict"]
 )
