@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final
 
@@ -85,7 +85,13 @@ class Entry:
 
 def instant_text(at: datetime) -> str:
     """An instant, in UTC, as the record has it: the order of the texts is that of time."""
-    return at.isoformat(timespec="microseconds")
+    # Those of one second differ in their microseconds alone: half as long as `isoformat`.
+    return f"{_second_text(int(at.timestamp() // 1))}.{at.microsecond:06d}+00:00"
+
+
+@lru_cache(maxsize=64)
+def _second_text(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat().removesuffix("+00:00")
 
 
 @lru_cache(maxsize=4096)

@@ -29,6 +29,7 @@ _SPACED: Final = re.compile(rb'[{\[]*(?:"[^"\\]*":?)?[ \t\n\r]')
 
 _values: Final = msgspec.structs.astuple
 _encode: Final = msgspec.json.Encoder().encode
+_encode_into: Final = msgspec.json.Encoder().encode_into
 _raw: Final = msgspec.json.Decoder(Raw)
 
 
@@ -91,11 +92,11 @@ class Container:
             value = self._decoder.decode(text)
         except msgspec.ValidationError:
             return None
-        if len(_encode(value)) == len(text) - text.endswith(b"\n"):
+        if _shortest(value, len(text)) == len(text) - text.endswith(b"\n"):
             return value
         if _SPACED.match(text):
             compact = msgspec.json.format(text, indent=-1)
-            if len(_encode(self._decoder.decode(compact))) == len(compact):
+            if _shortest(self._decoder.decode(compact), len(compact)) == len(compact):
                 return value
         return None
 
@@ -126,6 +127,13 @@ class Container:
     def _copy_inside(self, value: Any, out: list[bytes], left: set[str]) -> None:
         """Adds each thing that may leave after a text that begins with a comma."""
         raise NotImplementedError
+
+
+def _shortest(value: Any, expected: int) -> int:
+    """How many bytes the shortest text of what was read has: of room for so many as are expected, no more is made."""
+    text = bytearray(expected)
+    _encode_into(value, text)
+    return len(text)
 
 
 class Members(Container):

@@ -86,9 +86,18 @@ def _key(name: bytes) -> str:
 def _line(header: tuple[str, str]) -> tuple[bytes, bool]:
     """A header as it is sent, and whether it is the body's length. Raises `ValueError` for one that would be two."""
     name, value = header
-    if "\r" in name + value or "\n" in name + value or "\0" in name + value:
+    text = f"{name}: {value}"
+    if "\r" in text or "\n" in text or "\0" in text:
         raise ValueError("a header that holds the end of a line")
-    return f"{name}: {value}\r\n".encode("latin-1"), name.lower() == "content-length"
+    return f"{text}\r\n".encode("latin-1"), name.lower() == "content-length"
+
+
+@lru_cache(maxsize=256)
+def _first_lines(status: str, date: str) -> bytes:
+    """How an answer begins. Raises `ValueError` for a status that would be more than one line."""
+    if not (status + date).isprintable():
+        raise ValueError("a status that holds the end of a line")
+    return f"HTTP/1.1 {status}\r\nDate: {date}\r\n".encode("latin-1")
 
 
 class Malformed(Exception):
@@ -222,22 +231,28 @@ class Connection:
         self._headed = True
         if self._size > LARGEST_HEAD and self._head_size() > LARGEST_HEAD:
             self._fault = TOO_LARGE
-        self._method = self._parser.get_method().decode("latin-1")
+        method: bytes = self._parser.get_method()
+        self._method = method.decode("latin-1")
         self._version = self._parser.get_http_version()
         self._keeps = self._parser.should_keep_alive()
         # llhttp reads RTSP/1.0 and blanks in a row too, and then tells of neither.
-        line = b"%s %s HTTP/%s" % (self._method.encode("latin-1"), self._target, self._version.encode("latin-1"))
-        if self._begun.lstrip(b"\r\n").partition(b"\r\n")[0] != line:
+        line = method + b" " + self._target + b" HTTP/" + self._version.encode("latin-1") + b"\r\n"
+        if not self._begun.lstrip(b"\r\n").startswith(line):
             self._fault = NOT_UNDERSTOOD
         self._begun = b""
         if self._version not in ("1.0", "1.1"):
             self._fault = "505 HTTP Version Not Supported"
-        codings = [value.lower() for name, value in self._headers if name == b"transfer-encoding"]
+        codings, lengths = [], []
+        for name, value in self._headers:
+            if name == b"transfer-encoding":
+                codings.append(value.lower())
+            elif name == b"content-length":
+                lengths.append(value)
         if codings and (codings != [b"chunked"] or self._version == "1.0"):
             self._fault = NOT_UNDERSTOOD
-        announced = codings or [value for name, value in self._headers if name == b"content-length"]
+        announced = codings or lengths
         path = self._target.partition(b"?")[0]
-        self._path = (unquote_to_bytes(path) if b"%" in path else path).decode("latin-1")
+        self._path = (unquote_to_bytes(path) if path.find(b"%") >= 0 else path).decode("latin-1")
         self.own = self.is_own(self._path)
         if self._fault or not announced or announced == [b"0"]:
             return
@@ -346,23 +361,21 @@ class Connection:
         there must not be one. Raises `ValueError` where a header would be another one, or the length is not the body's.
         """
         stays = stays and self._complete and not self._surplus and self._keeps
-        lines = [b"HTTP/1.1 ", status.encode("latin-1"), b"\r\nDate: ", date.encode("latin-1"), b"\r\n"]
+        pieces = [_first_lines(status, date)]
         announced = None
         for header in headers:
             line, is_length = _line(header)
-            lines.append(line)
+            pieces.append(line)
             if is_length:
                 announced = header[1] if announced is None else ""
         if self._method == "HEAD" or status.startswith(WITHOUT_BODY):
             body = b""
         elif announced is None:
-            lines.append(b"Content-Length: %d\r\n" % len(body))
+            pieces.append(b"Content-Length: %d\r\n" % len(body))
         elif announced != str(len(body)):
             raise ValueError("a length that is not the body's")
-        lines.append(b"\r\n" if stays else b"Connection: close\r\n\r\n")
-        if not (status + date).isprintable():
-            raise ValueError("a status that holds the end of a line")
-        self.outgoing = memoryview(b"".join((*lines, body)))
+        pieces += b"\r\n" if stays else b"Connection: close\r\n\r\n", body
+        self.outgoing = memoryview(b"".join(pieces))
         self.kept = len(self.outgoing)
         self.stays = stays
         self.awaits_body = False
