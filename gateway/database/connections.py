@@ -24,7 +24,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from cachetools import FIFOCache
 from sqlalchemy import CompoundSelect, Connection, Engine, Insert, Select, Update
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
@@ -70,7 +69,7 @@ class _Own:
 
     def __init__(self) -> None:
         self.held: Held | None = None
-        self.remembered: FIFOCache[Any, Any] = FIFOCache(REMEMBERED)
+        self.remembered: dict[Any, Any] = {}
         self.version: tuple[Any, Held | None] | None = None
         self.believed_until = 0.0
         self.turn: tuple[object, int] | None = None
@@ -85,7 +84,7 @@ class Reading:
 
     __slots__ = ("_database", "_memory")
 
-    def __init__(self, database: Database, memory: FIFOCache[Any, Any] | None = None) -> None:
+    def __init__(self, database: Database, memory: dict[Any, Any] | None = None) -> None:
         self._database = database
         self._memory = memory
 
@@ -100,7 +99,10 @@ class Reading:
         try:
             found: T = memory[key]
         except KeyError:
-            found = memory[key] = shape(self._database.ask(question, **values))
+            found = shape(self._database.ask(question, **values))
+            if len(memory) >= REMEMBERED:
+                del memory[next(iter(memory))]  # the oldest: a dict keeps its order
+            memory[key] = found
         return found
 
 
@@ -138,7 +140,7 @@ class Database:
             if self.file is None:
                 moment = time.monotonic()
                 if moment >= mine.believed_until:
-                    mine.remembered, mine.believed_until = FIFOCache(REMEMBERED), moment + REMEMBERED_SECONDS
+                    mine.remembered, mine.believed_until = {}, moment + REMEMBERED_SECONDS
             else:
                 try:
                     # Before anything is asked: what changes meanwhile is seen at the next reading.
@@ -146,7 +148,7 @@ class Database:
                 except _Occupied:
                     return Reading(self)
                 if version != mine.version:
-                    mine.remembered, mine.version = FIFOCache(REMEMBERED), version
+                    mine.remembered, mine.version = {}, version
             mine.turn = task.loop, task.loop.turns
         return Reading(self, mine.remembered)
 

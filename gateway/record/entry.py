@@ -86,7 +86,7 @@ class Entry:
 def instant_text(at: datetime) -> str:
     """An instant, in UTC, as the record has it: the order of the texts is that of time."""
     # Those of one second differ in their microseconds alone: half as long as `isoformat`.
-    return f"{_second_text(int(at.timestamp() // 1))}.{at.microsecond:06d}+00:00"
+    return f"{_second_text(int(at.timestamp() // 1))}.{str(1_000_000 + at.microsecond)[1:]}+00:00"
 
 
 @lru_cache(maxsize=64)

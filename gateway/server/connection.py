@@ -82,7 +82,10 @@ def _key(name: bytes) -> str:
     return _UNPREFIXED.get(text) or "HTTP_" + text.upper().replace("-", "_")
 
 
-@lru_cache(maxsize=256)
+_VARY: Final = frozenset({"Content-Length", "X-Request-Id"})
+"""Headers that have another value in each answer: not worth remembering."""
+
+
 def _line(header: tuple[str, str]) -> tuple[bytes, bool]:
     """A header as it is sent, and whether it is the body's length. Raises `ValueError` for one that would be two."""
     name, value = header
@@ -90,6 +93,9 @@ def _line(header: tuple[str, str]) -> tuple[bytes, bool]:
     if "\r" in text or "\n" in text or "\0" in text:
         raise ValueError("a header that holds the end of a line")
     return f"{text}\r\n".encode("latin-1"), name.lower() == "content-length"
+
+
+_remembered_line: Final = lru_cache(maxsize=256)(_line)
 
 
 @lru_cache(maxsize=256)
@@ -174,11 +180,10 @@ class Connection:
         self.lingers = False
         self._discarded = 0
         self.deadline = time.monotonic() + patience.head
-        self._parser: Any = None
+        self._parser: Any = httptools.HttpRequestParser(self)
         self._expect_request()
 
     def _expect_request(self) -> None:
-        self._parser = httptools.HttpRequestParser(self)
         # Kept, not asked of the parser later: it forgets, and may have gone on to the next request by then.
         self._method = self._version = ""
         self._keeps = False
@@ -364,7 +369,7 @@ class Connection:
         pieces = [_first_lines(status, date)]
         announced = None
         for header in headers:
-            line, is_length = _line(header)
+            line, is_length = _line(header) if header[0] in _VARY else _remembered_line(header)
             pieces.append(line)
             if is_length:
                 announced = header[1] if announced is None else ""
