@@ -46,6 +46,14 @@ _NOT_ALLOWED: Final = "42501"
 _VERSION: Final = "PRAGMA data_version"
 """Another number as soon as another connection, of any process, has changed the file."""
 _FILE_CHECK_SECONDS: Final = 1.0
+_COPIED_AFTER: Final = 1000
+"""Pages in SQLite's log, about, after which they are copied into the file, aside: for 6 to 12 ms."""
+_PAGES_OF_COMMIT: Final = 3
+_ROWS_OF_PAGE: Final = 5
+"""How many pages a transaction of so many rows leaves in the log: three, and one for each five of the record's rows."""
+_LONGEST_LOG: Final = 8000
+"""Pages, after which whoever appends copies those that are left. Only between two transactions can the log begin anew,
+and where nobody pauses, what is copied aside has been added to meanwhile: then it is 32 MB long, and not for ever."""
 MOST_ASKING: Final = 12
 """Connections to a server that a process asks by, beside those for changes and the one that appends; and threads, for
 what the tasks of a loop ask that blocks. A server has places for so many (PostgreSQL: 100), and every process comes."""
@@ -116,6 +124,9 @@ class Database:
         self._compiled: dict[Question, tuple[str, tuple[str, ...]]] = {}
         self._inserts: dict[Insert, str] = {}
         self._appending: Held | None = None
+        self._uncopied = 0
+        """Pages of the log, about, since it was last copied."""
+        self._copies = False
         self._local = threading.local()
         self._idle: list[Held] = []
         """Connections of the threads, which take the one used last and give it back: as many as ever asked at once, and
@@ -244,6 +255,19 @@ class Database:
                     raise StoreUnavailable("another process has been writing for too long") from None
                 bell.wait(_RETRY_SECONDS)
         bell.ring()
+        self._uncopied += _PAGES_OF_COMMIT + len(rows) // _ROWS_OF_PAGE
+        task = current_task()
+        if self._uncopied >= _COPIED_AFTER and task is not None and not self._copies:
+            self._uncopied, self._copies = 0, True
+            task.loop.soon(partial(task.loop.start, self._copy))
+
+    def _copy(self) -> None:
+        """A task: has the log copied into the file. Where that fails, the next one tries, and at last who appends."""
+        try:
+            with suppress(StoreUnavailable, RuntimeError):
+                self._aside.do(partial(self._asked, "PRAGMA wal_checkpoint(PASSIVE)", ()))
+        finally:
+            self._copies = False
 
     def _append(self, sql: str, rows: Sequence[tuple[object, ...]]) -> None:
         held, self._appending = self._appending, None
@@ -253,6 +277,7 @@ class Database:
                 if self.file:
                     # SQLite's own patience sleeps longer and longer, and in a loop would make everyone wait.
                     held.connection.execute("PRAGMA busy_timeout = 0")
+                    held.connection.execute(f"PRAGMA wal_autocheckpoint = {_LONGEST_LOG}")
             cursor = held.connection.cursor()
             cursor.execute("BEGIN IMMEDIATE" if self.file else "BEGIN")
             cursor.executemany(sql, rows)

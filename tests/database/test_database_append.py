@@ -4,15 +4,18 @@ import sqlite3
 import threading
 import time
 from collections import Counter
+from types import SimpleNamespace
 
 import pytest
 
 from gateway.database import connections
 from gateway.errors import StoreUnavailable
-from gateway.loop.waiting import run
+from gateway.loop.waiting import pause, run
 from gateway.record.journal import open_journal
 from tests.database import elsewhere
 from tests.database.tasks import ticks, together
+
+PAGE = 4096
 
 
 def test_what_is_appended_is_there_for_everyone_at_once(board):
@@ -63,6 +66,7 @@ def test_a_row_that_waits_for_too_long_is_refused_and_the_next_one_is_written(bo
     assert board.lines() == ["before", "after"]
 
 
+@pytest.mark.looks_inside
 def test_the_loop_goes_on_while_a_row_waits_in_vain(board, monkeypatch):
     monkeypatch.setattr(connections, "_APPEND_SECONDS", 0.2)
     counted = Counter()
@@ -96,6 +100,7 @@ def test_a_row_waits_for_another_writer_of_the_same_loop(board):
     assert board.lines() == ["first", "second"]
 
 
+@pytest.mark.looks_inside
 @pytest.mark.parametrize("by", [run, lambda work: work()], ids=["task", "thread"])
 def test_a_row_goes_on_when_whoever_has_the_same_bell_is_done(board, by, monkeypatch):
     """Long before it would try by itself."""
@@ -150,6 +155,69 @@ def test_a_row_goes_to_the_file_that_has_the_name_now(board, tmp_path):
     (tmp_path / "copy.db").rename(board.database.file)
     run(lambda: board.append("after"))
     assert board.lines() == ["before", "after"]
+
+
+# What is appended goes into SQLite's log, and from there into the file.
+
+
+def log_of(board) -> int:
+    """Bytes."""
+    return board.database.file.with_name(board.database.file.name + "-wal").stat().st_size
+
+
+def test_the_log_is_copied_into_the_file_while_whoever_appends_goes_on(board):
+    """A transaction that copied it itself would keep everyone waiting."""
+    board.append("before")
+    empty = board.database.file.stat().st_size
+    appended = []
+
+    def append_until_copied():
+        while board.database.file.stat().st_size == empty:
+            board.append("line " * 100)
+            appended.append(log_of(board))
+            pause(0.0)
+            assert len(appended) < 4000, "nothing was ever copied"
+
+    run(append_until_copied)
+    # SQLite's own measure, after which the one who appends would have done it, is longer.
+    assert len(appended) > 100
+    assert appended[-1] < connections._LONGEST_LOG * PAGE / 2
+    assert len(board.lines()) == len(appended) + 1
+
+
+def test_where_nobody_copies_it_whoever_appends_does_before_it_grows_for_ever(board):
+    board.append("before")
+    large = "x" * 25 * PAGE
+    copies = connections._COPIED_AFTER // connections._PAGES_OF_COMMIT
+    assert 25 * copies > connections._LONGEST_LOG, "too few transactions to be copied aside"
+
+    def append_many():
+        for _ in range(copies):
+            board.append(large)
+
+    run(append_many)
+    assert log_of(board) < (connections._LONGEST_LOG + 100) * (PAGE + 24)
+    assert board.database.file.stat().st_size > connections._LONGEST_LOG * PAGE / 2
+    assert len(board.lines()) == copies + 1
+
+
+@pytest.mark.looks_inside
+def test_a_log_that_cannot_be_copied_aside_keeps_nothing_from_being_appended(board, monkeypatch):
+    board.append("before")
+
+    def nothing(*_):
+        raise RuntimeError("no thread")
+
+    monkeypatch.setattr(board.database, "_aside", SimpleNamespace(do=nothing))
+
+    def append_many():
+        for _ in range(2 * connections._COPIED_AFTER // connections._PAGES_OF_COMMIT + 10):
+            board.append("line")
+            pause(0.0)
+
+    run(append_many)
+    assert not board.database._copies, "the next one tries again"
+    assert len(board.lines()) > connections._COPIED_AFTER // 2
 
 
 APPENDING = """

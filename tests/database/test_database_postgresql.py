@@ -54,6 +54,7 @@ def in_a_loop(board, name="door", **options):
     return run(lambda: board.says(name, **options))
 
 
+@pytest.mark.looks_inside
 def test_an_answer_is_remembered_for_a_second_and_no_longer(served, monkeypatch):
     served.change("closed")
     monkeypatch.setattr(connections, "REMEMBERED_SECONDS", 3600.0)
@@ -135,6 +136,7 @@ def test_an_append_in_a_task_does_not_stop_the_loop(served, server):
     assert served.lines() == ["one", "two"]
 
 
+@pytest.mark.looks_inside
 def test_a_slow_answer_to_an_earlier_reading_is_not_believed_by_a_later_one(served, monkeypatch):
     monkeypatch.setattr(connections, "REMEMBERED_SECONDS", 0.0)
     served.change("closed")
@@ -250,6 +252,7 @@ def town(url):
     made.close()
 
 
+@pytest.mark.looks_inside
 def test_an_agent_logs_in_is_recognised_in_tasks_and_logs_out(town, monkeypatch):
     monkeypatch.setattr(connections, "REMEMBERED_SECONDS", 0.0)
     assert together(*[partial(town._told, town.store)] * 20) == [ALL_WELL] * 20
@@ -293,6 +296,7 @@ REVOCATIONS = [
 ]
 
 
+@pytest.mark.looks_inside
 @pytest.mark.parametrize(("_", "revoke", "told"), REVOCATIONS, ids=[row[0] for row in REVOCATIONS])
 def test_a_revocation_acts_when_what_was_told_before_is_out_of_date(town, monkeypatch, _, revoke, told):
     monkeypatch.setattr(connections, "REMEMBERED_SECONDS", 3600.0)
@@ -403,6 +407,7 @@ def test_a_stopped_server_refuses_everything_and_works_by_itself_once_it_is_star
     assert kept() == ["before", "after"]
 
 
+@pytest.mark.looks_inside
 def test_of_a_server_that_was_started_again_no_request_notices(served, server, monkeypatch):
     monkeypatch.setattr(connections, "REMEMBERED_SECONDS", 0.0)
     served.change("closed")
@@ -432,6 +437,7 @@ def test_the_record_of_a_server_that_was_started_again_is_appended_to_at_once(se
         run(lambda: served.append("open"))
 
 
+@pytest.mark.looks_inside
 def test_a_server_that_is_away_is_not_tried_again_for_a_tenth_of_a_second_whoever_asks(served, server, monkeypatch):
     tried = []
     connect = Patient.connect
@@ -564,6 +570,7 @@ def test_many_threads_ask_by_as_many_connections_as_a_process_may_have(served, s
     assert MOST_ASKING <= open_now <= MOST_ASKING + MOST_CHANGING
 
 
+@pytest.mark.looks_inside
 def test_whoever_finds_every_connection_in_use_for_too_long_is_refused(served, monkeypatch):
     monkeypatch.setattr(connections, "BUSY_MS", 50)
     for _ in range(MOST_ASKING):

@@ -261,6 +261,7 @@ def test_what_is_remembered_is_bounded_and_the_latest_stays(board):
     assert len(reading._memory) == connections.REMEMBERED
 
 
+@pytest.mark.looks_inside
 def test_a_file_removed_is_noticed_and_one_put_in_its_place_is_read(board, monkeypatch, tmp_path):
     monkeypatch.setattr(connections, "_FILE_CHECK_SECONDS", -1.0)
     board.change("closed")
@@ -280,6 +281,7 @@ def test_a_file_removed_is_noticed_and_one_put_in_its_place_is_read(board, monke
     assert len(board.asked) == 2
 
 
+@pytest.mark.looks_inside
 def test_a_file_replaced_while_nobody_looked_is_read(board, monkeypatch, tmp_path):
     monkeypatch.setattr(connections, "_FILE_CHECK_SECONDS", -1.0)
     board.change("closed")

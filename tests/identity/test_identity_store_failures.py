@@ -98,6 +98,7 @@ def test_another_programs_database_is_refused(tmp_path):
         open_store(f"sqlite:///{tmp_path / 'other.db'}")
 
 
+@pytest.mark.looks_inside
 @on_a_file
 def test_a_locked_database_still_answers_and_refuses_changes(town, tmp_path, monkeypatch):
     token = town.sign_in().token
@@ -117,6 +118,7 @@ def test_a_locked_database_still_answers_and_refuses_changes(town, tmp_path, mon
     assert town.identify(token, now=later).identifier == town.agent
 
 
+@pytest.mark.looks_inside
 @on_a_file
 def test_a_database_removed_is_noticed_and_one_restored_is_read(town, tmp_path, monkeypatch):
     monkeypatch.setattr(connections, "_FILE_CHECK_SECONDS", -1.0)
