@@ -66,9 +66,8 @@ def main() -> None:
                     held += [*bars.throughput_bars(rows), bars.memory_bar(memory_of(worker) / 1e6)]
                 if "latency" in options.only:
                     names = (GATEWAY, FASTIFY) if options.quick else (GATEWAY, LUA, FASTIFY)
-                    durable = measuring.durable_write(folder)
                     progress("latency added over the backend")
-                    rows = measuring.latency([backend, *(everybody[name] for name in names)], effort)
+                    rows, durable = measuring.latency([backend, *(everybody[name] for name in names)], effort, folder)
                     print_latency(rows, durable)
                     report |= {"latency": rows, "durable_write_ms": durable}
                     held += bars.latency_bars(rows, durable)

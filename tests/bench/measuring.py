@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import sqlite3
+import os
 import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from gateway.model import Facts
+from gateway.proxy.answers import fresh_id
+from gateway.record.entry import Entry
+from gateway.record.journal import Journal, open_journal
 from tests.bench import targets
 from tests.bench.dossiers import SIZES
 from tests.bench.installing import Installed
-from tests.bench.processes import Measured, load, resident
+from tests.bench.processes import MEASURED_CORE, Measured, load, resident
 from tests.bench.targets import Target
 
 CONNECTIONS: Final = 16
@@ -22,6 +27,8 @@ SATURATING: Final = 64
 SLOW_MS: Final = 20
 SLOW_CONNECTIONS: Final = 64
 _WRITES: Final = 400
+_UNTIL_LONGEST: Final = 800
+"""Transactions of 64 rows until SQLite's log is as long as it becomes: while it grows, a write is dearer."""
 
 
 class Effort(NamedTuple):
@@ -56,16 +63,18 @@ class Shot(NamedTuple):
 
 
 class Durable(NamedTuple):
-    """One row written durably to an SQLite file here, alone, in milliseconds."""
+    """One row of the record written durably, alone, in milliseconds."""
 
     p50_ms: float
     p99_ms: float
 
 
-def rounds(shots: Sequence[Shot], effort: Effort) -> list[Row]:
-    """Every shot once a round, each round beginning with another one; the medians, in the order of `shots`."""
+def rounds(shots: Sequence[Shot], effort: Effort, beside: Callable[[], None] = lambda: None) -> list[Row]:
+    """Every shot once a round, each round beginning with another one; the medians, in the order of `shots`. `beside` is
+    called once a round, with nothing else going on."""
     found: dict[int, list[Measured]] = {index: [] for index in range(len(shots))}
     for turn in range(effort.rounds):
+        beside()
         for index in [(place + turn) % len(shots) for place in range(len(shots))]:
             shot = shots[index]
             found[index].append(
@@ -117,15 +126,22 @@ def memory(everybody: Iterable[Target]) -> dict[str, float]:
     return {target.name: resident(target.pid) / 1e6 for target in everybody}
 
 
-def latency(everybody: Sequence[Target], effort: Effort) -> list[Row]:
-    """Small and middling dossiers at 1 and 16 connections; `everybody` begins with the backend itself."""
+def latency(everybody: Sequence[Target], effort: Effort, folder: Path) -> tuple[list[Row], Durable]:
+    """Small and middling dossiers at 1 and 16 connections; `everybody` begins with the backend itself. And what a
+    durable write asks, in the same rounds, in a record of its own in `folder`, where the gateway's lies."""
     shots = [
         Shot(size, target, connections, f"/dossiers/{SIZES[size][0]}")
         for size in ("4 KB", "64 KB")
         for connections in ((1,) if effort.quick else (1, CONNECTIONS))
         for target in everybody
     ]
-    return rounds(shots, effort)
+    took: list[float] = []
+    with contextlib.closing(open_journal(f"sqlite:///{folder / 'durable.db'}")) as journal:
+        for _ in range(_UNTIL_LONGEST):
+            journal.write([_row_of_record()] * 64)
+        rows = rounds(shots, effort, lambda: took.extend(_writes(journal)))
+    percentiles = statistics.quantiles(took, n=100)
+    return rows, Durable(percentiles[49], percentiles[98])
 
 
 def slow_backend(folder: Path, www: Path, installed: Installed, effort: Effort) -> list[Row]:
@@ -140,19 +156,31 @@ def slow_backend(folder: Path, www: Path, installed: Installed, effort: Effort) 
         return rounds(shots, effort)
 
 
-def durable_write(folder: Path) -> Durable:
-    """What SQLite asks for one durable row (WAL, FULL) where the gateway's record lies."""
+def _writes(journal: Journal) -> list[float]:
+    """Milliseconds of each, on the core where the gateway writes."""
     took: list[float] = []
-    with contextlib.closing(sqlite3.connect(folder / "durable.db", isolation_level=None)) as database:
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = FULL")
-        database.execute("CREATE TABLE row (text TEXT)")
+    usual = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {int(MEASURED_CORE)})
+    try:
         for _ in range(_WRITES):
             begun = time.perf_counter()
-            database.execute("INSERT INTO row VALUES (?)", ("x" * 300,))
+            journal.write([_row_of_record()])
             took.append((time.perf_counter() - begun) * 1000)
-    percentiles = statistics.quantiles(took, n=100)
-    return Durable(percentiles[49], percentiles[98])
+    finally:
+        os.sched_setaffinity(0, usual)
+    return took
+
+
+def _row_of_record() -> tuple[object, ...]:
+    """As long as those that the gateway writes here."""
+    entry = Entry(fresh_id(), datetime.now(UTC), "127.0.0.1")
+    entry.act, entry.agent, entry.partner, entry.profile, entry.route = "consult", "t6", "Partner", "T6", "dossier"
+    entry.dossier, entry.policy, entry.status = "0" * 64, "0" * 64, 200
+    entry.facts = Facts("T6", "external", "in_force", "signed", frozenset(), "none", "password", "consult")
+    labels = ("brochure 2012, row 14", "convention in force", "engagement signed", "identity proved", "any dossier")
+    entry.left = frozenset(("adresse", "cmu_rsa_rmi", "cmuc_ressources", "residence"))
+    entry.rules = tuple((slug, *labels) for slug in sorted(entry.left))
+    return entry.row()
 
 
 def _row(shot: Shot, found: Sequence[Measured]) -> Row:
