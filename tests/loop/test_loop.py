@@ -10,11 +10,13 @@ import sys
 import threading
 import time
 import weakref
+from types import SimpleNamespace
 
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.loop.loop import MOST_AT_A_TURN, NEVER, READ, WRITE, Loop, Timer, current_task
+from gateway.loop import loop as loop_module
+from gateway.loop.loop import MOST_AT_A_TURN, NEVER, READ, SHORT_IN_A_ROW, WRITE, Loop, Timer, current_task
 
 WAIT = 30.0
 SECRET = "4211 the dossier of somebody"
@@ -766,3 +768,94 @@ def test_of_many_that_are_ready_the_first_do_not_wait_for_the_last(loop, make_pi
     assert between == [MOST_AT_A_TURN]
     loop.turn(1.0)
     assert sorted(seen) == list(range(MOST_AT_A_TURN + 8))
+
+
+# Short waits.
+
+
+class Looks:
+    """In the place of epoll, on a clock of its own: something is ready `after` so many seconds of waiting."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.after = 0.0
+        self.slept: list[float] = []
+        self.awake = 0
+
+    def poll(self, seconds, _) -> list[tuple[int, int]]:
+        self.now += 0.000_005
+        if seconds == 0.0:
+            self.awake += 1
+            return [(0, READ)] if self.ready_at <= self.now else []
+        self.slept.append(seconds)
+        self.now = max(self.now, self.ready_at if seconds < 0 else min(self.ready_at, self.now + seconds))
+        return [(0, READ)] if self.ready_at <= self.now else []
+
+    def wait(self, loop, after, seconds=1.0) -> list[tuple[int, int]]:
+        """What the loop finds that has `seconds`; how often it slept and looked awake is told anew."""
+        self.ready_at = self.now + after
+        self.slept, self.awake = [], 0
+        return loop._look(seconds)
+
+
+@pytest.fixture
+def looks(monkeypatch):
+    seen = Looks()
+    monkeypatch.setattr(loop_module, "time", SimpleNamespace(monotonic=lambda: seen.now))
+    return seen
+
+
+@pytest.fixture
+def looking(looks):
+    loop = Loop()
+    real, loop._epoll = loop._epoll, looks
+    yield loop
+    loop._epoll = real
+
+
+@pytest.mark.looks_inside
+def test_after_short_waits_in_a_row_the_next_one_is_spent_awake(looks, looking):
+    for _ in range(SHORT_IN_A_ROW):
+        assert looks.wait(looking, 0.000_030)
+        assert (looks.slept, looks.awake) == ([1.0], 1)
+    for _ in range(20):
+        assert looks.wait(looking, 0.000_030)
+        assert not looks.slept
+        assert looks.awake > 1
+
+
+@pytest.mark.looks_inside
+@pytest.mark.parametrize("seconds", [1.0, -1.0], ids=["at most so long", "without end"])
+def test_a_long_wait_ends_that_and_is_slept_through(looks, looking, seconds):
+    for _ in range(SHORT_IN_A_ROW):
+        looks.wait(looking, 0.000_030)
+    begun = looks.now
+    assert looks.wait(looking, 0.5, seconds)
+    assert looks.slept == [seconds]
+    assert 1 < looks.awake < 20
+    assert looks.now - begun == pytest.approx(0.5, abs=0.001)
+    for _ in range(SHORT_IN_A_ROW):
+        assert looks.wait(looking, 0.000_030)
+        assert (len(looks.slept), looks.awake) == (1, 1)
+    assert looks.wait(looking, 0.000_030)
+    assert not looks.slept
+
+
+@pytest.mark.looks_inside
+def test_long_waits_between_short_ones_are_never_spent_awake(looks, looking):
+    for turn in range(100):
+        looks.wait(looking, 0.02 if turn % SHORT_IN_A_ROW == 0 else 0.000_030)
+        assert looks.awake == 1
+
+
+@pytest.mark.looks_inside
+def test_what_is_ready_is_not_waited_for_and_no_wait_is_longer_than_it_may_be(looks, looking):
+    for _ in range(SHORT_IN_A_ROW):
+        looks.wait(looking, 0.000_030)
+    assert looks.wait(looking, 0.0)
+    assert (looks.slept, looks.awake) == ([], 1)
+    assert not looks.wait(looking, 1.0, 0.0)
+    assert (looks.slept, looks.awake) == ([], 1)
+    begun = looks.now
+    assert not looks.wait(looking, 1.0, 0.000_020)
+    assert looks.now - begun < 0.000_080
