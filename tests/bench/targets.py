@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -176,6 +177,7 @@ def versions(installed: Installed) -> dict[str, str]:
         if "==" in line
     )
     return {
+        "gateway": said(str(Path(sys.executable).with_name("cafpro")), "--version"),
         "nginx": said("nginx", "-v").rpartition("/")[2],
         "node": said("node", "--version"),
         **pinned,
