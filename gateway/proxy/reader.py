@@ -1,8 +1,9 @@
 """Bytes of a connection become answers, by llhttp: Node's parser, which our server reads requests with too.
 
-It tells where an answer ends and whether anything follows. What it accepts and we do not is refused here: another
-coding than chunked, another version, a control character within a header, a blank behind a header's name. It joins
-folded header lines, takes a line feed for the end of one, and blanks behind the size of a chunk, as old backends write.
+It tells where an answer ends and whether anything follows, but for blank lines, which are nothing. What it accepts and
+we do not is refused here: another coding than chunked, another version, a control character within a header, a blank
+behind a header's name. It joins folded header lines, takes a line feed for the end of one, and blanks behind the size
+of a chunk, as old backends write.
 """
 
 from __future__ import annotations
