@@ -157,6 +157,7 @@ def test_a_link_that_is_good_writes_no_failure(twin):
     assert rows(twin) == []
 
 
+@pytest.mark.looks_inside
 def test_whose_wrong_link_cannot_be_noted_is_told_nothing(twin, monkeypatch):
     links = Links(twin)
 
@@ -237,6 +238,7 @@ def test_a_full_table_costs_a_log_in_no_more_than_an_empty_one(door, twin):
     assert door.knock() is False
 
 
+@pytest.mark.looks_inside
 def test_who_guesses_while_the_store_is_away_is_told_nothing(twin, door, monkeypatch):
     def away(*_, **__):
         raise StoreUnavailable("away")

@@ -176,6 +176,7 @@ def test_failures_that_two_processes_count_at_the_same_time_are_all_counted(town
     assert failures(town) == [(40, None)]
 
 
+@pytest.mark.looks_inside
 @on_a_file
 def test_whoever_guesses_while_nothing_can_be_counted_is_told_nothing(town, monkeypatch):
     """Neither whether there is such an account nor whether the password was right."""
