@@ -46,14 +46,12 @@ _NOT_ALLOWED: Final = "42501"
 _VERSION: Final = "PRAGMA data_version"
 """Another number as soon as another connection, of any process, has changed the file."""
 _FILE_CHECK_SECONDS: Final = 1.0
-_COPIED_AFTER: Final = 1000
-"""Pages in SQLite's log, about, after which they are copied into the file, aside: for 6 to 12 ms."""
-_PAGES_OF_COMMIT: Final = 3
-_ROWS_OF_PAGE: Final = 5
-"""How many pages a transaction of so many rows leaves in the log: three, and one for each five of the record's rows."""
-_LONGEST_LOG: Final = 8000
-"""Pages, after which whoever appends copies those that are left. Only between two transactions can the log begin anew,
-and where nobody pauses, what is copied aside has been added to meanwhile: then it is 32 MB long, and not for ever."""
+COPIED_AFTER: Final = 2000
+"""Rows that a process appends to a file, after which what SQLite's log holds is copied into it, aside: about 400 pages,
+for 6 to 12 ms, however often a page was written anew for one row more."""
+LONGEST_LOG: Final = 8000
+"""Pages of the log, after which whoever appends copies those that are left. Only between two transactions can the log
+begin anew, and where nobody pauses, what is copied aside has been added to meanwhile: then it is 32 MB long."""
 MOST_ASKING: Final = 12
 """Connections to a server that a process asks by, beside those for changes and the one that appends; and threads, for
 what the tasks of a loop ask that blocks. A server has places for so many (PostgreSQL: 100), and every process comes."""
@@ -125,7 +123,7 @@ class Database:
         self._inserts: dict[Insert, str] = {}
         self._appending: Held | None = None
         self._uncopied = 0
-        """Pages of the log, about, since it was last copied."""
+        """Rows that were appended since the log was last copied."""
         self._copies = False
         self._local = threading.local()
         self._idle: list[Held] = []
@@ -255,9 +253,9 @@ class Database:
                     raise StoreUnavailable("another process has been writing for too long") from None
                 bell.wait(_RETRY_SECONDS)
         bell.ring()
-        self._uncopied += _PAGES_OF_COMMIT + len(rows) // _ROWS_OF_PAGE
+        self._uncopied += len(rows)
         task = current_task()
-        if self._uncopied >= _COPIED_AFTER and task is not None and not self._copies:
+        if self._uncopied >= COPIED_AFTER and task is not None and not self._copies:
             self._uncopied, self._copies = 0, True
             task.loop.soon(partial(task.loop.start, self._copy))
 
@@ -277,7 +275,7 @@ class Database:
                 if self.file:
                     # SQLite's own patience sleeps longer and longer, and in a loop would make everyone wait.
                     held.connection.execute("PRAGMA busy_timeout = 0")
-                    held.connection.execute(f"PRAGMA wal_autocheckpoint = {_LONGEST_LOG}")
+                    held.connection.execute(f"PRAGMA wal_autocheckpoint = {LONGEST_LOG}")
             cursor = held.connection.cursor()
             cursor.execute("BEGIN IMMEDIATE" if self.file else "BEGIN")
             cursor.executemany(sql, rows)

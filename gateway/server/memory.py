@@ -8,7 +8,7 @@ import time
 from contextlib import suppress
 from typing import Final
 
-TRIM_SECONDS: Final = 30.0
+TRIM_SECONDS: Final = 10.0
 _M_ARENA_MAX: Final = -8
 
 

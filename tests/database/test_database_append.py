@@ -176,29 +176,29 @@ def test_the_log_is_copied_into_the_file_while_whoever_appends_goes_on(board):
             board.append("line " * 100)
             appended.append(log_of(board))
             pause(0.0)
-            assert len(appended) < 4000, "nothing was ever copied"
+            assert len(appended) < 2 * connections.COPIED_AFTER, "nothing was ever copied"
 
     run(append_until_copied)
     # SQLite's own measure, after which the one who appends would have done it, is longer.
-    assert len(appended) > 100
-    assert appended[-1] < connections._LONGEST_LOG * PAGE / 2
+    assert len(appended) >= connections.COPIED_AFTER - 1
+    assert appended[-1] < connections.LONGEST_LOG * PAGE
     assert len(board.lines()) == len(appended) + 1
 
 
 def test_where_nobody_copies_it_whoever_appends_does_before_it_grows_for_ever(board):
     board.append("before")
     large = "x" * 25 * PAGE
-    copies = connections._COPIED_AFTER // connections._PAGES_OF_COMMIT
-    assert 25 * copies > connections._LONGEST_LOG, "too few transactions to be copied aside"
+    rows = connections.LONGEST_LOG // 25 + 20
+    assert rows < connections.COPIED_AFTER, "too few to be copied aside"
 
     def append_many():
-        for _ in range(copies):
+        for _ in range(rows):
             board.append(large)
 
     run(append_many)
-    assert log_of(board) < (connections._LONGEST_LOG + 100) * (PAGE + 24)
-    assert board.database.file.stat().st_size > connections._LONGEST_LOG * PAGE / 2
-    assert len(board.lines()) == copies + 1
+    assert log_of(board) < (connections.LONGEST_LOG + 100) * (PAGE + 24)
+    assert board.database.file.stat().st_size > connections.LONGEST_LOG * PAGE / 2
+    assert len(board.lines()) == rows + 1
 
 
 @pytest.mark.looks_inside
@@ -211,13 +211,13 @@ def test_a_log_that_cannot_be_copied_aside_keeps_nothing_from_being_appended(boa
     monkeypatch.setattr(board.database, "_aside", SimpleNamespace(do=nothing))
 
     def append_many():
-        for _ in range(2 * connections._COPIED_AFTER // connections._PAGES_OF_COMMIT + 10):
-            board.append("line")
+        for _ in range(2 * connections.COPIED_AFTER // 50 + 2):
+            board.append(*["line"] * 50)
             pause(0.0)
 
     run(append_many)
     assert not board.database._copies, "the next one tries again"
-    assert len(board.lines()) > connections._COPIED_AFTER // 2
+    assert len(board.lines()) > 2 * connections.COPIED_AFTER
 
 
 APPENDING = """
