@@ -131,7 +131,7 @@ def application(
 
     def report(*, connections: int, in_flight: int, waiting: int) -> None:
         row.looked(connections=connections, in_flight=in_flight, waiting=waiting)
-        heap.look()
+        heap.look(idle=not in_flight)
         follower.look()
         if seen is not None:
             seen.tell()
