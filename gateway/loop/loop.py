@@ -26,8 +26,12 @@ SHORT_SECONDS: Final = 0.00006
 """A wait that is over by then costs more to fall asleep for, and to be woken from, than to look again and again."""
 SHORT_IN_A_ROW: Final = 8
 """So many waits were that short: then the next one is believed to be, and is looked for that long before any sleep."""
-_QUIET_LOOKS: Final = 8
+QUIET_LOOKS: Final = 8
 """How often the descriptors are looked at before what waits for quiet is done in any case."""
+RESTED_LOOKS: Final = 2
+"""How often in a loop that has time to sleep: it can do again at once what it has done for few, and these go on."""
+RESTED_TURNS: Final = 64
+"""So many turns after it slept, a loop has no time to sleep."""
 
 _due: Final = attrgetter("due")
 
@@ -83,6 +87,7 @@ class Loop:
         self._soon: deque[Callable[[], object]] = deque()
         self._when_quiet: deque[Callable[[], object]] = deque()
         self._looks = 0
+        self._turns_awake = 0
         self._short_waits = 0
         """In a row, the last of them."""
         self.turns = 0
@@ -166,6 +171,7 @@ class Loop:
                 seconds = 0.0
         ready = self._look(seconds)
         self.turns += 1
+        self._turns_awake += 1
         watchers = self._watchers
         self.ahead = len(ready)
         for descriptor, events in ready:
@@ -178,14 +184,20 @@ class Loop:
                     tell("loop failed", fault)
         if self.soonest != NEVER and time.monotonic() >= self.soonest:
             self._ring_timers()
-        for _ in range(len(self._soon)):
-            self._call(self._soon.popleft())
+        self._do_next()
         if self._when_quiet:
             self._looks += 1
-            if not (ready or self._soon) or self._looks >= _QUIET_LOOKS:
+            most_looks = RESTED_LOOKS if self._turns_awake < RESTED_TURNS else QUIET_LOOKS
+            if not (ready or self._soon) or self._looks >= most_looks:
                 self._looks = 0
                 for _ in range(len(self._when_quiet)):
                     self._call(self._when_quiet.popleft())
+                # Whoever waited for them has waited longest: before anything else is looked at.
+                self._do_next()
+
+    def _do_next(self) -> None:
+        for _ in range(len(self._soon)):
+            self._call(self._soon.popleft())
 
     def _look(self, seconds: float) -> list[tuple[int, int]]:
         """What is ready within so many seconds; without end where they are negative.
@@ -204,6 +216,7 @@ class Loop:
                 if ready:
                     return ready
         ready = self._epoll.poll(seconds, MOST_AT_A_TURN)
+        self._turns_awake = 0
         self._short_waits = self._short_waits + 1 if time.monotonic() - begun < SHORT_SECONDS else 0
         return ready
 

@@ -16,7 +16,19 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.loop import loop as loop_module
-from gateway.loop.loop import MOST_AT_A_TURN, NEVER, READ, SHORT_IN_A_ROW, WRITE, Loop, Timer, current_task
+from gateway.loop.loop import (
+    MOST_AT_A_TURN,
+    NEVER,
+    QUIET_LOOKS,
+    READ,
+    RESTED_LOOKS,
+    RESTED_TURNS,
+    SHORT_IN_A_ROW,
+    WRITE,
+    Loop,
+    Timer,
+    current_task,
+)
 
 WAIT = 30.0
 SECRET = "4211 the dossier of somebody"
@@ -746,7 +758,44 @@ def test_what_waits_for_quiet_waits_a_few_looks_and_not_for_ever(loop, pipe, bus
         for _ in range(20):
             loop.turn(WAIT)
         assert len(called) == 1
-        assert 1 < called[0] - begun <= 8
+        assert 1 < called[0] - begun <= QUIET_LOOKS
+
+
+def test_a_loop_that_has_time_to_sleep_does_not_wait_for_many(loop, make_pipe):
+    def looks_until_called() -> int:
+        begun, called = loop.turns, []
+        loop.when_quiet(lambda: called.append(loop.turns))
+        for _ in range(QUIET_LOOKS):
+            loop.turn(WAIT)
+        assert len(called) == 1
+        return called[0] - begun
+
+    busy = make_pipe()
+    always_ready(loop, busy)
+    for _ in range(3):  # whatever it was before
+        for _ in range(RESTED_TURNS):
+            loop.turn(WAIT)
+        assert looks_until_called() == QUIET_LOOKS, "it has not slept for long"
+        busy.drain()
+        loop.turn(0.001)
+        busy.fill()
+        assert looks_until_called() == RESTED_LOOKS, "it has just slept"
+
+
+def test_whoever_waited_for_what_waited_for_quiet_goes_on_before_anything_else_is_looked_at(loop, pipe):
+    done = []
+    loop.watch(pipe.end, READ, lambda _: (pipe.drain(), done.append("ready")))
+
+    def quiet() -> None:
+        done.append("quiet")
+        pipe.fill()
+        loop.soon(lambda: (done.append("went on"), loop.soon(lambda: done.append("next"))))
+
+    loop.when_quiet(quiet)
+    loop.turn(WAIT)
+    assert done == ["quiet", "went on"]
+    loop.turn(WAIT)
+    assert done == ["quiet", "went on", "ready", "next"]
 
 
 def test_of_many_that_are_ready_the_first_do_not_wait_for_the_last(loop, make_pipe):
