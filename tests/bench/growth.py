@@ -1,4 +1,5 @@
-"""How the cost of a request grows, and what the gateway bears: a table, growth.json and growth.svg.
+"""How the cost of a request grows, and what the gateway bears: a table, growth.json and growth.svg (growth-full with
+--full, and in .bench/ only with --quick).
 
 Each axis is measured as the gateway's CPU for each request while one number grows, and judged by a line fitted through
 the points: flat, linear, or neither, and then with its reason. The checks have bars. Absolute figures belong to this
@@ -29,8 +30,10 @@ from tests.bench.growth_chart import Panel, drawn
 from tests.bench.growth_decision import hits, load_seconds, misses
 from tests.bench.growth_duress import CHECKS, Check
 from tests.bench.growth_verdict import FLAT_WITHIN, Point, Verdict, cost_text, count_text, judge
+from tests.bench.installing import CACHE
 
 RESULTS = Path(__file__).parent / "results"
+"""The figures of the last run that was not quick, kept with the code."""
 ROWS = (20, 200, 2_000)
 TOOLS = ("nginx", "wrk", "taskset")
 
@@ -96,6 +99,8 @@ def main() -> None:
     wanted = options.only or [*MEASURED, *CHECKS]
     found: dict[str, tuple[list[Point], Verdict]] = {}
     checks: dict[str, list[Check]] = {}
+    results = CACHE / "results" if options.quick else RESULTS
+    chart = results / ("growth-full.svg" if options.full else "growth.svg")
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cafpro-growth-")))
         rounds = options.rounds or (1 if options.quick else 2)
@@ -111,7 +116,7 @@ def main() -> None:
                     for check in CHECKS[name](bench):
                         checks[name].append(check)
                         tell_check(check)
-            write(found, checks)  # each at once: what fails later costs only itself
+            write(chart, found, checks)  # each at once: what fails later costs only itself
             print(f"{'':43}({time.monotonic() - began:.0f} s since the start)", flush=True)
 
 
@@ -145,10 +150,10 @@ def tell_check(check: Check) -> None:
     print(f"{check.what:84}{check.value:>8.3g} {check.unit}{bar}{'' if check.kept else '   MISSED'}", flush=True)
 
 
-def write(found: dict[str, tuple[list[Point], Verdict]], checks: dict[str, list[Check]]) -> None:
-    """growth.json and growth.svg; what was not measured this time stays as it was."""
-    RESULTS.mkdir(exist_ok=True)
-    file = RESULTS / "growth.json"
+def write(chart: Path, found: dict[str, tuple[list[Point], Verdict]], checks: dict[str, list[Check]]) -> None:
+    """The chart, and beside it the same as JSON; what was not measured this time stays as it was."""
+    chart.parent.mkdir(parents=True, exist_ok=True)
+    file = chart.with_suffix(".json")
     kept = json.loads(file.read_text()) if file.is_file() else {"axes": {}, "checks": {}}
     kept["machine"] = {"cores": os.cpu_count(), "python": platform.python_version(), "system": platform.system()}
     for name, (points, verdict) in found.items():
@@ -169,7 +174,7 @@ def write(found: dict[str, tuple[list[Point], Verdict]], checks: dict[str, list[
         )
         for name, axis in axes.items()
     ]
-    (RESULTS / "growth.svg").write_text(drawn(panels, "What a request costs as things grow: gateway CPU"))
+    chart.write_text(drawn(panels, "What a request costs as things grow: gateway CPU"))
 
 
 if __name__ == "__main__":
