@@ -28,7 +28,7 @@ from gateway.settings import Identity
 from tests.attacks.sending import DOSSIER, PROFILE, lines
 from tests.story import warm
 from tests.story.brochure import OPEN, PROFILES, kept_dossier
-from tests.story.running import CAISSE, PASSWORD, PATIENCE, Gateway, environment, is_problem
+from tests.story.running import CAISSE, PASSWORD, PATIENCE, Gateway, environment, is_problem, until
 from upstream_stub.dossiers import dossier_text
 
 TOKEN = "moissonneuse-0123456789-0123456789"
@@ -383,8 +383,9 @@ def test_a_backend_that_takes_persons_for_names_of_parts_does_not_get_them_logge
     body = json.dumps({"numero": "9992200", "caisse": "851", "ordinary": 1, "rubriques": {}, **persons})
     backend.instead["9992200"] = answered(body.encode())
     assert surrounded.ask("/dossiers/9992200", session).status == 200
+    # Lines are written by a thread, behind the answers.
+    until(lambda: "/ordinary" in surrounded.log(), "the log says that there is an unknown part")
     told = surrounded.log()
-    assert "/ordinary" in told
     assert not [person for person in (*persons, "DUPONT", "1850199", "Marie") if person in told]
 
 
