@@ -115,7 +115,7 @@ class Bench:
 
 
 def policy_rows(bench: Bench) -> list[Point]:
-    """More rubric rows, the same four open. (2 000 take a minute to start: two loads of 23 s.)"""
+    """More rubric rows, the same four open. (2 000 take a while to start: two loads of 7 s.)"""
     gateways = {
         rows: bench.gateway(with_agent("t6", "T6"), policies=written(bench.place(), rows))
         for rows in (20, 200, *([2_000] if bench.full else []))
