@@ -386,6 +386,7 @@ def test_a_backend_that_takes_persons_for_names_of_parts_does_not_get_them_logge
     # Lines are written by a thread, behind the answers.
     until(lambda: "/ordinary" in surrounded.log(), "the log says that there is an unknown part")
     told = surrounded.log()
+    assert "/ordinary" in told
     assert not [person for person in (*persons, "DUPONT", "1850199", "Marie") if person in told]
 
 

@@ -758,7 +758,7 @@ def test_what_waits_for_quiet_waits_a_few_looks_and_not_for_ever(loop, pipe, bus
         for _ in range(20):
             loop.turn(WAIT)
         assert len(called) == 1
-        assert 1 < called[0] - begun <= QUIET_LOOKS
+        assert 1 < called[0] - begun <= 8
 
 
 def test_a_loop_that_has_time_to_sleep_does_not_wait_for_many(loop, make_pipe):
