@@ -29,7 +29,7 @@ SHORT_IN_A_ROW: Final = 8
 QUIET_LOOKS: Final = 8
 """How often the descriptors are looked at before what waits for quiet is done in any case."""
 RESTED_LOOKS: Final = 2
-"""How often in a loop that has time to sleep: it can do again at once what it has done for few, and these go on."""
+"""How often in a loop that has time to sleep: what it does for few it can do again for those who come after them."""
 RESTED_TURNS: Final = 64
 """So many turns after it slept, a loop has no time to sleep."""
 

@@ -130,8 +130,8 @@ def latency(everybody: Sequence[Target], effort: Effort, folder: Path) -> tuple[
     """Small and middling dossiers at 1 and 16 connections; `everybody` begins with the backend itself. And what a
     durable write asks, in the same rounds, in a record of its own in `folder`, where the gateway's lies.
 
-    One connection has two rounds more: a core that sleeps between two requests is woken by the machine below, and there
-    are seconds in which one wake in a hundred takes a millisecond. A quick run has no time for that.
+    One connection has two rounds more: there are seconds in which one request in a hundred takes a millisecond, most of
+    it outside of the gateway, where a sleeping core is to be woken. A quick run has no time for that.
     """
     lone, several = (
         [
