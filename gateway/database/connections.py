@@ -17,7 +17,6 @@ import os
 import sqlite3
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -39,7 +38,7 @@ _APPEND_SECONDS: Final = 2.0
 _RETRY_SECONDS: Final = 0.001
 _ANSWER_SECONDS: Final = 8.0
 """How long a server may take over a question or a row that a request waits for: then it has fallen silent."""
-_PROBE_MS: Final = 1000
+_PROBE_MS: Final = round(_APPEND_SECONDS * 1000)
 _NOTE_MS: Final = 20
 _NOT_ALLOWED: Final = "42501"
 """PostgreSQL's `insufficient_privilege`."""
@@ -129,7 +128,6 @@ class Database:
         self._idle: list[Held] = []
         """Connections of the threads, which take the one used last and give it back: as many as ever asked at once, and
         not one for each thread with a cache of its own. A list gives and takes its last one whole, in any thread."""
-        self._held: weakref.WeakSet[Held] = weakref.WeakSet()
         self._aside = Aside(MOST_ASKING, "database")
         self._places = threading.BoundedSemaphore(MOST_ASKING)
         self._hung_up_at = 0.0
@@ -188,6 +186,7 @@ class Database:
 
     def _asked(self, sql: str, values: Sequence[str | int]) -> list[tuple[Any, ...]]:
         held: Held | None = None
+        idle = self._idle
         try:
             held = self._taken()
             rows: list[tuple[Any, ...]] = held.connection.execute(sql, values).fetchall()
@@ -198,7 +197,7 @@ class Database:
             self._drop(held)
             raise StoreUnavailable(_kind_of(error)) from None
         if held is not self._own.held:
-            self._idle.append(held)
+            idle.append(held)
         return rows
 
     @contextmanager
@@ -220,8 +219,7 @@ class Database:
                     yield connection
             else:
                 with self._engine.connect() as connection:
-                    connection.exec_driver_sql(f"PRAGMA busy_timeout = {wait_ms}")
-                    connection.exec_driver_sql("BEGIN IMMEDIATE")
+                    _begin(connection, wait_ms)
                     try:
                         yield connection
                     except BaseException:
@@ -306,7 +304,7 @@ class Database:
         return True
 
     def check_writable(self) -> None:
-        """Raises `StoreUnavailable` when no change could be made now. Waits for another writer one second at most."""
+        """Raises `StoreUnavailable` when no change could be made now. Waits for other writers as long as a row does."""
         with self.change(wait_ms=_PROBE_MS) as connection:
             if self.file is None:
                 answer = connection.exec_driver_sql("SELECT current_setting('transaction_read_only')")
@@ -314,11 +312,15 @@ class Database:
                     raise StoreUnavailable("the database is read-only")
 
     def close(self) -> None:
-        """Close every connection. A later use opens new ones."""
-        for held in list(self._held):
-            held.close()
+        """Close every connection, and one that another thread is asking by once it is answered. A later use opens new
+        ones.
+
+        They are let go of, and whoever is the last to have one closes it: to close what another thread is asking by
+        ends the process, since Python's sqlite3 takes away what that thread reads next.
+        """
         self._local = threading.local()
-        self._idle.clear()
+        self._idle = []
+        self._appending = None
         self._engine.dispose()
 
     @property
@@ -367,7 +369,6 @@ class Database:
         pooled.detach()
         if self.file is None:
             held.connection.patience = _ANSWER_SECONDS
-        self._held.add(held)
         return held
 
     def _is_stale(self, held: Held) -> bool:
@@ -401,8 +402,25 @@ class Database:
             raise StoreUnavailable(_kind_of(error)) from None
 
 
-def _is_occupied(error: BaseException) -> bool:
-    return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
+def _begin(connection: Connection, wait_ms: int) -> None:
+    """Take the write lock of a file. SQLite's own patience sleeps longer and longer, and beside somebody who writes all
+    the time it looked at seventeen instants of a second, and one second in seven found none of them free."""
+    until = time.monotonic() + wait_ms / 1000
+    connection.exec_driver_sql("PRAGMA busy_timeout = 0")
+    while True:
+        try:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            break
+        except DBAPIError as error:
+            if not _is_occupied(error.orig) or time.monotonic() >= until:
+                raise
+        time.sleep(_RETRY_SECONDS)
+    connection.exec_driver_sql(f"PRAGMA busy_timeout = {BUSY_MS}")
+
+
+def _is_occupied(error: BaseException | None) -> bool:
+    # One of its kinds is SQLITE_BUSY_RECOVERY: another process reads the log that a third left when it was ended.
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def _kind_of(error: Exception) -> str:

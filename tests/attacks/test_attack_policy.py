@@ -450,7 +450,7 @@ def test_what_may_not_come_into_force_does_not_and_that_is_shouted_about(swapped
         until(lambda: stale(gateway) == reason, f"it is told to be {reason}", seconds=4 * PATIENCE)
         load.goes_on()
         told = gateway.ask("/-/health/ready", BEARING).json()
-        assert (told["status"], told["policy"]) == ("ready", swapped.fingerprint)
+        assert (told["status"], told.get("failing"), told["policy"]) == ("ready", None, swapped.fingerprint)
         assert told["because"]
         assert "cafpro_policy_stale 1.0" in gateway.ask("/-/metrics", BEARING).text()
         link(swapped.folder, fresh(swapped.folder))

@@ -17,6 +17,27 @@ print("there", flush=True)
 sys.stdin.readline()
 connection.close()
 """
+_WRITE_ON = """
+import sqlite3, sys, threading, time
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+over = threading.Event()
+threading.Thread(target=lambda: (sys.stdin.readline(), over.set())).start()
+connection.execute("BEGIN IMMEDIATE")
+print("there", flush=True)
+while not over.wait(0.1):
+    connection.execute("COMMIT")
+    time.sleep(0.004)
+    connection.execute("BEGIN IMMEDIATE")
+"""
+_RECOVER = """
+import fcntl, os, sys
+shared = os.open(sys.argv[1] + "-shm", os.O_RDWR)
+for lock in (120, 122):
+    fcntl.lockf(shared, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, lock)
+os.pwrite(shared, bytes(96), 0)
+print("there", flush=True)
+sys.stdin.readline()
+"""
 WRITING = ("BEGIN IMMEDIATE",)
 ALONE = ("PRAGMA locking_mode = EXCLUSIVE", "BEGIN IMMEDIATE", "CREATE TABLE occupant (id INTEGER)", "COMMIT")
 """Keeps everyone else from opening the file, to read it too."""
@@ -46,10 +67,27 @@ def end(process: subprocess.Popen[str], *, seconds: float = 30) -> str:
     return said
 
 
-@contextlib.contextmanager
-def occupied(file: Path, statements: tuple[str, ...] = WRITING) -> Iterator[Callable[[], object]]:
+def occupied(
+    file: Path, statements: tuple[str, ...] = WRITING
+) -> contextlib.AbstractContextManager[Callable[[], object]]:
     """Another process occupies the file until what this yields is called, or the block ends."""
-    process = begin(_OCCUPY, str(file), *statements)
+    return _at_work(_OCCUPY, str(file), *statements)
+
+
+def written_on(file: Path) -> contextlib.AbstractContextManager[Callable[[], object]]:
+    """The same, but that every tenth of a second it leaves the file to others for four thousandths."""
+    return _at_work(_WRITE_ON, str(file))
+
+
+def recovered(file: Path) -> contextlib.AbstractContextManager[Callable[[], object]]:
+    """Another process does what SQLite does first in a file whose users were all ended: it reads the log, with the two
+    locks that this takes (walformat: the writer's and the recoverer's), while the index of it counts for nothing."""
+    return _at_work(_RECOVER, str(file))
+
+
+@contextlib.contextmanager
+def _at_work(script: str, *arguments: str) -> Iterator[Callable[[], object]]:
+    process = begin(script, *arguments)
     try:
         yield lambda: end(process)
     finally:

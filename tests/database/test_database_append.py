@@ -49,6 +49,34 @@ def test_while_another_process_occupies_the_file_a_row_waits_and_the_loop_goes_o
     assert board.lines() == ["before"] * opened + ["mine"]
 
 
+def test_a_row_and_a_question_wait_for_whoever_recovers_the_file(board):
+    """As all but one of the workers must that begin after all were killed."""
+    board.append("before")
+    done = []
+
+    def go_on_and_release():
+        ticks()
+        assert not done
+        release()
+
+    with elsewhere.recovered(board.database.file) as release:
+        together(
+            lambda: (board.append("mine"), done.append("row")),
+            lambda: (board.says(), done.append("answer")),
+            go_on_and_release,
+        )
+    assert sorted(done) == ["answer", "row"]
+    assert board.lines() == ["before", "mine"]
+
+
+def test_beside_somebody_who_hardly_ever_pauses_the_file_is_found_to_be_writable(board):
+    """Else a worker with much to do says that it is not ready, and is sent nobody any more."""
+    with elsewhere.written_on(board.database.file):
+        for _ in range(10):
+            board.database.check_writable()
+            time.sleep(0.05)  # so that it is occupied again
+
+
 @pytest.mark.parametrize("by", [run, lambda work: work()], ids=["task", "thread"])
 def test_a_row_that_waits_for_too_long_is_refused_and_the_next_one_is_written(board, by):
     board.append("before")

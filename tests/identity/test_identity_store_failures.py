@@ -163,8 +163,10 @@ def test_a_broken_database_is_unavailable_and_tells_nothing(town, tmp_path):
 def test_a_broken_connection_is_opened_afresh_on_the_next_use(town):
     token = town.sign_in().token
     town.identify(token)
-    for held in list(town.store._held):
-        held.connection.close()
+    held = [each for each in (town.store._own.held, *town.store._idle) if each]
+    assert held
+    for each in held:
+        each.connection.close()
     with pytest.raises(StoreUnavailable):
         town.identify(token)
     assert town.identify(token).identifier == town.agent
