@@ -14,7 +14,6 @@ from gateway.settings import Identity
 from tests.bench.gateway_served import CAISSE, furnished, sqlite_store
 from tests.bench.growth_seeding import seed_accounts, seed_mandates, seed_records
 
-NOW = datetime.now(UTC)
 RULES = Identity(caisse=CAISSE)
 
 
@@ -26,7 +25,7 @@ def configuration(tmp_path):
 def test_accounts_and_their_sessions_are_those_of_agents(configuration):
     (token, *_) = seed_accounts(configuration.parent, 250, "T6")
     with closing(sqlite_store(configuration)) as store:
-        agent, _ = sessions.identify(store, RULES, token, now=NOW)
+        agent, _ = sessions.identify(store, RULES, token, now=datetime.now(UTC))
         assert (agent.profile, agent.convention, agent.partner_kind) == ("T6", "in_force", "external")
         with store.read() as connection:
             assert connection.scalar(select(func.count()).select_from(account)) == 250
@@ -35,10 +34,10 @@ def test_accounts_and_their_sessions_are_those_of_agents(configuration):
 def test_mandates_entrust_their_dossiers(configuration):
     token, dossiers = seed_mandates(configuration.parent, 50, "T9")
     with closing(sqlite_store(configuration)) as store:
-        agent, reading = sessions.identify(store, RULES, token, now=NOW)
+        agent, reading = sessions.identify(store, RULES, token, now=datetime.now(UTC))
         number = dossier_number(dossiers[0])
         assert number is not None
-        entrusted, objection = facts.dossier_facts(reading, RULES, agent, number, now=NOW)
+        entrusted, objection = facts.dossier_facts(reading, RULES, agent, number, now=datetime.now(UTC))
         assert (entrusted, objection) == (frozenset({"judgment"}), "none")
         with store.read() as connection:
             assert connection.scalar(select(func.count()).select_from(mandate)) == 50
