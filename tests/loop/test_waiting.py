@@ -383,7 +383,9 @@ def test_what_finds_no_free_thread_waits_in_order(loop, turn_until):
     for number in range(50):
         loop.start(lambda number=number: said.append(aside.do(lambda: begun.append(number) or number)))
     turn_until(lambda: len(said) == 50)
-    assert begun == said == list(range(50))
+    assert begun == list(range(50))
+    # Whoever has its answer before it waits for it does not wait for the loop either.
+    assert sorted(said) == begun
 
 
 @pytest.mark.parametrize("kind", [Fault, End, SystemExit, KeyboardInterrupt, StopIteration, GeneratorExit])
