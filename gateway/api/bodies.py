@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from gateway.errors import BadRequest, BodyLate, BodyTooLarge, UnsupportedBody
+from gateway.structs import prepared
 
 LARGEST: Final = 4096
 """Bytes of what is sent to one of our own addresses."""
@@ -30,7 +31,7 @@ def read_json(environ: Mapping[str, Any], kind: type[T], *, limit: int = LARGEST
     if _announced_type(environ)[0] != "application/json":
         raise UnsupportedBody("a body that is not JSON")
     try:
-        return msgspec.json.decode(read_body(environ, limit=limit), type=kind)
+        return msgspec.json.decode(read_body(environ, limit=limit), type=prepared(kind))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise BadRequest("a body that is not understood") from None
 

@@ -10,6 +10,7 @@ import msgspec
 
 from gateway.errors import BadRequest
 from gateway.proxy.parse import parameters
+from gateway.structs import prepared
 
 _NUMBER: Final = re.compile(r"[0-9]{1,16}", re.ASCII)
 _TRUTHS: Final = {"true": True, "false": False}
@@ -24,7 +25,7 @@ def read_parameters(environ: Mapping[str, Any], kind: type[T]) -> T:
     for name, value in parameters(environ, tuple(fields)).items():
         given[name] = _read(fields[name].type, value)
     try:
-        return msgspec.convert(given, kind)
+        return msgspec.convert(given, prepared(kind))
     except msgspec.ValidationError:
         raise BadRequest("a parameter that is missing or out of bounds") from None
 

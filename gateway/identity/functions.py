@@ -12,6 +12,7 @@ import msgspec
 from gateway.errors import Misconfigured
 from gateway.identity.entries import PROFILES, is_text
 from gateway.identity.wrong import unacceptable
+from gateway.structs import prepared
 
 NAME: Final = "functions.toml"
 LARGEST: Final = 1024 * 1024
@@ -61,7 +62,7 @@ def load_functions(file: Path) -> Functions:
         text = file.read_bytes()
         if len(text) > LARGEST:
             raise Misconfigured([f"{file}: is longer than {LARGEST} bytes."])
-        found = msgspec.convert(tomllib.loads(text.decode()), _Table).function
+        found = msgspec.convert(tomllib.loads(text.decode()), prepared(_Table)).function
     except OSError as error:
         raise Misconfigured([f"{file}: cannot be read ({error.strerror})."]) from None
     except (ValueError, RecursionError) as error:

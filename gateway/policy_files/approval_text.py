@@ -20,6 +20,7 @@ from gateway.policy.loading import fingerprint
 from gateway.policy_files.folder import ROUTES
 from gateway.redaction.routes import compile_routes
 from gateway.redaction.table import RouteTable
+from gateway.structs import prepared
 
 VERSION: Final = 1
 LARGEST: Final = 4 * 1024 * 1024
@@ -124,7 +125,7 @@ def understood(data: bytes) -> Approval:
     if len(data) > LARGEST:
         raise ValueError(f"is larger than {LARGEST} bytes")
     try:
-        approval = msgspec.json.decode(data, type=Approval)
+        approval = msgspec.json.decode(data, type=prepared(Approval))
     except msgspec.ValidationError as error:
         raise ValueError(f"is not an approval ({str(error)[:200]})") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

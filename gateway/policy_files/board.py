@@ -15,6 +15,7 @@ import msgspec
 
 from gateway.policy.grammar import LARGEST_FILE
 from gateway.policy.lint import FILES
+from gateway.structs import prepared
 
 LARGEST_TEXTS: Final = LARGEST_FILE * (len(FILES) + 2)
 """Bytes: every file as large as it may be, the route table too, and their names."""
@@ -126,14 +127,14 @@ class Board:
     def newest(self) -> tuple[int, Accepted]:
         """The policies that are to decide, and their number. Something must have been accepted."""
         number, content = self._accepted.read()
-        return number, msgspec.msgpack.decode(content, type=Accepted)
+        return number, msgspec.msgpack.decode(content, type=prepared(Accepted))
 
     def standing(self) -> Standing:
         """How the folder stands to them."""
         number, standing = self._read_standing
         if number != self._standing.number:
             number, content = self._standing.read()
-            standing = msgspec.msgpack.decode(content, type=Standing)
+            standing = msgspec.msgpack.decode(content, type=prepared(Standing))
             self._read_standing = number, standing
         return standing
 

@@ -22,6 +22,7 @@ import gateway
 from gateway.policy_files.findings import Finding, Findings
 from gateway.policy_files.folder import readable
 from gateway.policy_files.looking import looked_at
+from gateway.structs import prepared
 
 PATIENCE: Final = 4
 """Seconds of the clock for each of the processor: a busy machine is no mistake of the policy."""
@@ -109,7 +110,7 @@ def _limit(seconds: float, megabytes: int) -> None:
 def _answers(written: bytes) -> list[Findings]:
     """What the child said, line by line; a line that is not whole was cut off with it."""
     lines = written.split(b"\n")[:-1]
-    return [msgspec.json.decode(line, type=Findings) for line in lines] or [Findings()]
+    return [msgspec.json.decode(line, type=prepared(Findings)) for line in lines] or [Findings()]
 
 
 def _ended(written: bytes, said: str) -> Findings:

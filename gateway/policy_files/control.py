@@ -17,6 +17,8 @@ from typing import Final
 
 import msgspec
 
+from gateway.structs import prepared
+
 PATIENCE_SECONDS: Final = 300.0
 """How long whoever asks waits for the outcome: a check, and every worker."""
 _LARGEST: Final = 1024 * 1024
@@ -119,7 +121,7 @@ def ask(configuration: Path, trusted: Set[int], *, seconds: float = PATIENCE_SEC
         try:
             while (piece := asking.recv(65_536)) and len(received) < _LARGEST:
                 received += piece
-            return msgspec.json.decode(received, type=Outcome)
+            return msgspec.json.decode(received, type=prepared(Outcome))
         except TimeoutError:
             raise
         except (OSError, msgspec.DecodeError):

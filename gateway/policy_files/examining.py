@@ -16,6 +16,7 @@ from gateway.policy_files.approved import ApprovalRules, approval_in, unapproved
 from gateway.policy_files.child import checked, isolated
 from gateway.policy_files.folder import load_texts
 from gateway.policy_files.watching import Look, Reason
+from gateway.structs import prepared
 
 SECONDS: Final = 120.0
 """Of the clock, for what opens something to be told from what is approved: on a busy machine requests come first."""
@@ -84,7 +85,7 @@ def _why(fault: Exception) -> str:
 
 def main() -> None:
     """In the child: read the question, write what is not approved."""
-    question = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Question)
+    question = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=prepared(Question))
     rules = ApprovalRules(question.approvers, Path(question.keys) if question.keys else None)
     told = unapproved(Path(question.folder), load_texts(question.texts, proven=True), rules)
     sys.stdout.buffer.write(msgspec.msgpack.encode(told))

@@ -24,6 +24,7 @@ from gateway.policy.situations import bit_of
 from gateway.policy_files.examining import Verdict
 from gateway.policy_files.folder import load_texts
 from gateway.policy_files.watching import Look, Watch
+from gateway.structs import prepared
 
 MOST_DISTINCT: Final = 4_096
 """Facts that a worker keeps apart between two tellings."""
@@ -160,7 +161,7 @@ class Draft:
         until = time.monotonic() + _BUSY_SECONDS
         while time.monotonic() < until:
             try:
-                told = msgspec.msgpack.decode(self._told.recv(_LARGEST, socket.MSG_DONTWAIT), type=Told)
+                told = msgspec.msgpack.decode(self._told.recv(_LARGEST, socket.MSG_DONTWAIT), type=prepared(Told))
             except BlockingIOError:
                 break
             self.compare(told)

@@ -16,6 +16,7 @@ import msgspec
 
 from gateway.errors import Refusal
 from gateway.model import Agent, DossierNumber, Facts, Grant
+from gateway.structs import prepared
 
 MARKS_KEPT: Final = 4096
 
@@ -129,7 +130,7 @@ def facts_text(facts: Facts) -> str:
 
 def read_facts(text: str) -> Facts:
     """The facts that `facts_text` wrote. Raises `msgspec.ValidationError` on anything else."""
-    return msgspec.json.decode(text, type=Facts)
+    return msgspec.json.decode(text, type=prepared(Facts))
 
 
 class DossierMark:
