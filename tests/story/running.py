@@ -7,6 +7,7 @@ import http.client
 import http.server
 import json
 import os
+import re
 import socket
 import sqlite3
 import ssl
@@ -17,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from signal import SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -282,6 +284,10 @@ def certify(folder: Path, name: str, *, subject: str = "IP:127.0.0.1", expired: 
     return made
 
 
+CRASHED = re.compile("|".join(rf'"exit": -{int(one)}\b' for one in (SIGILL, SIGABRT, SIGBUS, SIGFPE, SIGSEGV)))
+"""How the log says that a worker ended by a fault of its own; tests end some by other signals."""
+
+
 class Gateway(Client):
     """A gateway process with its folder: settings, directory, record, log."""
 
@@ -346,6 +352,7 @@ class Gateway(Client):
         self.close()
         self.store.close()
         assert self._process.end() == 0, self.log()
+        assert not CRASHED.search(self.log()), "a worker crashed, and another took its place"
 
     def enter(
         self,

@@ -6,11 +6,12 @@ import json
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from signal import SIGSEGV
 
 import pytest
 
 from tests.story.brochure import OPEN, bank_and_national_numbers, kept_dossier, told
-from tests.story.running import Client, Gateway, is_problem
+from tests.story.running import Client, Gateway, is_problem, until
 from upstream_stub import faults
 from upstream_stub.dossiers import dossier_text
 from upstream_stub.faults import FAULTS, FaultServer
@@ -259,3 +260,13 @@ def test_neither_log_nor_record_holds_anything_of_what_was_refused(gateway, sess
         assert not bank_and_national_numbers(text)
         assert not [fault.number for fault in asked if re.search(rf"(?<![0-9a-f]){fault.number}(?![0-9a-f])", text)]
         assert "Traceback" not in text
+
+
+def test_a_worker_that_crashed_does_not_go_unseen(tmp_path, stub_url):
+    """Another takes its place, so that no answer tells."""
+    gateway = Gateway(tmp_path, upstream=stub_url, settings={}, policies=None)
+    [crashed] = gateway.workers()
+    crashed.send_signal(SIGSEGV)
+    until(lambda: crashed not in gateway.workers() and gateway.workers(), "another takes its place")
+    with pytest.raises(AssertionError, match="a worker crashed"):
+        gateway.stop()
