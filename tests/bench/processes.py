@@ -15,6 +15,8 @@ from typing import NamedTuple
 
 MEASURED_CORE, OTHER_CORE = "0", "1"
 """The measured process has one core; the load and the backend share the other."""
+LONGEST = 20
+"""Seconds that an answer is waited for."""
 
 
 class Measured(NamedTuple):
@@ -72,7 +74,7 @@ def load(
     """wrk from the other core. `pid` is the measured process, counted with its descendants.
 
     `script` is Lua put before ours, such as one that defines `request` to ask for another dossier each time. Any answer
-    that is not 2xx ends the measurement with what wrk said.
+    that is not 2xx ends the measurement with what wrk said. Who answers nothing within so many seconds is given more.
     """
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as file:
         file.write(
@@ -80,8 +82,8 @@ def load(
             " l:percentile(99), s.errors.status + s.errors.connect + s.errors.read + s.errors.timeout) end\n"
         )
         file.flush()
-        # Some take two seconds over 1 MB, after which wrk would say that there is no answer.
-        wrk = ("wrk", f"-t{threads}", f"-c{connections}", f"-d{seconds}s", "--timeout=20s")
+        # Some take seconds over 1 MB, after two of which wrk would say that there is no answer.
+        wrk = ("wrk", f"-t{threads}", f"-c{connections}", f"-d{seconds}s", f"--timeout={LONGEST}s")
         command = ["taskset", "-c", OTHER_CORE, *wrk]
         headers = ["-H", f"Authorization: Bearer {token}"] if token else []
         before = cpu_of(pid)
@@ -94,6 +96,10 @@ def load(
         sys.exit(f"{url} answered something else than what was asked for:\n{said}")
     _, count, duration, middle, late, _ = line.split()
     requests = int(count)
+    if not requests:
+        if seconds >= LONGEST:
+            sys.exit(f"{url} answered nothing within {seconds} s.")
+        return load(pid, url, seconds=seconds * 2, connections=connections, token=token, script=script, threads=threads)
     return Measured(
         requests, used / requests * 1e6, requests / int(duration) * 1e6, float(middle) / 1000, float(late) / 1000
     )
