@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from tests.bench import bars, measuring, targets
+from tests.bench import bars, machine, measuring, targets
 from tests.bench.agents import DOSSIERS, cold_and_hot
 from tests.bench.dossiers import write_copies, write_dossiers
 from tests.bench.installing import CACHE, install
@@ -45,6 +45,8 @@ def main() -> None:
         "versions": targets.versions(installed),
     }
     held: list[bars.Bar] = []
+    walks = [machine.walked()]
+    progress(f"the machine: {walks[0]}")
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cafpro-bench-")))
         folder.chmod(0o755)
@@ -83,6 +85,9 @@ def main() -> None:
             write_copies(www, DOSSIERS)
             print(heading())
             report["agents"] = cold_and_hot(folder, backend.url, effort, print_rows)
+    walks.append(machine.walked())
+    progress(f"the machine: {walks[1]}")
+    report["walks"] = walks
     print("\n".join(["", *map(str, held)]))
     report["bars"] = [{**bar._asdict(), "holds": bar.holds} for bar in held]
     whole = not options.quick and set(options.only) == set(PARTS)
