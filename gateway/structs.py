@@ -2,7 +2,8 @@
 
 msgspec notes the types of a Struct's fields where it is first decoded, and shows the note before it is whole: another
 thread that decodes the same Struct meanwhile follows a pointer that is not there yet, and the process is gone (msgspec
-0.22; two agents who log in at once, just after a worker's start). Nothing in a Struct shows that it has been noted.
+0.22; two of the Caf's staff who enter something at once, just after a worker's start). Nothing in a Struct shows that
+it has been noted.
 """
 
 from __future__ import annotations
