@@ -7,8 +7,9 @@ import json
 import os
 import random
 
+import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import Misconfigured, NotOpen, UpstreamNotUnderstood
@@ -172,6 +173,22 @@ def test_any_document_lets_out_what_the_oracle_lets_out_and_nothing_else(seed):
         granted = frozenset(rng.sample(("famille", "adresse", "rsa"), rng.randint(1, 3)))
         body = some_document(rng, parts, fields, tidy=False)
         agrees(body, table, table.routes[0], {"numero": "1234567"}, granted, parts, fields)
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(st.integers(0, 2**64))
+def test_what_was_read_is_as_long_as_it_is_counted(seed):
+    """By that length alone is known that nothing else was in the document."""
+    rng = random.Random(seed)
+    parts, fields, table = one_table(rng)
+    granted = frozenset(rng.sample(("famille", "adresse", "rsa"), rng.randint(1, 3)))
+    body = some_document(rng, parts, fields, tidy=rng.random() < 0.8)
+    try:
+        root = table.plan(table.routes[0], {}, granted).root
+        value = msgspec.json.decode(body, type=root.type)
+    except (NotOpen, msgspec.DecodeError):
+        assume(False)
+    assert root.shortest(value, len(body)) == len(msgspec.json.encode(value))
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
