@@ -78,9 +78,8 @@ MEASURED: dict[str, Axis] = {
         "Size of the dossier",
         "KB",
         AXES["size"],
-        "Flat to 4 KB, where the request itself is the cost; then linear to 1 MB. At 16 MB each byte costs two to "
-        "three times as much: buffers of that size come afresh from the kernel, page by page (7 900 page faults for "
-        "each request, 2 at 1 MB), and no longer fit the processor's caches.",
+        "Flat to 4 KB, where the request itself is the cost; then linear to 1 MB. At 16 MB a byte can cost "
+        "more: buffers of that size come afresh from the kernel, page by page, and no longer fit the processor's caches.",
     ),
     "clients": Axis(
         "Clients at once",
