@@ -79,7 +79,7 @@ MEASURED: dict[str, Axis] = {
         "KB",
         AXES["size"],
         "Flat to 4 KB, where the request itself is the cost; then linear to 1 MB. At 16 MB a byte can cost "
-        "more: buffers of that size come afresh from the kernel, page by page, and no longer fit the processor's caches.",
+        "more: buffers of that size come afresh from the kernel, page by page, and no longer fit the caches.",
     ),
     "clients": Axis(
         "Clients at once",
