@@ -55,9 +55,6 @@ class Leaf:
         left.add(self.label)
         return True
 
-    def shortest(self, value: Raw, _expected: int) -> int:
-        return len(value)
-
     def withhold(self, value: Any) -> None:
         """Nothing to withhold in what leaves whole."""
 
@@ -104,7 +101,7 @@ class Container:
         return None
 
     def shortest(self, value: Any, expected: int) -> int:
-        """How many bytes the shortest text of what was read has, of which no more than so many are expected."""
+        """How many bytes the shortest text of what the parser read has, of which no more than so many are expected."""
         raise NotImplementedError
 
     def copy(self, value: Any, out: list[bytes], left: set[str]) -> bool:
@@ -170,8 +167,6 @@ class Members(Container):
 
     def shortest(self, value: Any, expected: int) -> int:
         """Counted, not written: most of a document is in leaves, whose text is there."""
-        if type(value) is Raw:
-            return len(value)
         values = _values(value)
         size = 1  # a brace; the other one stands for the comma that the last member lacks
         for place, around in self._leaves:

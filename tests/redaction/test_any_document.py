@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import Misconfigured, NotOpen, UpstreamNotUnderstood
 from gateway.redaction import compile_routes, redact
+from gateway.redaction.plans import Container
 from tests.redaction.oracle import SLUGS, Refused, expected, written
 
 EXAMPLES = int(os.environ.get("REDACTION_EXAMPLES", "600"))
@@ -188,6 +189,7 @@ def test_what_was_read_is_as_long_as_it_is_counted(seed):
         value = msgspec.json.decode(body, type=root.type)
     except (NotOpen, msgspec.DecodeError):
         assume(False)
+    assume(isinstance(root, Container))  # of what leaves whole nothing is looked into
     assert root.shortest(value, len(body)) == len(msgspec.json.encode(value))
 
 
