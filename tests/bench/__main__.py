@@ -58,7 +58,10 @@ def main() -> None:
                 progress("all answers are right; warming up")
                 measuring.warm_up(everybody.values(), effort)
                 if "sizes" in options.only:
-                    progress(f"sizes: {len(everybody)} targets at {measuring.SATURATING} connections")
+                    progress(
+                        f"sizes: {len(everybody)} targets at {measuring.SATURATING} connections, 1 MB at "
+                        f"{measuring.SATURATING_AT_1_MB}"
+                    )
                     print(heading())
                     rows = measuring.side_by_side(everybody, effort, print_rows)
                     memory = measuring.memory(everybody.values())

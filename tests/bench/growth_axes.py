@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import os
 import signal
 import statistics
@@ -55,7 +56,7 @@ class Bench:
     def __init__(self, folder: Path, stack: contextlib.ExitStack, *, quick: bool, full: bool, rounds: int) -> None:
         self.folder, self.stack, self.lasting = folder, stack, stack
         self.quick, self.full, self.rounds = quick, full, rounds
-        self._folders = 0
+        self._folders = itertools.count(1)
         files, numbered = free_port(), free_port()
         (folder / "www" / "dossiers").mkdir(parents=True)
         folder.chmod(0o755)
@@ -95,8 +96,7 @@ class Bench:
 
     def place(self) -> Path:
         """The path of a folder that does not exist yet."""
-        self._folders += 1
-        return self.folder / f"made-{self._folders}"
+        return self.folder / f"made-{next(self._folders)}"
 
     def steps(self, steps: Sequence[Step], *, rounds: int = 0) -> list[Point]:
         """Every step measured in turns, to and fro, `rounds` times or as often as usual; of each the cheapest time:
@@ -116,11 +116,12 @@ class Bench:
 
 def policy_rows(bench: Bench) -> list[Point]:
     """More rubric rows, the same four open. (2 000 take a while to start: two loads of 7 s.)"""
-    gateways = {
-        rows: bench.gateway(with_agent("t6", "T6"), policies=written(bench.place(), rows))
-        for rows in (20, 200, *([2_000] if bench.full else []))
-    }
-    return bench.steps([Step(rows, loading(gateway, log_in(gateway.url, "t6"))) for rows, gateway in gateways.items()])
+    return bench.steps(bench.prepared(_with_rows, (20, 200, *([2_000] if bench.full else []))))
+
+
+def _with_rows(bench: Bench, rows: int) -> Step:
+    gateway = bench.gateway(with_agent("t6", "T6"), policies=written(bench.place(), rows))
+    return Step(rows, loading(gateway, log_in(gateway.url, "t6")))
 
 
 def accounts(bench: Bench) -> list[Point]:
@@ -199,8 +200,10 @@ Load = Callable[[int], Measured]
 @functools.cache
 def pair(bench: Bench) -> tuple[Callable[[int], Load], Callable[[int], Load]]:
     """Loads of so many connections for each worker: on two gateways of one worker, and on one gateway of two."""
-    one, other = (bench.gateway(with_agent("t6", "T6"), core=None, lasts=True) for _ in range(2))
-    two = bench.gateway(with_agent("t6", "T6"), workers=2, core=None, lasts=True)
+    with ThreadPoolExecutor(3) as threads:
+        one, other, two = threads.map(
+            lambda workers: bench.gateway(with_agent("t6", "T6"), workers=workers, core=None, lasts=True), (1, 1, 2)
+        )
     tokens = {gateway.url: log_in(gateway.url, "t6") for gateway in (one, other, two)}
 
     def apart(connections: int) -> Load:

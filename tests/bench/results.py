@@ -13,7 +13,7 @@ from tests.bench.measuring import Row
 from tests.bench.targets import FLOOR, GATEWAY
 
 _NOTE: Final = (
-    "20 rubrics, 4 kept; one core each; 64 connections; medians. Ratios hold, absolute figures do not travel."
+    "20 rubrics, 4 kept; one core each; 64 connections, 16 at 1 MB; medians. Ratios hold, absolute figures do not."
 )
 _FLOOR: Final = f"{FLOOR} (no work)"
 
