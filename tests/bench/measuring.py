@@ -79,10 +79,9 @@ def rounds(shots: Sequence[Shot], effort: Effort, beside: Callable[[], None] = l
     found: dict[int, list[Measured]] = {index: [] for index in range(len(shots))}
     for turn in range(effort.rounds):
         beside()
-        for index in [(place + turn) % len(shots) for place in range(len(shots))]:
+        asked = [index for index, shot in enumerate(shots) if not (shot.once and turn)]
+        for index in [asked[(place + turn) % len(asked)] for place in range(len(asked))]:
             shot = shots[index]
-            if shot.once and turn:
-                continue
             found[index].append(
                 load(
                     shot.target.pid,
