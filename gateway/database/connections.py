@@ -235,9 +235,7 @@ class Database:
         it is tried again at each ring of `bell`, which is rung afterwards, and without one, often: not everybody who
         writes has a bell. Raises `StoreUnavailable`.
         """
-        sql = self._inserts.get(change)
-        if sql is None:
-            sql = self._inserts[change] = str(change.compile(dialect=self._engine.dialect, column_keys=list(columns)))
+        sql = self._inserts.get(change) or self._compile_insert(change, columns)
         if self.file is None:
             self._aside.do(partial(self._append, sql, rows))
             return
@@ -275,9 +273,15 @@ class Database:
                     held.connection.execute("PRAGMA busy_timeout = 0")
                     held.connection.execute(f"PRAGMA wal_autocheckpoint = {LONGEST_LOG}")
             cursor = held.connection.cursor()
-            cursor.execute("BEGIN IMMEDIATE" if self.file else "BEGIN")
-            cursor.executemany(sql, rows)
-            cursor.execute("COMMIT")
+            if self.file:
+                cursor.execute("BEGIN IMMEDIATE")
+                cursor.executemany(sql, rows)
+                cursor.execute("COMMIT")
+            else:
+                # One transaction, which the server confirms when it is durable.
+                with cursor.copy(sql) as copy:
+                    for row in rows:
+                        copy.write_row(row)
         except BaseException as error:
             if self.file and _is_occupied(error) and not (held is not None and held.connection.in_transaction):
                 self._appending = held
@@ -337,6 +341,17 @@ class Database:
         names = tuple(compiled.positiontup or ())
         self._compiled[question] = str(compiled), names
         return self._compiled[question]
+
+    def _compile_insert(self, change: Insert, columns: Sequence[str]) -> str:
+        """On a server it is its `COPY`, which takes a quarter of the processor for 64 rows that their `INSERT`s do."""
+        dialect = self._engine.dialect
+        if self.file is None:
+            names = ", ".join(map(dialect.identifier_preparer.quote, columns))
+            sql = f"COPY {dialect.identifier_preparer.quote(change.table.name)} ({names}) FROM STDIN"
+        else:
+            sql = str(change.compile(dialect=dialect, column_keys=list(columns)))
+        self._inserts[change] = sql
+        return sql
 
     def _taken(self) -> Held:
         """A connection to ask: a loop's own, or for a thread one that nobody uses until it is given back."""

@@ -13,6 +13,8 @@ from pathlib import Path
 import psutil
 import psycopg
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 from sqlalchemy import literal_column, select
 
 from gateway.database import connections
@@ -31,7 +33,7 @@ from gateway.record.entry import Entry
 from gateway.record.journal import open_journal
 from gateway.record.recorder import Recorder
 from gateway.settings import Identity
-from tests.database.board import FIRST_SAID, METADATA, Board
+from tests.database.board import ADD, COLUMNS, FIRST_SAID, LINE, METADATA, Board
 from tests.database.server import serving
 from tests.database.tasks import Meeting, ticks, together
 
@@ -166,6 +168,31 @@ def test_more_tasks_than_threads_may_ask_at_once_and_each_is_answered(served):
 def test_rows_that_cannot_all_be_written_are_all_refused(served):
     with pytest.raises(StoreUnavailable, match="23502"):
         run(lambda: served.append("one", None))
+    run(lambda: served.append("two"))
+    assert served.lines() == ["two"]
+
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=60)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_size=70))
+@example(rows=[("", "\\N"), ("\\.", "\\"), ("a\tb", "c\nd\r\ne"), ("'; DROP TABLE line; --", '\\x00 %s {0} "')])
+def test_whatever_is_written_is_read_again_to_the_letter(served, rows):
+    with served.database.change() as connection:
+        connection.exec_driver_sql("TRUNCATE line")
+    served.database.append(ADD, COLUMNS, [(name, says, "2026-01-01") for name, says in rows], served.bell)
+    with served.database.read() as connection:
+        kept = connection.execute(select(LINE.c.name, LINE.c.says, LINE.c.day).order_by(LINE.c.id)).all()
+    assert [tuple(row) for row in kept] == [(name, says, date(2026, 1, 1)) for name, says in rows]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error"), [("a\0b", StoreUnavailable), ("a\ud800b", UnicodeEncodeError)], ids=["NUL", "half a character"]
+)
+def test_a_text_that_the_server_cannot_hold_refuses_its_rows_and_no_others(served, wrong, error):
+    with pytest.raises(error):
+        run(lambda: served.append("one", wrong, "three"))
     run(lambda: served.append("two"))
     assert served.lines() == ["two"]
 
