@@ -15,7 +15,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import requests
 
@@ -27,6 +27,7 @@ from tests.bench.processes import MEASURED_CORE, OTHER_CORE, Measured, load, ngi
 from tests.ports import free_port
 from upstream_stub.dossiers import generated
 
+T = TypeVar("T")
 KB, MB = 1024, 1024 * 1024
 CONNECTIONS = 16
 DOSSIER = "1000001"
@@ -108,8 +109,8 @@ class Bench:
                 found[step.at].append(Point(step.at, cost, middle, late, rate))
         return [min(several, key=lambda point: point.cost_us) for several in found.values()]
 
-    def prepared(self, one: Callable[[Bench, int], Step], counts: Sequence[int]) -> list[Step]:
-        """A step for each count, made side by side: one is seeded while another starts."""
+    def prepared(self, one: Callable[[Bench, int], T], counts: Sequence[int]) -> list[T]:
+        """One for each count, made side by side: one is seeded while another starts."""
         with ThreadPoolExecutor(len(counts)) as threads:
             return list(threads.map(functools.partial(one, self), counts))
 
@@ -200,10 +201,7 @@ Load = Callable[[int], Measured]
 @functools.cache
 def pair(bench: Bench) -> tuple[Callable[[int], Load], Callable[[int], Load]]:
     """Loads of so many connections for each worker: on two gateways of one worker, and on one gateway of two."""
-    with ThreadPoolExecutor(3) as threads:
-        one, other, two = threads.map(
-            lambda workers: bench.gateway(with_agent("t6", "T6"), workers=workers, core=None, lasts=True), (1, 1, 2)
-        )
+    one, other, two = bench.prepared(_with_workers, (1, 1, 2))
     tokens = {gateway.url: log_in(gateway.url, "t6") for gateway in (one, other, two)}
 
     def apart(connections: int) -> Load:
@@ -224,6 +222,10 @@ def pair(bench: Bench) -> tuple[Callable[[int], Load], Callable[[int], Load]]:
         return both
 
     return apart, lambda connections: loading(two, tokens[two.url], connections=2 * connections)
+
+
+def _with_workers(bench: Bench, count: int) -> Served:
+    return bench.gateway(with_agent("t6", "T6"), workers=count, core=None, lasts=True)
 
 
 def loading(
